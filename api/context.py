@@ -21,12 +21,12 @@ from api.http.key_cache import Keys
 from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from db.lifecycle import unnotified
+from domain.lifecycle.organization import is_organization_id
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
 from runtime.wiring import Services
 
-_ORGANIZATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SHORT_KEY = re.compile(r"[\x21-\x7e]{1,240}")
 """A place in a list fits behind it."""
@@ -112,7 +112,7 @@ async def _organization_id(
 
 def checked_organization_id(text: str) -> str:
     """A text that cannot be an id names nothing."""
-    if not _ORGANIZATION_ID.fullmatch(text):
+    if not is_organization_id(text):
         raise not_found("organization")
     return text
 

@@ -25,6 +25,20 @@ def is_message(text: str) -> bool:
     return _UNPRINTABLE.search(text) is None
 
 
+def is_printable(text: str) -> bool:
+    """Whether a reference of the host application contains only characters that are displayed."""
+    return text.isprintable()
+
+
+def is_printable_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def is_token(text: str) -> bool:
+    """Whether a provider's id or key contains only characters that a header or a URL can carry."""
+    return is_printable_ascii(text) and " " not in text
+
+
 def one_line(text: str) -> str:
     r"""The text with each control character escaped as in Python, such as `\x1b`."""
     return _ANY.sub(_written, text)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from domain.plain_text import is_plain
+from domain.plain_text import is_plain, is_printable_ascii
 
 Json = Mapping[str, Any]
 _LONGEST = 255
@@ -47,11 +47,7 @@ def text(parent: Json, name: str) -> str | None:
 def token(parent: Json, name: str) -> str | None:
     """Printable ASCII of any length: an access token may have thousands of characters."""
     value = parent.get(name)
-    return (
-        value
-        if isinstance(value, str) and value.isascii() and value.isprintable() and value
-        else None
-    )
+    return value if isinstance(value, str) and value and is_printable_ascii(value) else None
 
 
 def count(parent: Json, name: str) -> int:

@@ -12,7 +12,10 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
-_ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}")
+from domain.campaigns.telephony import ACCOUNT_SID
+from domain.plain_text import is_token
+
+_ACCOUNT_SID = re.compile(ACCOUNT_SID)
 _ADDRESS = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 _HOST = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?")
 _API_KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+")
@@ -54,7 +57,7 @@ def plain(text: str) -> str:
         raise ValueError("has a space or a line break at its beginning or end")
     if text[0] in _QUOTES or text[-1] in _QUOTES:
         raise ValueError("has quotes around it, which would become part of it")
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not is_token(text):
         raise ValueError("contains a character that it cannot have, such as a space")
     return text
 

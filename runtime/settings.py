@@ -11,11 +11,11 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from providers import origins
 from runtime import formats, variables
 from runtime.formats import (
     AccountSid,
@@ -35,15 +35,6 @@ from runtime.formats import (
 
 if TYPE_CHECKING:  # the import takes a tenth of a second, and few commands need Temporal
     from temporalio.envconfig import ClientConnectConfig
-
-PAYPAL_LIVE = "https://api-m.paypal.com"
-PAYPAL_SANDBOX = "https://api-m.sandbox.paypal.com"
-PAYPAL_CERT_ORIGINS = (
-    "https://api.paypal.com",
-    "https://api-m.paypal.com",
-    "https://api.sandbox.paypal.com",
-    "https://api-m.sandbox.paypal.com",
-)
 
 
 class BadSettings(Exception):
@@ -129,9 +120,9 @@ class PayPal(Group):
     """The ids of Tollgate's webhooks at PayPal, separated by commas: part of the text that PayPal
     signs.
     """
-    base_url: BaseUrl = PAYPAL_SANDBOX
+    base_url: BaseUrl = origins.PAYPAL_SANDBOX
     """PayPal's API: `https://api-m.paypal.com` in live mode."""
-    cert_origins: Origins = PAYPAL_CERT_ORIGINS
+    cert_origins: Origins = origins.PAYPAL_CERTIFICATES
     """The origins from which a signing certificate may be fetched, separated by commas."""
     ca_file: CertificateFile | None = None
     """Further certificates for verifying webhooks: roots, which are trusted, and intermediates. For
@@ -145,10 +136,7 @@ class PayPal(Group):
     @property
     def is_live(self) -> bool | None:
         """None for a simulator."""
-        host = urlsplit(self.base_url).hostname or ""
-        if not host.endswith(".paypal.com"):
-            return None
-        return not host.endswith(".sandbox.paypal.com")
+        return origins.paypal_is_live(self.base_url)
 
     _split_names = field_validator("webhook_ids", "cert_origins", mode="before")(formats.split)
 

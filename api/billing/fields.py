@@ -6,10 +6,11 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from api.http.fields import Body, Decimal, Time
 from domain.billing.subscription import Provider, Subscription
+from domain.plain_text import is_token
 
 
 def _token(text: str) -> str:
-    if not (text.isascii() and text.isprintable() and " " not in text):
+    if not is_token(text):
         raise ValueError("only printable ASCII characters without a space")
     return text
 

@@ -18,7 +18,7 @@ from domain import money
 from domain.campaigns import placeholders
 from domain.campaigns.campaign import LONGEST_BODY
 from domain.campaigns.rate_card import LARGEST_PRICE_MICROS
-from domain.plain_text import is_message, is_plain
+from domain.plain_text import is_message, is_plain, is_printable
 
 
 class Body(BaseModel):
@@ -43,7 +43,7 @@ def _price(micros: int) -> int:
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if not is_printable(text):
         raise ValueError("only printable characters")
     return text
 

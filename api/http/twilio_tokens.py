@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http.lookups import Lookups
 from db.lifecycle import organizations
+from domain.campaigns.telephony import ACCOUNT_SID
 from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio import Twilio, verify_callback
 
 KEPT = 600.0
 ASKED_AGAIN = 30.0
 _MOST = 20_000
-_ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
+_ACCOUNT = re.compile(ACCOUNT_SID)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from api.http.errors import ReasonOut
 from api.http.fields import Body, Currency, Decimal, Name, PricePerSegment, Time
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
+from domain.campaigns.telephony import ACCOUNT_SID
+from domain.lifecycle.organization import ID_PATTERN
 
 _EXAMPLE: dict[str, JsonValue] = {
     "id": "acme",
@@ -53,10 +55,10 @@ class OrganizationRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     name: Name
     currency: Currency
-    twilio_account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
+    twilio_account_sid: Annotated[str, Field(pattern=f"^{ACCOUNT_SID}$")]
     sender: Sender
     price_per_segment: PricePerSegment | None = None
     grace_period_seconds: GracePeriod | None = None

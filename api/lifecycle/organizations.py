@@ -34,6 +34,7 @@ from db.lifecycle.standings import HeldBlock
 from domain.campaigns.telephony import AccountStatus
 from domain.lifecycle.standing import Block, Standing
 from domain.money import Money
+from domain.plain_text import is_printable
 from providers.errors import NotFound
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
@@ -266,7 +267,7 @@ async def lift_one(
     Lifting `dispute/receivable` forgives the debt of the organization for payments that were
     reversed.
     """
-    if not reference.isprintable():
+    if not is_printable(reference):
         raise not_found("block")
     return await _lift(organization_id, _liftable(kind), reference, caller, here)
 

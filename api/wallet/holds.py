@@ -30,6 +30,7 @@ from db.audit import explanations
 from db.wallet import holds, wallets
 from domain.audit.can_send import Reason
 from domain.money import Money
+from domain.plain_text import is_printable
 from domain.wallet.holds import Held, Hold, HoldStatus
 from domain.wallet.ledger import Frozen, InsufficientFunds, Suspended
 
@@ -43,7 +44,7 @@ async def _hold_reference(
         Path(description="The reference of the hold; may contain slashes.", examples=["ride-17"]),
     ],
 ) -> str:
-    if not reference_id.isprintable():
+    if not is_printable(reference_id):
         raise not_found("hold")
     return reference_id
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from domain.money import Money
 
+ACCOUNT_SID = "AC[0-9a-fA-F]{32}"
+"""The pattern of an account's id."""
 CLOCKS_DIFFER = timedelta(seconds=5)
 """The largest difference of Twilio's clock: it may date a message this much before our clock, in
 whole seconds.

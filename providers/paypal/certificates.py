@@ -18,18 +18,13 @@ import httpx
 
 from providers.errors import InvalidSignature, VerificationUnavailable, WebhookError
 from providers.http import in_words
+from providers.origins import PAYPAL_CERTIFICATES
 from providers.paypal import chains, downloads
 from providers.paypal.budget import Budget
 from providers.paypal.chains import Signer, Trust
 from providers.paypal.flight import Flight
 from providers.paypal.issuers import Issuers
 
-LIVE_AND_SANDBOX = (
-    "https://api.paypal.com",
-    "https://api-m.paypal.com",
-    "https://api.sandbox.paypal.com",
-    "https://api-m.sandbox.paypal.com",
-)
 _HOST = r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])"
 _LOOPBACK = r"(?:127(?:\.[0-9]+){3}|localhost|\[::1\])"
 _PORT = r"(?::[0-9]{1,5})?"
@@ -66,7 +61,10 @@ class Certificates:
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, trust: Trust, origins: Collection[str] = LIVE_AND_SANDBOX
+        self,
+        client: httpx.AsyncClient,
+        trust: Trust,
+        origins: Collection[str] = PAYPAL_CERTIFICATES,
     ) -> None:
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from domain.plain_text import is_printable_ascii
 from providers.errors import InvalidSignature, ProviderError, VerificationUnavailable
 from providers.paypal import reading
 from providers.paypal.budget import Budget
@@ -56,7 +57,7 @@ class Transmission:
         )
         values = [headers.get(f"paypal-{name}", "") for name in names]
         for name, value in zip(names, values, strict=True):
-            if not value or len(value) > 2048 or not value.isascii() or not value.isprintable():
+            if not value or len(value) > 2048 or not is_printable_ascii(value):
                 raise InvalidSignature(f"the header paypal-{name} is missing or unreadable")
         id_, time, signature, certificate_url, algorithm = values
         if algorithm != _ALGORITHM:
