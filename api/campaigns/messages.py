@@ -25,8 +25,9 @@ from db.campaigns.messages import Message
 from db.campaigns.unpaid_sends import UnpaidSend
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
-from domain.campaigns.campaign import MessageStatus, price
-from domain.campaigns.rate_card import missing
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.rate_card import missing, price
+from domain.campaigns.segments import count_segments
 from domain.wallet.ledger import Debited
 
 log = structlog.get_logger()
@@ -119,7 +120,7 @@ async def send(
             if before is None:
                 raise invalid("to", missing(country))
             per_segment = before.price  # it was paid when there was a rate, and is not paid again
-        segments, cost = price(new_message.body, per_segment)
+        segments = count_segments(new_message.body).count
         message, outcome = await reservations.pay_for_one(
             conn,
             organization_id,
@@ -127,7 +128,7 @@ async def send(
             country=country,
             body=new_message.body,
             segments=segments,
-            price=cost,
+            price=price(per_segment, segments),
             key=key,
         )
     if message is None:

@@ -275,16 +275,17 @@ def price(
 ) -> Priced:
     """Price numbers, whose countries are given, in their order."""
     refused = refusals(countries.values(), card, quiet)
-    rates = {country: card.per_segment(country) for country in set(countries.values())}
+    prices = {country: card.price(country, segments) for country in set(countries.values())}
     priced, bad = [], {}
     for number, country in countries.items():
-        per_segment = rates[country]
-        if country in refused or per_segment is None:
+        cost = prices[country]
+        if country in refused or cost is None:
             bad[number] = refused[country]
         else:
-            micros = segments * per_segment.micros
             priced.append(
-                Recipient(number=number, country=country, segments=segments, price_micros=micros)
+                Recipient(
+                    number=number, country=country, segments=segments, price_micros=cost.micros
+                )
             )
     return Priced(priced, bad)
 

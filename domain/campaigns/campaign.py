@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.campaigns.segments import count_segments
-from domain.money import Money
 from domain.wallet.ledger import Wallet
 
 LONGEST_BODY = 1600
@@ -199,11 +197,3 @@ class Batch:
     detail: str = ""
     unconfirmed: int = 0
     stays_paid: bool = False
-
-
-def price(body: str, per_segment: Money) -> tuple[int, Money]:
-    """The segments of a message and its price for the customer, both known exactly before it is
-    sent.
-    """
-    segments = count_segments(body).count
-    return segments, Money(segments * per_segment.micros, per_segment.currency)

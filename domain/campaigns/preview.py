@@ -36,10 +36,8 @@ def preview(
     """The cost of one message to a number in each of `countries`, in this order; countries that are
     not served are skipped.
     """
-    rates = {country: card.per_segment(country) for country in set(countries)}
-    prices = {
-        country: segments * rate.micros for country, rate in rates.items() if rate is not None
-    }
+    costs = {country: card.price(country, segments) for country in set(countries)}
+    prices = {country: cost.micros for country, cost in costs.items() if cost is not None}
     numbers: Counter[str | None] = Counter()
     sent, cost, runs_dry_at = 0, 0, None
     for country in countries:

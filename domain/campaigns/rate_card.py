@@ -30,11 +30,21 @@ class RateCard:
         micros = self.default if country is None else self.by_country.get(country, self.default)
         return None if micros is None else Money(micros, self.currency)
 
+    def price(self, country: str | None, segments: int) -> Money | None:
+        """What a message of so many segments costs; None: the country is not served."""
+        rate = self.per_segment(country)
+        return None if rate is None else price(rate, segments)
+
     @property
     def cheapest(self) -> Money | None:
         """The least that the wallet must hold to send anything; None if nothing can be sent."""
         rates = [*self.by_country.values(), *([] if self.default is None else [self.default])]
         return Money(min(rates), self.currency) if rates else None
+
+
+def price(per_segment: Money, segments: int) -> Money:
+    """The price of a message to the customer: known exactly before it is sent."""
+    return Money(segments * per_segment.micros, per_segment.currency)
 
 
 def missing(country: str | None) -> str:

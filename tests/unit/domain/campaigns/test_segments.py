@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.campaigns import campaign
+from domain.campaigns.rate_card import price
 from domain.campaigns.segments import Encoding, Segments, count_segments
 from domain.money import Money
 
@@ -97,4 +97,4 @@ def test_a_longer_text_never_takes_fewer(body: str, more: str) -> None:
 
 
 def test_a_message_costs_its_segments() -> None:
-    assert campaign.price("a" * 161, Money(7_900, "USD")) == (2, Money(15_800, "USD"))
+    assert price(Money(7_900, "USD"), count_segments("a" * 161).count) == Money(15_800, "USD")
