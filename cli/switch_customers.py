@@ -19,7 +19,7 @@ from db.lifecycle import standings
 from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
 from domain.plain_text import one_line
-from domain.switching.switch import IN_WORDS, in_cohort
+from domain.switching.switch import IN_WORDS, Start, in_cohort
 from runtime.wiring import Services, from_environment
 
 PAGE = 200
@@ -150,11 +150,11 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
         await standings.lock(conn, organization_id)
         source = await subscriptions.current(conn, organization_id)
         before = await switches.newest(conn, organization_id)
-        if source is None or source.provider is plan.target:
+        if source is None:
             return False
         if before is not None and before.target_provider is plan.target:
             return False  # another process started it after the page was read; a cohort offers each switch once
-        begun = await switches.start(
+        outcome, _ = await switches.start(
             conn,
             source,
             plan.target,
@@ -162,8 +162,10 @@ async def _begin(services: Services, plan: Plan, organization_id: str) -> bool:
             return_url=plan.return_url,
             cancel_url=plan.cancel_url,
         )
+    if outcome is not Start.STARTS:
+        return False
     await services.notifier.notify_switch(organization_id)
-    return begun
+    return True
 
 
 async def show(conn: AsyncConnection, target: Provider) -> None:

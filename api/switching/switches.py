@@ -14,7 +14,7 @@ from api.http.idempotency import Once
 from api.switching.fields import SwitchOut, SwitchPage, SwitchRequest
 from db.lifecycle import organizations, standings
 from db.switching import switches
-from domain.switching.switch import SwitchStatus
+from domain.switching.switch import Start, SwitchStatus
 
 router = APIRouter(prefix="/v1", tags=["switch"])
 _CURSORS: Cursors[str] = Cursors("switches", Reference)
@@ -49,37 +49,29 @@ async def start(
             response.status_code = 200
             return SwitchOut.of(newest)
         source = await paid_for(here, conn, organization_id)
-        before = await switches.open_one(conn, organization_id)
-        if before is None and source.provider is body.provider:
+        outcome, switch = await switches.start(
+            conn,
+            source,
+            body.provider,
+            plan_id=body.plan_id,
+            return_url=body.return_url,
+            cancel_url=body.cancel_url,
+        )
+        if switch is None:
             raise Problem(
                 Kind.ALREADY_AT_PROVIDER,
                 f"its current subscription is at {body.provider.value} already",
             )
-        if before is not None and (before.target_provider, before.target_plan_id) != (
-            body.provider,
-            body.plan_id,
-        ):
+        if outcome is Start.ANOTHER_OPEN:
             raise Problem(
                 Kind.SWITCH_IN_PROGRESS,
-                f"a switch to {before.target_provider.value} is under way",
+                f"a switch to {switch.target_provider.value} is under way",
             )
-        if before is None:
-            await switches.start(
-                conn,
-                source,
-                body.provider,
-                plan_id=body.plan_id,
-                return_url=body.return_url,
-                cancel_url=body.cancel_url,
-            )
-        found = before or await switches.open_one(conn, organization_id)
-    if found is None:
-        raise not_found("switch")
     here.notify_switch(organization_id)
-    if before is not None:
+    if outcome is Start.OPEN:
         once.replayed()
         response.status_code = 200
-    return SwitchOut.of(found)
+    return SwitchOut.of(switch)
 
 
 @router.get(

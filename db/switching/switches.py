@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
@@ -20,7 +19,8 @@ from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.subscription import BILLING, Provider, Snapshot, State, Subscription
-from domain.switching.switch import MARK, OVER, STOPS, SwitchStatus, marker
+from domain.switching import switch as rules
+from domain.switching.switch import MARK, OVER, STOPS, Start, SwitchStatus, marker
 
 _OPEN = switches.c.ended_at.is_(None)
 _LATE = (
@@ -100,10 +100,20 @@ async def start(
     plan_id: str,
     return_url: str,
     cancel_url: str,
-) -> bool:
-    """Begin a switch; False if one is open already."""
+) -> tuple[Start, Switch | None]:
+    """Start a switch unless one is open; returns the open one, too. The caller holds the standing
+    and commits.
+    """
+    before = await open_one(conn, source.organization_id)
+    outcome = rules.start(
+        source.provider,
+        (target, plan_id),
+        None if before is None else (before.target_provider, before.target_plan_id),
+    )
+    if outcome is not Start.STARTS:
+        return outcome, before
     started = await conn.execute(
-        upsert(switches)
+        insert(switches)
         .values(
             organization_id=source.organization_id,
             source_provider=source.provider.value,
@@ -114,10 +124,9 @@ async def start(
             cancel_url=cancel_url,
             state=SwitchStatus.STARTED.value,
         )
-        .on_conflict_do_nothing()
-        .returning(switches.c.id)
+        .returning(switches)
     )
-    return started.one_or_none() is not None
+    return outcome, _switch(started.one())
 
 
 async def newest(conn: AsyncConnection, organization_id: str) -> Switch | None:

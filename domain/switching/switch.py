@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.billing.subscription import PAID, Snapshot, State
+from domain.billing.subscription import PAID, Provider, Snapshot, State
 
 NOTICE = timedelta(hours=49)
 """Stripe's checkout requires a first charge at least 48 hours ahead; one hour is left for consent.
@@ -80,6 +80,15 @@ IN_WORDS = {
 }
 
 
+class Start(StrEnum):
+    """What a request to switch comes to. OPEN: the same switch is under way already."""
+
+    STARTS = "starts"
+    OPEN = "open"
+    ANOTHER_OPEN = "another_open"
+    AT_TARGET = "at_target"
+
+
 class Ready(StrEnum):
     READY = "ready"
     WAIT = "wait"
@@ -117,6 +126,15 @@ class Recheck:
 def marker(switch_id: object) -> str:
     """The cancellation reason passed to the source: it distinguishes our stop from a customer's."""
     return f"{MARK}{switch_id}"
+
+
+def start(
+    source: Provider, target: tuple[Provider, str], under_way: tuple[Provider, str] | None
+) -> Start:
+    """A target is a provider and its plan; `under_way` is that of the open switch."""
+    if under_way is not None:
+        return Start.OPEN if under_way == target else Start.ANOTHER_OPEN
+    return Start.AT_TARGET if source is target[0] else Start.STARTS
 
 
 def check(source: Snapshot, now: datetime, *, waited_for: datetime | None = None) -> Check:

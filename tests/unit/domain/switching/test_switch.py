@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.billing.subscription import Snapshot, State
+from domain.billing.subscription import Provider, Snapshot, State
 from domain.money import Money
 from domain.switching.switch import (
     IN_WORDS,
@@ -14,11 +14,13 @@ from domain.switching.switch import (
     NOTICE,
     Cut,
     Ready,
+    Start,
     SwitchStatus,
     check,
     in_cohort,
     marker,
     recheck,
+    start,
 )
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -154,3 +156,20 @@ def test_a_cohort_is_about_as_large_as_it_says() -> None:
 
 def test_every_state_has_its_words() -> None:
     assert set(IN_WORDS) == set(SwitchStatus)
+
+
+@pytest.mark.parametrize(
+    ("source", "under_way", "outcome"),
+    [
+        (Provider.PAYPAL, None, Start.STARTS),
+        (Provider.STRIPE, None, Start.AT_TARGET),
+        (Provider.PAYPAL, (Provider.STRIPE, "plan"), Start.OPEN),
+        (Provider.PAYPAL, (Provider.STRIPE, "other plan"), Start.ANOTHER_OPEN),
+        (Provider.STRIPE, (Provider.PAYPAL, "plan"), Start.ANOTHER_OPEN),
+        (Provider.STRIPE, (Provider.STRIPE, "plan"), Start.OPEN),
+    ],
+)
+def test_a_switch_starts_where_none_is_open_and_the_customer_is_elsewhere(
+    source: Provider, under_way: tuple[Provider, str] | None, outcome: Start
+) -> None:
+    assert start(source, (Provider.STRIPE, "plan"), under_way) is outcome
