@@ -21,7 +21,7 @@ from api.http.key_cache import Keys
 from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from db.lifecycle import unnotified
-from domain.lifecycle.organization import is_organization_id
+from domain.lifecycle.organization import ID_PATTERN, is_organization_id
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
@@ -90,7 +90,7 @@ async def _organization_id(
         Path(
             description="The id that the host application chose.",
             examples=["acme"],
-            json_schema_extra={"pattern": f"^{_ORGANIZATION_ID.pattern}$"},
+            json_schema_extra={"pattern": f"^{ID_PATTERN}$"},
         ),
     ],
     request: Request,

@@ -12,8 +12,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.billing.bookings import Booking
 from activities.billing.pending_deliveries import Answers, Pending
+from activities.billing.snapshots import query
 from activities.billing.unlinked_subscriptions import Unlinked
-from activities.failures import translated
 from activities.notifier import Notifier
 from db import alerts
 from db.billing import decisions, subscriptions, topups
@@ -24,11 +24,10 @@ from db.lifecycle import standings
 from db.pipeline import reading
 from db.switching import switches
 from domain.alerts import AlertKind
-from domain.billing.subscription import Provider, Snapshot, State, Subscription
+from domain.billing.subscription import Provider, Snapshot, Subscription
 from domain.lifecycle.standing import Standing, Status
 from domain.switching.switch import OVER
 from providers.billing import BillingProvider
-from providers.errors import NotFound
 
 BOOK_UNTIL = 15.0
 """Seconds into an attempt after which it begins no further delivery."""
@@ -137,20 +136,13 @@ class Billing:
             ):
                 continue
             try:
-                snapshots.append((subscription, await self._get(subscription)))
+                found = await query(self._providers[provider], subscription.id)
+                snapshots.append((subscription, found))
             except ApplicationError as problem:
                 silent[provider] = problem
         answers = Answers(snapshots=snapshots, silent=silent)
         await self._look_for_unlinked(pending, answers)
         return answers
-
-    async def _get(self, subscription: Subscription) -> Snapshot:
-        provider = self._providers[subscription.provider]
-        with translated():
-            try:
-                return await provider.get_subscription(subscription.id)
-            except NotFound:
-                return Snapshot(state=State.UNKNOWN, raw_status="not found")
 
     async def _look_for_unlinked(self, pending: Pending, answers: Answers) -> None:
         known = {(subscription.provider, subscription.id) for subscription in pending.subscriptions}
@@ -236,7 +228,6 @@ async def _fold_answers(
         )
         if standing is not None and standing.ask_again:
             doubted.add((subscription.provider, subscription.id))
-        await switches.note_late_stop(conn, subscription, snapshot)
     standing = standing or await decisions.settle(
         conn, pending.organization_id, now=now, cause=pending.cause, may_open=may_open
     )

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.billing.snapshots import query
 from activities.failures import STALE, stale, translated
 from db.billing import subscriptions
 from db.inbox import state_updates
@@ -18,14 +19,13 @@ from db.switching.switches import Switch
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
 from domain.switching.switch import SwitchStatus
 from providers.billing import BillingProvider, CheckoutLink, Later
-from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
+from providers.errors import ProviderRefused, ProviderUnavailable
 
 STALE_ATTEMPTS = 3
 STOP_SENT_WITHIN = timedelta(seconds=20)
 """After this time an attempt sends no call to stop the source."""
 STOP_OVER_AFTER = timedelta(minutes=1)
 """This long after the last attempt began, none is running."""
-UNKNOWN = Snapshot(state=State.UNKNOWN, raw_status="not found")
 
 
 class SwitchProviders:
@@ -62,10 +62,8 @@ class SwitchProviders:
 
     async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
         with translated():
-            try:
-                return await self._at(provider).get_subscription(subscription_id)
-            except NotFound:
-                return UNKNOWN
+            known = self._at(provider)
+        return await query(known, subscription_id)
 
     async def stop(self, switch: Switch) -> Snapshot:
         """End the source with a marker that shows that we did. Somebody else may have ended it
@@ -134,7 +132,6 @@ async def fold(
             raise stale(
                 f"{provider} {subscription_id}: the answer may be older than the recorded state"
             )
-        await switches.note_late_stop(conn, known, snapshot)
     return await switches.newest(conn, switch.organization_id) or switch
 
 

@@ -282,6 +282,7 @@ async def confirm(
     )
     if after != standing or not billed:
         await succession.note_whether_billed(conn, after)
+    await switches.note_late_stop(conn, recorded, answer)
     return replace(after, ask_again=believed is None and answer.state is not State.UNKNOWN)
 
 
