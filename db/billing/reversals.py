@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, insert, select, update
+from sqlalchemy import Text, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
@@ -31,20 +31,21 @@ RECEIVABLE = "receivable"
 """The reference of the block that stands while anything is owed."""
 _LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
 
-_owed = (
+_STANDS = (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None)
+_UNCOVERED = (
     reversals.c.amount_micros
     - reversals.c.taken_micros
     - reversals.c.recovered_micros
     - reversals.c.waived_micros
 )
+_OWED = case((_STANDS, func.greatest(0, _UNCOVERED)), else_=0).label("owed")
+"""What is still owed for a reversal."""
 _OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
-_IS_OWED = (_OF, reversals.c.payment_kind == "topup", reversals.c.returned_at.is_(None), _owed > 0)
-_OWED = (
-    select(reversals, _owed.label("owed"))
-    .where(*_IS_OWED)
-    .order_by(reversals.c.booked_at, reversals.c.object_id)
+_IS_OWED = (_OF, _STANDS, _UNCOVERED > 0)
+_OWING = (
+    select(reversals, _OWED).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
 )
-_SUM_OWED = select(func.coalesce(func.sum(_owed), 0)).where(*_IS_OWED)
+_SUM_OWED = select(func.coalesce(func.sum(_UNCOVERED), 0)).where(*_IS_OWED)
 _THIS = (
     _OF,
     reversals.c.provider == bindparam("of_provider", type_=Text),
@@ -189,7 +190,7 @@ async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: da
     """
     await standings.lock(conn, organization_id)
     await wallets.lock(conn, organization_id)
-    for row in (await conn.execute(_OWED, {"of_organization": organization_id})).all():
+    for row in (await conn.execute(_OWING, {"of_organization": organization_id})).all():
         await _change(conn, row, waived_micros=row.waived_micros + row.owed)
         of = f"{row.provider}:{row.object_id}"
         await money_changes.note(
@@ -217,13 +218,12 @@ async def _booked(
     row = await _find(conn, organization_id, provider, reversal.id)
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
-    open_ = max(0, counted - row.taken_micros - row.recovered_micros - row.waived_micros)
-    if open_:
+    if row.owed:
         await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, _LEFT_OWED)
     return Booked(
         counted=Money(counted, currency),
         reported=reversal.amount,
-        owed=Money(open_, currency),
+        owed=Money(row.owed, currency),
         returned=row.returned_at is not None,
     )
 
@@ -233,7 +233,7 @@ async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
     wallet = await wallets.lock(conn, organization_id)
     left = 0 if wallet is None else wallet.available_micros
     parts: list[tuple[Any, Posting]] = []
-    for row in await conn.execute(_OWED, {"of_organization": organization_id}):
+    for row in await conn.execute(_OWING, {"of_organization": organization_id}):
         micros = min(row.owed, left)
         if wallet is None or micros <= 0:
             break
@@ -369,7 +369,7 @@ async def _find(
         "of_provider": provider.value,
         "of_object": object_id,
     }
-    return (await conn.execute(select(reversals).where(*_THIS), params)).one_or_none()
+    return (await conn.execute(select(reversals, _OWED).where(*_THIS), params)).one_or_none()
 
 
 async def _change(conn: AsyncConnection, row: Any, **values: Any) -> None:

@@ -301,10 +301,6 @@ async def backlog(conn: AsyncConnection) -> Backlog:
     return Backlog(unhandled=row.unhandled, parked=row.parked, oldest=row.oldest or timedelta())
 
 
-def backoff(attempts: int) -> timedelta:
-    return min(FIRST_RETRY * (1 << min(attempts, 20)), LAST_RETRY)
-
-
 def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[InboxStatus, str]:
     if event.problem is not None:
         return InboxStatus.PARKED, f"not understood: {event.problem}"

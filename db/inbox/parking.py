@@ -19,7 +19,6 @@ from db.inbox.deliveries import (
     Delivery,
     InboxStatus,
     assign,
-    backoff,
     read,
 )
 from db.tables.billing import reversals
@@ -41,6 +40,7 @@ _CLOSES = {
     EventKind.EXPIRED.value: State.EXPIRED,
 }
 _BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
+"""How long a parked delivery waits for its next attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +164,8 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
     )
     adopted = Adopted(assigned=[], lost=[])
     for row in await conn.execute(query):
-        later = {"attempts": row.attempts + 1, "next_attempt_at": now + backoff(row.attempts)}
-        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(**later))
+        again = {"attempts": inbox.c.attempts + 1, "next_attempt_at": now + _BACKOFF}
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(again))
         organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
         if organization_id is not None:
             await assign(conn, row.id, organization_id, now=now)
