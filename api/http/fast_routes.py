@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import Any, get_type_hints
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -23,6 +24,10 @@ from api.http.queries import refuse_unknown
 
 class LeanRoute(APIRoute):
     """Its endpoint takes `(organization_id, body, here, response, key)`."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        _check(endpoint, ("organization_id", "body", "here", "response", "key"))
+        super().__init__(path, endpoint, **options)
 
     @cached_property
     def body(self) -> TypeAdapter[Any]:
@@ -54,12 +59,28 @@ class LeanRoute(APIRoute):
 class BareRoute(APIRoute):
     """Its endpoint takes `(request, here)`, reads what it needs and makes its own response."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        _check(endpoint, ("request", "here"))
+        super().__init__(path, endpoint, **options)
+
     def get_route_handler(self) -> Callable[[Request], Any]:
         return self.serve
 
     async def serve(self, request: Request) -> Response:
         answer: Response = await self.endpoint(request, request.app.state.context)
         return answer
+
+
+def _check(endpoint: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Checked when its module is imported: parameters are passed by position, and a wrong one would
+    be noticed at the first request only.
+    """
+    parameters = tuple(signature(endpoint).parameters)
+    if parameters != names:
+        raise TypeError(
+            f"{endpoint.__module__}.{endpoint.__qualname__} takes ({', '.join(parameters)}),"
+            f" and its route calls it with ({', '.join(names)})"
+        )
 
 
 def _json(raw: bytes) -> Any:
