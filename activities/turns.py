@@ -20,7 +20,7 @@ class _Line:
 
 @dataclass(slots=True)
 class Turns:
-    """`most` at once per organization, and `waiting` behind them; later callers are refused."""
+    """`most` at once per organization, and `waiting` in a queue; further callers are refused."""
 
     most: int
     waiting: int = 1_000

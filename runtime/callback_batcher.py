@@ -91,7 +91,7 @@ class Callbacks:
             task.add_done_callback(self._lanes.discard)
 
     async def _go_on(self, organization_id: str) -> None:
-        """Retry locked callbacks with growing pauses until they are written or nobody waits any
+        """Retry locked callbacks with growing pauses until they are written or no request waits any
         more.
         """
         lane = self._apart[organization_id]

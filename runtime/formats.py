@@ -38,7 +38,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is a host and a port; an IPv6 address stands in brackets."""
+    """Whether it is a host and a port; an IPv6 address is in brackets."""
     if not _ADDRESS.fullmatch(text):
         return False
     try:

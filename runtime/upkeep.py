@@ -128,8 +128,8 @@ class Upkeep:
         return await _each(due, recover, "recovery_failed")
 
     async def resume_parked(self) -> int:
-        """Resume eligible campaigns that no event resumed: after a refund, a paid debt, a crash
-        behind a credit.
+        """Resume eligible campaigns that no event resumed: after a refund, a paid debt, or a crash
+        that followed a credit.
         """
 
         async def resume(organization_id: str) -> bool:

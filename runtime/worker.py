@@ -1,6 +1,4 @@
-"""The worker: polls its task queues, runs the relay beside them, and shuts down without losing a
-task.
-"""
+"""The worker: polls its task queues, runs the relay, and shuts down without losing a task."""
 
 import asyncio
 import time
@@ -210,7 +208,7 @@ async def ensure_schedules(client: Client, task_queue: str) -> None:
         Settled(),
         id=SCHEDULES[1],
         task_queue=task_queue,
-        static_summary="Take in events that were not delivered",
+        static_summary="Process events that were not delivered",
     )
     await _ensure(client, compare, every=RECONCILE_EVERY, jitter=timedelta(minutes=1))
     await _ensure(client, list_events, every=LIST_EVENTS_EVERY, jitter=timedelta(minutes=10))

@@ -50,7 +50,7 @@ def _besides(remedy: Remedy) -> str:
     if remedy.again:
         return "sent again when the account may send"
     if remedy.opt_out:
-        return "the recipient is remembered"
+        return "the recipient is skipped later"
     if remedy.about in STOPS:
         return "stops the campaign"
     if remedy.about in STOPS_IN_A_ROW:

@@ -1,7 +1,7 @@
 """Books the money that deliveries refer to: each fact once by its own id, read by a fresh GET,
 never from the webhook's body.
 
-Each delivery is settled on its own: a failing one is postponed and does not block the others.
+Each delivery is booked on its own: a failing one is postponed and does not block the others.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Booking:
         silent: Mapping[Provider, Exception] | None = None,
         until: float = float("inf"),
     ) -> list[Delivery]:
-        """Book the deliveries; each is settled, parked or postponed. Returns those not started in
+        """Book the deliveries; each is handled, parked or postponed. Returns those not started in
         time: none starts after `until`, by the event loop's clock.
 
         A provider that was `silent` about the subscription gets one attempt, others two.
@@ -156,7 +156,7 @@ class Booking:
             await self._aside.park(delivery, problem, payment.amount)
 
     async def _is_its_own(self, organization_id: str, delivery: Delivery, payment: Payment) -> bool:
-        """Otherwise reassign it to its owner, or disown it; an alert tells an operator."""
+        """Otherwise reassign it to its owner, or disown it; an alert informs an operator."""
         kind, id_ = payment.reference.kind.value, payment.reference.id
         async with self._engine.connect() as conn:
             owner = await owners.find(
@@ -270,7 +270,9 @@ class Booking:
             if not new or switch is None or payment.status is PaymentStatus.REFUNDED:
                 return
             detail = (
-                f"{provider.value} charged {payment.amount} for subscription {paid} at {at:%Y-%m-%d %H:%M} UTC"
-                f" ({id_}), although the switch to {switch.target_provider.value} is {switch.state.value}"
+                f"{provider.value} charged {payment.amount} for subscription {paid} at "
+                f"{at:%Y-%m-%d %H:%M} UTC"
+                f" ({id_}), although the switch to {switch.target_provider.value} is "
+                f"{switch.state.value}"
             )
             await alerts.raise_(conn, organization_id, AlertKind.CHARGED_BY_OTHER, detail)

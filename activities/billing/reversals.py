@@ -129,8 +129,8 @@ class Reversing:
             await self._aside.park(delivery, problem, dispute.amount)
 
     async def let_go_unknown(self, organization_id: str, delivery: Delivery) -> None:
-        """Handles a dispute known only from a webhook, which may be forged: it blocks nothing, and
-        an alert tells an operator.
+        """Handles a dispute known only from a webhook, which may be forged: it does not block, and
+        an alert informs an operator.
         """
         await self._let_go(
             organization_id,
@@ -148,7 +148,7 @@ class Reversing:
         self, organization_id: str, provider: Provider, dispute: Dispute
     ) -> str | None:
         """The owner of the dispute's payment; the organization named by the webhook if the dispute
-        names no payment; None if nobody here owns it.
+        names no payment; None if no organization owns it.
         """
         async with self._engine.connect() as conn:
             booked = await payments.owners(conn, provider, dispute.payment_ids)

@@ -120,7 +120,9 @@ class Unlinked:
     async def _link(
         self, organization_id: str, delivery: Delivery, id_: str, snapshot: Snapshot
     ) -> None:
-        """Link it beside the current subscription, and replace that one if it no longer bills."""
+        """Link it in addition to the current subscription, and replace that one if it no longer
+        bills.
+        """
         now = datetime.now(UTC)
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization_id)

@@ -134,7 +134,7 @@ class BatchSender:
         )
 
     async def _pause(self, pauses: Pauses) -> Sent | None:
-        """Wait for Twilio's pause or our turn; returns a result where that takes too long for this
+        """Wait for Twilio's pause or our turn; returns a result if that takes too long for this
         attempt.
         """
         asked_to = self._posted.pause
@@ -205,7 +205,9 @@ class BatchSender:
         return course.stop
 
     async def _stop(self, why: Stop) -> Sent:
-        """Park a campaign that Twilio's rejections stop, and settle its current window with it."""
+        """Park a campaign that Twilio's rejections stop, and record the results of its current
+        window.
+        """
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
             parked = await refusals.stop(

@@ -130,8 +130,8 @@ async def _unknown(
 ) -> list[SentMessage]:
     """Messages in Twilio's list that match no other message of ours.
 
-    A match named only by a callback counts if it fits: whoever signs callbacks could name any
-    message.
+    A match named only by a callback counts if it fits: anybody who can sign callbacks could name
+    any message.
     """
     by_sid = {sent.sid: sent for sent in listed}
     looked_for = {message.id for message in waiting}

@@ -36,8 +36,8 @@ lost, too.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """The result of a window. `pause`: Twilio asked for one. `verdict`: what rejections say about
-    the remaining messages.
+    """The result of a window. `pause`: set if Twilio requested one. `verdict`: what rejections say
+    about the remaining messages.
     """
 
     replies: tuple[Reply, ...] = ()
@@ -79,7 +79,7 @@ async def hand_over(
 
 
 def _answer(outcome: SendOutcome) -> Answer:
-    """What the outcome implies for the messages behind it; a suspended account is handled
+    """What the outcome implies for the following messages; a suspended account is handled
     elsewhere.
     """
     match outcome:
@@ -91,7 +91,7 @@ def _answer(outcome: SendOutcome) -> Answer:
 
 
 def _pause(outcomes: Sequence[SendOutcome]) -> Pause | None:
-    """The longest pause that any outcome asks for."""
+    """The longest pause that any outcome requests."""
     pauses = [pause for outcome in outcomes if (pause := _asks_to_wait(outcome)) is not None]
     if not pauses and outcomes and all(isinstance(outcome, Unknown) for outcome in outcomes):
         return Pause(reason=Waits.TWILIO_UNREACHABLE, seconds=UNANSWERED_RETRY)

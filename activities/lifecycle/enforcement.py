@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck:
-    """A step that failed for good, shown to operators."""
+    """A step that failed permanently, shown to operators."""
 
     organization_id: str
     epoch: int

@@ -58,7 +58,7 @@ class SwitchState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StuckSwitch:
-    """A step that a provider refused for good."""
+    """A step that a provider refused permanently."""
 
     organization_id: str
     progress: SwitchStatus

@@ -85,7 +85,7 @@ class SwitchProviders:
                 ) from late
 
     async def end_target(self, switch: Switch, subscription_id: str) -> Snapshot:
-        """Cancel the target. Without a consent it bills nobody, even if the provider refuses to
+        """Cancel the target. Without a consent it does not bill, even if the provider refuses to
         cancel it.
         """
         with translated():

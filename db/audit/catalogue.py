@@ -1,7 +1,7 @@
 """The schema that the migrations produce, as lines of text; `certify` compares it, so that nothing
 is dropped unnoticed.
 
-`python -m tools.catalogue` writes the file beside this module after a migration. It is compared
+`python -m tools.catalogue` writes the file next to this module after a migration. It is compared
 only if the schema has that revision and the server that major version: another version may format a
 definition differently.
 """

@@ -42,8 +42,8 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The input of a decision. `blocks` are those that stand by themselves; `others`: there are
-    subscriptions beside the current one.
+    """The input of a decision. `blocks` are those that do not depend on the subscription; `others`:
+    there are other subscriptions than the current one.
     """
 
     policy: Policy

@@ -85,7 +85,7 @@ async def book_topup(
     if noted is not None and noted.organization_id != organization_id:
         return BookedFor(noted.organization_id)
     if noted is not None and noted.kind == "returned":
-        return PaidBack()  # its refunds could not be taken back any more
+        return PaidBack()  # its refunds could no longer be taken back
     if (
         noted is not None
         and noted.kind == "subscription"
@@ -114,8 +114,8 @@ async def book_subscription_payment(
 ) -> bool:
     """Note a payment of the subscription, once by the sale's id; False if it was noted before.
 
-    The wallet does not change. Locks the standing, so that nobody credits the payment concurrently;
-    the caller commits.
+    The wallet does not change. Locks the standing, so that the payment is not credited
+    concurrently; the caller commits.
     """
     await standings.lock(conn, organization_id)
     return await _note(
@@ -134,7 +134,7 @@ async def note_returned(
 ) -> None:
     """Note a top-up that was fully refunded before it was booked: it is never credited.
 
-    Locks the standing, so that nobody credits it concurrently; the caller commits.
+    Locks the standing, so that it is not credited concurrently; the caller commits.
     """
     await standings.lock(conn, organization_id)
     await _note(conn, organization_id, provider, payment, kind="returned", reference_id=None)

@@ -1,7 +1,7 @@
 """Reversals: money that payers got back, each booked once by its own id; what the wallet cannot
 cover is owed.
 
-A block stands while anything is owed; it is placed and lifted in the transaction that changes the
+There is a block while anything is owed; it is placed and lifted in the transaction that changes the
 debt. Each function that moves money locks the standing, then the wallet; the caller commits.
 """
 
@@ -28,7 +28,7 @@ from domain.wallet import refusals
 from domain.wallet.ledger import Posted, Posting, Wallet, credit, recovery, reversal
 
 RECEIVABLE = "receivable"
-"""The reference of the block that stands while anything is owed."""
+"""The reference of the block for debts from reversals."""
 _LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
 
 _STANDS = (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None)
@@ -212,7 +212,7 @@ async def _booked(
     currency: str,
     now: datetime,
 ) -> Booked:
-    """Recovers first: money that was returned or available may settle the debt."""
+    """Recovers first: money that was returned or is available may cover the debt."""
     await _recover(conn, organization_id)
     await _agree(conn, organization_id, now)
     row = await _find(conn, organization_id, provider, reversal.id)

@@ -146,8 +146,8 @@ async def write(conn: AsyncConnection, subscription: Subscription) -> None:
 
 
 async def note_word(conn: AsyncConnection, subscription: Subscription, new: Word) -> Subscription:
-    """Record a webhook's word beside the confirmed state. The caller holds the organization's
-    standing.
+    """Record a webhook's word in addition to the confirmed state. The caller holds the
+    organization's standing.
 
     An answer that contradicted an earlier word has not contradicted this one yet.
     """
@@ -167,7 +167,7 @@ async def doubt(conn: AsyncConnection, subscription: Subscription, *, now: datet
 
 
 async def note_pending(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Store a new checkout: nobody has consented to it yet. The caller holds the standing."""
+    """Store a new checkout without a consent yet. The caller holds the standing."""
     await conn.execute(_RECORD, _key_values(subscription) | {"state": State.PENDING.value})
 
 

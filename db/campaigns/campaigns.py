@@ -103,7 +103,7 @@ async def create(
     """Store a draft with its recipients, once per key; the flag says whether it is new. The caller
     commits.
 
-    Raises `DifferentRequest` when the key stands for another request.
+    Raises `DifferentRequest` if the key belongs to another request.
     """
     stored = await conn.execute(
         upsert(campaigns)

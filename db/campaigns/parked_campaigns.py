@@ -104,10 +104,10 @@ async def resume_eligible(
     """Resume the parked campaigns whose next message may be sent and is covered; returns those to
     notify.
 
-    No block stands, the wallet is open and not frozen, and its balance covers the first message
-    that may be sent now. Never resumes a campaign that a person paused or that Twilio's refusals
-    stopped. Records what still stops the others. Locks the standing, the campaigns and the wallet.
-    The caller commits.
+    There must be no block, the wallet open and not frozen, and its balance must cover the first
+    message that may be sent now. Never resumes a campaign that a person paused or that Twilio's
+    refusals stopped. Records what still stops the others. Locks the standing, the campaigns and the
+    wallet. The caller commits.
     """
     standing = await standings.lock(conn, organization_id)
     if standing is None or standing.status is not Status.ACTIVE or standing.blocks:

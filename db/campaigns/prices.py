@@ -1,4 +1,4 @@
-"""Records what Twilio charged beside the customer's price, and computes the margin."""
+"""Records what Twilio charged for each message, and computes the margin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

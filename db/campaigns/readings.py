@@ -277,7 +277,7 @@ async def _of_what_was_refunded(
     sent: SentMessage,
     now: datetime,
 ) -> None:
-    """It was refunded, or given back and paid again: if it was sent nevertheless, that send is
+    """It was refunded, or returned unsent and paid again: if it was sent nevertheless, that send is
     unpaid.
     """
     attempt = await _stood_for(conn, message, check, sent)

@@ -35,7 +35,7 @@ from domain.campaigns.telephony import DeliveryStatus
 from domain.campaigns.waits import Waits
 from domain.lifecycle.standing import Status
 
-"""An alert kind: messages failed because of the sender, the account or our request, though no
+"""An alert kind: messages failed because of the sender, the account or our request, although no
 campaign is parked.
 """
 MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Park.REFUSED})
@@ -59,7 +59,8 @@ _SENDER = text("SELECT sender FROM organizations WHERE id = :organization_id")
 _SENDER_KEPT = text("SELECT sender FROM organizations WHERE id = :organization_id FOR SHARE")
 FORGOTTEN_AFTER = timedelta(days=1)
 _FORGET = text(
-    "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND last_seen_at < :before"
+    "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND "
+    "last_seen_at < :before"
 )
 _FORGET_LIMITS = text(
     """

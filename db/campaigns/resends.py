@@ -60,7 +60,7 @@ async def give_up(conn: AsyncConnection, message: Message) -> None:
     if message.status is MessageStatus.LOST:
         return
     if not never_confirmed or not await send_results.settle(conn, message.organization_id, [lost]):
-        raise Confirmed(f"Twilio took message {message.id}, or has not decided yet")
+        raise Confirmed(f"Twilio accepted message {message.id}, or has not decided yet")
 
 
 async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: UUID) -> None:

@@ -161,9 +161,7 @@ async def _next(
 async def _leave_alone(
     conn: AsyncConnection, campaign: Campaign, position: int, now: datetime
 ) -> Batch:
-    """It is quiet in all remaining countries: look again when quiet hours end in the first of
-    them.
-    """
+    """All remaining countries have quiet hours: check again when these end in the first of them."""
     params = {"organization_id": campaign.organization_id, "campaign_id": campaign.id}
     countries = (await conn.execute(statements.COUNTRIES, params)).scalars()
     ends = None if campaign.quiet_hours is None else campaign.quiet_hours.until(countries, now)

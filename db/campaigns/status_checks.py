@@ -21,8 +21,7 @@ ORGANIZATIONS, EACH = 100, 200
 SOON = timedelta(minutes=1)
 UNDECIDED_AFTER, GIVEN_UP_AFTER = timedelta(hours=4), timedelta(days=3)
 _SLOWLY = 9
-"""The initial tries of a check that nobody waits for: it is repeated after half an hour, not after
-two seconds.
+"""The initial tries of an unurgent check: it is repeated after half an hour, not after two seconds.
 """
 
 _ADD = text(
@@ -176,7 +175,7 @@ async def add_undecided(conn: AsyncConnection, *, now: datetime) -> int:
     """Add checks of messages handed over hours ago that have no final status, or whose acceptance
     only a callback reports.
 
-    Their last callback may be lost, or the one that came may be forged. Returns how many are new.
+    Their last callback may be lost, or the received one forged. Returns how many are new.
     """
     params = {
         "since": now - GIVEN_UP_AFTER,

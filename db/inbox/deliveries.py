@@ -143,7 +143,7 @@ async def receive(
     counted in `deliveries`.
 
     PayPal signs a checksum of the body, so two bodies may share a transmission or an event id, and
-    nobody can tell which is genuine: both are kept, and the provider is queried about what they
+    it is unknown which one is genuine: both are kept, and the provider is queried about what they
     name. A transmission with more than `MOST_BODIES` bodies is forged: the delivery is returned,
     not `kept`. The caller commits before it answers.
     """
@@ -283,8 +283,8 @@ async def of_organization(
 
 async def backlog(conn: AsyncConnection) -> Backlog:
     """Count the unhandled deliveries. `parked` are those that need a person: not those that the
-    provider has not decided, nor those that will be dismissed automatically because they carry
-    no money and name nobody.
+    provider has not decided, nor those that will be dismissed automatically because they carry no
+    money and name no organization.
     """
     waits = inbox.c.status == InboxStatus.UNHANDLED.value
     no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)

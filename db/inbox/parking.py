@@ -95,7 +95,7 @@ async def note_outcome(conn: AsyncConnection, delivery_id: int, outcome: str) ->
 
 
 async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: str) -> None:
-    """Whether its money was booked: a reversal that never stood, or money that never was in the
+    """Record whether its money was booked: an ineffective reversal, or money that never was in the
     wallet, is not. The caller commits.
     """
     booked = exists().where(

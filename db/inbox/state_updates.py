@@ -29,7 +29,7 @@ from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Block, Standing
 
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
-"""The alert that stands while a block of the kind stands."""
+"""The alert that is open while there is a block of the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,9 +49,7 @@ _ACCOUNT_AT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBlock:
-    """A block that stands by itself, independent of the subscription. `reference` distinguishes two
-    disputes.
-    """
+    """A block that does not depend on the subscription. `reference` distinguishes two disputes."""
 
     kind: Block
     reference: str
@@ -133,9 +131,7 @@ async def record(
 
 
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
-    """Add a block unless it stands already. The caller holds the standing, then settles and
-    commits.
-    """
+    """Add a block unless it exists. The caller holds the standing, then decides again and commits."""
     await conn.execute(
         upsert(blocks)
         .values(
@@ -152,7 +148,7 @@ async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBl
 async def lift_block(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str = ""
 ) -> None:
-    """Remove a block if it stands. The caller holds the standing, then settles and commits."""
+    """Remove a block if it exists. The caller holds the standing, then decides again and commits."""
     await conn.execute(
         delete(blocks).where(
             blocks.c.organization_id == organization_id,

@@ -79,7 +79,7 @@ def _charged(switch: Switch, now: datetime) -> bool:
 
 
 async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
-    """A failed switch's alert stands until the paid period ends: somebody has to act before
+    """A failed switch's alert stays open until the paid period ends: an operator has to act before
     that.
     """
     linked = await subscriptions.of_organization(conn, standing.organization_id)

@@ -183,8 +183,8 @@ class BillingEvent:
 
     `occurred_at` is the time in the envelope. `snapshot` is the state that the event itself
     carries, if any. `concern` describes a wrong setting at the provider that the event reveals
-    although it was parsed. `payment_id` is the payment that a refund, a reversal or a dispute takes
-    back, if the event names it.
+    although it was parsed. `payment_id` is the payment that a refund, a reversal or a dispute
+    reverses, if the event names it.
     """
 
     provider: Provider

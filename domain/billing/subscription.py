@@ -48,7 +48,7 @@ class Snapshot:
     proves that nothing is owed; None means that the answer does not say. `custom_id` is the
     organization id that the host application wrote into the subscription. `subscription_id` is set
     if the provider names the subscription differently than the request did: a checkout that the
-    customer has completed. `cancels`: no further period is billed, though the current one is not
+    customer has completed. `cancels`: no further period is billed, although the current one is not
     over. `note` is the reason given to the provider for its last change.
     """
 

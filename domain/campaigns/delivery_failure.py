@@ -63,7 +63,7 @@ class Remedy:
     """`refund_undelivered`: refunded even if a carrier accepted it. `again`: it is paid and sent
     once more when the account may send.
 
-    `opt_out`: the recipient is remembered, and skipped by later campaigns.
+    `opt_out`: the recipient is recorded, and skipped by later campaigns.
     """
 
     about: About

@@ -15,8 +15,8 @@ fit into 63 bits.
 class RateCard:
     """`by_country` prefers the organization's own rates; `default` covers all other countries.
 
-    Without a default only countries with a rate are served: nobody pays for an unpriced
-    destination.
+    Without a default only countries with a rate are served: an unpriced destination would not be
+    paid for.
     """
 
     currency: str

@@ -1,4 +1,4 @@
-"""How many segments a text takes on the air: GSM-7 where every character allows it, else UCS-2.
+"""Counts the segments of a text: GSM-7 if every character allows it, otherwise UCS-2.
 
 Counting follows 3GPP TS 23.038: 160 septets in one segment or 153 in each of several, extension
 characters taking two; 70 UTF-16 units or 67 in each of several. No grapheme is split between two

@@ -71,8 +71,8 @@ class Standing:
 def decide(
     record: Record, active_blocks: Iterable[Block], policy: Policy, now: datetime
 ) -> Decision:
-    """Whether the organization may send, given its current subscription and the blocks that stand
-    by themselves.
+    """Whether the organization may send, given its current subscription and the blocks that do not
+    depend on it.
     """
     blocks = set(active_blocks)
     deadlines: list[datetime] = []
@@ -89,7 +89,7 @@ def decide(
 def _reasons(
     record: Record, policy: Policy, now: datetime
 ) -> Iterator[tuple[Block, datetime | None]]:
-    """Each block that follows from the subscription, and when it begins; None: at once."""
+    """Each block that follows from the subscription, and the time when it begins; None: now."""
     match record.state:
         case State.SUSPENDED_NONPAYMENT | State.PAUSED:
             yield Block.NONPAYMENT, None

@@ -55,7 +55,7 @@ OVER = frozenset(
     }
 )
 ERRORS = frozenset({SwitchStatus.UNDONE, SwitchStatus.FAILED})
-"""Ends that nobody intended: they use up the error budget of a cohort."""
+"""Unintended ends: they use up the error budget of a cohort."""
 STOPS = frozenset({SwitchStatus.STOPPING, SwitchStatus.STOPPED})
 """From here on, the target is the provider that bills."""
 IN_WORDS = {

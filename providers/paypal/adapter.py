@@ -301,7 +301,7 @@ class PayPal:
         raise _wrong_state(act, now, refusal) from refusal
 
     async def _get_refund(self, id_: str) -> Payment:
-        """Refunds of sales are in API v1, those of captures in v2; the id does not tell which."""
+        """Refunds of sales are in API v1, those of captures in v2; the id does not show which."""
         try:
             refund = await self._calls.get(f"/v1/payments/refund/{segment(id_)}")
         except NotFound:

@@ -50,7 +50,7 @@ class Tokens:
             return (await self._flight.join("token", self._fetch)).value
         except ProviderUnavailable:
             if token is not None and token is self._token and self._clock() < token.valid_until:
-                # still valid: an outage of the token endpoint alone blocks nobody
+                # still valid: an outage of the token endpoint alone does not block calls
                 return token.value
             raise
 

@@ -3,7 +3,7 @@
 The signed text is `transmission id|transmission time|webhook id|CRC-32 of the body, in decimal`,
 RSA PKCS#1 v1.5 with SHA-256 (PayPal-Python-SDK, `paypalrestsdk/notifications.py`; proven on
 genuinely signed events). Only the CRC of the body is signed, so a verified body is a hint and no
-more. PayPal sets no age limit, and retries go on for three days.
+more. PayPal sets no age limit, and retries continue for three days.
 """
 
 import base64

@@ -62,7 +62,7 @@ class Tracing:
             await self._payment(payment_id)
 
     async def _payment(self, id_: str) -> None:
-        """A sale or a capture: the id does not tell which."""
+        """A sale or a capture: the id does not show which."""
         self._gathered.payment_ids.append(id_)
         sale = await self._look(f"/v1/payments/sale/{segment(id_)}")
         if not sale:

@@ -149,7 +149,7 @@ class Stripe:
         if later is not None:
             parameters["subscription_data"]["trial_end"] = int(later.first_charge_at.timestamp())
             parameters["payment_method_collection"] = (
-                "always"  # without a mandate nobody could be charged after the trial
+                "always"  # without a mandate the customer could not be charged after the trial
             )
             parameters["expires_at"] = int(later.expires_at.timestamp())
         try:

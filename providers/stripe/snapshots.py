@@ -66,7 +66,7 @@ def snapshot(
 
 
 def due_invoice(subscription: Json, failed: Sequence[Json] | None) -> Json:
-    """The newest invoice; if that is settled, the oldest failed one."""
+    """The newest invoice; if that is closed, the oldest failed one."""
     newest = part(subscription, "latest_invoice")
     return (
         newest if text(newest, "status") in ("open", "uncollectible") or not failed else failed[0]
