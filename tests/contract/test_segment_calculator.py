@@ -96,12 +96,12 @@ def texts(seed: int, number: int) -> list[str]:
     """Texts with a fill that brings some of their signs onto a segment's border."""
     chance = random.Random(seed)
     signs = [*GSM, *NOT_GSM, *MARKS, *EMOJI, *WHOLE]
-    texts_made = []
+    drawn = []
     for _ in range(number):
         fill = chance.choice(["я", "a", "aя", "€", "😀"]) * chance.randint(0, 160)
         middle = "".join(chance.choices(signs, k=chance.randint(0, 12)))
-        texts_made.append(fill[: chance.randint(0, 320)] + middle + "я" * chance.randint(0, 140))
-    return texts_made
+        drawn.append(fill[: chance.randint(0, 320)] + middle + "я" * chance.randint(0, 140))
+    return drawn
 
 
 def of_all_planes(seed: int, number: int) -> list[str]:

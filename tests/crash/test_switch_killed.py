@@ -149,6 +149,6 @@ async def test_another_worker_ends_every_switch_that_a_killed_one_began(world: W
             standing = await world.at_rest(customer.organization_id)
             assert (standing.status, standing.epoch) == ("active", 0)
             assert (await customers.current(world, customer)).provider is customer.target
-            assert customers.made_at_target(world, customer) == 1
+            assert customers.created_at_target(world, customer) == 1
             assert charges(world, customer) == each_period_once(customer)
         await world.certify()

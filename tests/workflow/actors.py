@@ -59,18 +59,18 @@ class Actor(ABC):
     @abstractmethod
     async def expire(self, subscription_id: str) -> None: ...
 
-    async def act(self, path: str, **asked: Any) -> dict[str, Any]:
+    async def act(self, path: str, **fields: Any) -> dict[str, Any]:
         """Without delivering anything."""
-        answer = await self.control.post(f"/_sim/{path}", json={"deliver": False, **asked})
+        answer = await self.control.post(f"/_sim/{path}", json={"deliver": False, **fields})
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
-        told: dict[str, Any] = answer.json()
-        return told
+        body: dict[str, Any] = answer.json()
+        return body
 
-    async def happen(self, path: str, **asked: Any) -> dict[str, Any]:
-        told = await self.act(path, **asked)
-        ids = ids_of(told)
+    async def happen(self, path: str, **fields: Any) -> dict[str, Any]:
+        body = await self.act(path, **fields)
+        ids = ids_of(body)
         await self.deliver(reversed(ids) if self.backwards else ids)
-        return told
+        return body
 
     async def deliver(self, event_ids: Iterable[str]) -> None:
         for event_id in event_ids:
@@ -80,10 +80,10 @@ class Actor(ABC):
         """As the provider would sign it."""
         await self._deliver(raw=raw)
 
-    async def _deliver(self, **asked: str) -> None:
+    async def _deliver(self, **fields: str) -> None:
         if self.name == "paypal":
-            asked["webhook_id"] = WEBHOOK_ID
-        signed = (await self.control.post("/_sim/sign", json=asked)).json()
+            fields["webhook_id"] = WEBHOOK_ID
+        signed = (await self.control.post("/_sim/sign", json=fields)).json()
         raw = base64.b64decode(signed["body_base64"])
         answer = await self.world.api.post(
             f"/webhooks/{self.name}", content=raw, headers=signed["headers"]
@@ -92,12 +92,12 @@ class Actor(ABC):
 
     async def subscribe(self, organization_id: str) -> Subscription:
         """By a checkout that the customer completes; the current subscription that comes of it."""
-        asked = {"provider": self.name, "plan_id": self.plan} | {
+        body = {"provider": self.name, "plan_id": self.plan} | {
             "return_url": "https://host.test/done",
             "cancel_url": "https://host.test/not",
         }
         checkout = await self.world.post(
-            f"/v1/organizations/{organization_id}/subscription/checkout", asked
+            f"/v1/organizations/{organization_id}/subscription/checkout", body
         )
         before = await current(self.world, organization_id)
         await self.complete(checkout)
@@ -117,28 +117,28 @@ class Actor(ABC):
         return await self.dispute_payment(await self.payment(subscription_id))
 
     async def dispute_payment(self, payment_id: str) -> str:
-        told = await self.happen(f"payments/{payment_id}/dispute")
-        return str(told["object"].get("dispute_id") or told["object"]["id"])
+        dispute = await self.happen(f"payments/{payment_id}/dispute")
+        return str(dispute["object"].get("dispute_id") or dispute["object"]["id"])
 
     async def link(self, organization_id: str, amount: str, currency: str = "USD") -> str:
         """The id of a checkout that would top it up."""
-        asked = {"provider": self.name, "amount": amount, "currency": currency} | {
+        body = {"provider": self.name, "amount": amount, "currency": currency} | {
             "return_url": "https://host.test/paid",
             "cancel_url": "https://host.test/not",
         }
-        told = await self.world.post(f"/v1/organizations/{organization_id}/wallet/topups", asked)
-        return str(told["checkout_id"])
+        topup = await self.world.post(f"/v1/organizations/{organization_id}/wallet/topups", body)
+        return str(topup["checkout_id"])
 
     async def top_up(self, organization_id: str, amount: str, currency: str = "USD") -> str:
         """By a checkout that the customer pays; the id of the payment that is booked for it."""
-        before = {one.object_id for one in await self.topups(organization_id)}
+        before = {topup.object_id for topup in await self.topups(organization_id)}
         await self.deliver(await self.pay_topup(await self.link(organization_id, amount, currency)))
 
         async def booked() -> list[str]:
             return [
-                one.object_id
-                for one in await self.topups(organization_id)
-                if one.object_id not in before
+                topup.object_id
+                for topup in await self.topups(organization_id)
+                if topup.object_id not in before
             ]
 
         [found] = await until(booked, f"{organization_id} topped up at {self.name}")
@@ -149,7 +149,7 @@ class Actor(ABC):
         found = await self.world.read(
             lambda conn: payments.of_organization(conn, organization_id, limit=100)
         )
-        return [one for one in found if one.kind == "topup"]
+        return [topup for topup in found if topup.kind == "topup"]
 
 
 class AtPayPal(Actor):
@@ -162,8 +162,8 @@ class AtPayPal(Actor):
         return ids_of(await self.act(f"orders/{checkout_id}/approve"))
 
     async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
-        told = await self.act("captures", amount=amount, custom_id=organization_id)
-        return told["object"]["id"], ids_of(told)
+        capture = await self.act("captures", amount=amount, custom_id=organization_id)
+        return capture["object"]["id"], ids_of(capture)
 
     async def fail(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/fail_payment")
@@ -204,22 +204,22 @@ class AtStripe(Actor):
         return ids_of(await self.act(f"checkout/{checkout_id}/complete"))
 
     async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
-        told = await self.act(f"checkout/{await self.link(organization_id, amount)}/complete")
-        return told["object"]["payment_intent"], ids_of(told)
+        checkout = await self.act(f"checkout/{await self.link(organization_id, amount)}/complete")
+        return checkout["object"]["payment_intent"], ids_of(checkout)
 
     async def beside(self, organization_id: str) -> tuple[str, list[str]]:
         """A subscription by a checkout that the customer completes beside another one: its id, and
         its events'.
         """
-        asked = {"provider": self.name, "plan_id": self.plan} | {
+        body = {"provider": self.name, "plan_id": self.plan} | {
             "return_url": "https://host.test/done",
             "cancel_url": "https://host.test/not",
         }
         checkout = await self.world.post(
-            f"/v1/organizations/{organization_id}/subscription/checkout", asked
+            f"/v1/organizations/{organization_id}/subscription/checkout", body
         )
-        told = await self.act(f"checkout/{checkout['subscription_id']}/complete")
-        return told["object"]["subscription"], ids_of(told)
+        completed = await self.act(f"checkout/{checkout['subscription_id']}/complete")
+        return completed["object"]["subscription"], ids_of(completed)
 
     async def fail(self, subscription_id: str) -> None:
         await self.happen(f"subscriptions/{subscription_id}/fail_payment")
@@ -244,8 +244,8 @@ class AtStripe(Actor):
         await self.happen(f"subscriptions/{subscription_id}/end_period")
 
 
-def ids_of(told: dict[str, Any]) -> list[str]:
-    return [event["id"] for event in told["events"]]
+def ids_of(body: dict[str, Any]) -> list[str]:
+    return [event["id"] for event in body["events"]]
 
 
 async def onboard(world: World, currency: str = "USD", balance: str = "10.00") -> str:
@@ -253,7 +253,7 @@ async def onboard(world: World, currency: str = "USD", balance: str = "10.00") -
     opened = (
         await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
     ).json()
-    asked = {
+    body = {
         "id": name,
         "name": name,
         "currency": currency,
@@ -261,7 +261,7 @@ async def onboard(world: World, currency: str = "USD", balance: str = "10.00") -
         "sender": "+15550001111",
         "price_per_segment": "0.01",
     }
-    await world.post("/v1/organizations", asked)
+    await world.post("/v1/organizations", body)
     if balance != "0":
         money = {"reference_id": "first", "amount": balance, "currency": currency}
         await world.post(f"/v1/organizations/{name}/wallet/credits", money)

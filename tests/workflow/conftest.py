@@ -44,9 +44,9 @@ async def shared_world(
     config["interceptors"] = [boundaries]
     client = Client(**config)
     with fresh_database(postgres, f"test_{os.getpid()}_shared_world") as url:
-        async with world(url, client, tmp_path_factory.mktemp("world"), authority) as here:
-            here.start_worker()
-            yield here
+        async with world(url, client, tmp_path_factory.mktemp("world"), authority) as running_world:
+            running_world.start_worker()
+            yield running_world
 
 
 @pytest_asyncio.fixture(name="world")
@@ -61,8 +61,8 @@ async def idle_world(
     database_url: str, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> AsyncIterator[World]:
     """The test's own, without a worker: whatever is rung waits."""
-    async with world(database_url, temporal_client, tmp_path, authority) as here:
-        yield here
+    async with world(database_url, temporal_client, tmp_path, authority) as running_world:
+        yield running_world
 
 
 @pytest_asyncio.fixture(params=["paypal", "stripe"])

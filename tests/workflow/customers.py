@@ -50,22 +50,22 @@ async def customer(
         await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
     ).json()
     account = opened["accounts"][0]["sid"]
-    told = {
+    body = {
         "id": name,
         "name": name,
         "currency": "USD",
         "sender": "+15550001111",
         "price_per_segment": "0.01",
     }
-    await world.post("/v1/organizations", {**told, "twilio_account_sid": account})
+    await world.post("/v1/organizations", {**body, "twilio_account_sid": account})
     paid_at = datetime.now(UTC).replace(microsecond=0) + renews_in - PERIOD
     if source is Provider.PAYPAL:
-        made = await world.act("subscriptions", {"custom_id": name, "at": paid_at.isoformat()})
-        subscription_id = made["object"]["id"]
+        created = await world.act("subscriptions", {"custom_id": name, "at": paid_at.isoformat()})
+        subscription_id = created["object"]["id"]
     else:
-        made_there, _ = world.stripe.lifecycle.subscribe(DEFAULT_PRICE, organization_id=name)
-        world.stripe.renewals.began(made_there, int(paid_at.timestamp()))
-        subscription_id = made_there["id"]
+        at_stripe, _ = world.stripe.lifecycle.subscribe(DEFAULT_PRICE, organization_id=name)
+        world.stripe.renewals.began(at_stripe, int(paid_at.timestamp()))
+        subscription_id = at_stripe["id"]
     linked = {"provider": source.value, "subscription_id": subscription_id}
     await world.post(f"/v1/organizations/{name}/subscription", linked)
     money = {"reference_id": "first", "amount": "10.00", "currency": "USD"}
@@ -76,146 +76,148 @@ async def customer(
     )
 
 
-async def start_switch(world: World, one: Customer, *, plan: str | None = None) -> dict[str, Any]:
-    asked = {"provider": one.target.value, "plan_id": plan or PLANS[one.target]}
-    asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
-    return await world.post(f"/v1/organizations/{one.organization_id}/switch", asked)
+async def start_switch(
+    world: World, customer: Customer, *, plan: str | None = None
+) -> dict[str, Any]:
+    body = {"provider": customer.target.value, "plan_id": plan or PLANS[customer.target]}
+    body |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
+    return await world.post(f"/v1/organizations/{customer.organization_id}/switch", body)
 
 
 async def offered(world: World, source: Provider = Provider.PAYPAL) -> Customer:
     """A customer who has the link of a checkout, and has not consented yet."""
-    one = await customer(world, source)
-    await start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
-    return one
+    moving = await customer(world, source)
+    await start_switch(world, moving)
+    await reached(world, moving, SwitchStatus.OFFERED)
+    return moving
 
 
-async def now(world: World, one: Customer) -> Switch:
-    found = await world.read(lambda conn: switches.newest(conn, one.organization_id))
+async def now(world: World, customer: Customer) -> Switch:
+    found = await world.read(lambda conn: switches.newest(conn, customer.organization_id))
     assert found is not None
     return found
 
 
-async def reached(world: World, one: Customer, *wanted: SwitchStatus) -> Switch:
+async def reached(world: World, customer: Customer, *wanted: SwitchStatus) -> Switch:
     async def there() -> Switch | None:
-        found = await now(world, one)
+        found = await now(world, customer)
         assert found.state in wanted or found.state not in OVER, f"{found.state}: {found.reason}"
         return found if found.state in wanted else None
 
-    found = await until(there, f"{one.organization_id} {wanted}")
+    found = await until(there, f"{customer.organization_id} {wanted}")
     assert found is not None
     return found
 
 
-async def consent(world: World, one: Customer, *, deliver: bool = True) -> None:
+async def consent(world: World, customer: Customer, *, deliver: bool = True) -> None:
     """The customer finishes the checkout."""
-    found = await now(world, one)
-    asked, id_ = {"deliver": deliver}, found.target_subscription_id
-    if one.target is Provider.STRIPE:
-        answer = await world.stripe_control.post(f"/_sim/checkout/{id_}/complete", json=asked)
+    found = await now(world, customer)
+    fields, id_ = {"deliver": deliver}, found.target_subscription_id
+    if customer.target is Provider.STRIPE:
+        answer = await world.stripe_control.post(f"/_sim/checkout/{id_}/complete", json=fields)
     else:
-        answer = await world.paypal_control.post(f"/_sim/subscriptions/{id_}/approve", json=asked)
+        answer = await world.paypal_control.post(f"/_sim/subscriptions/{id_}/approve", json=fields)
     assert answer.is_success, answer.text
 
 
-def new_one(world: World, one: Customer) -> str:
+def new_subscription_id(world: World, customer: Customer) -> str:
     """The subscription at the target that the customer has consented to."""
-    if one.target is Provider.PAYPAL:
+    if customer.target is Provider.PAYPAL:
         mine = [
             each
             for each in world.paypal.state.subscriptions.values()
-            if each.custom_id == one.organization_id
+            if each.custom_id == customer.organization_id
         ]
         return mine[-1].id
     [subscription] = world.stripe.state.all(
-        "subscription", metadata={"organization_id": one.organization_id}
+        "subscription", metadata={"organization_id": customer.organization_id}
     )
     return str(subscription["id"])
 
 
-async def cancel(world: World, one: Customer, *, deliver: bool = True) -> None:
+async def cancel(world: World, customer: Customer, *, deliver: bool = True) -> None:
     """The customer cancels what is paid for at the source, at the provider's own site."""
-    control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control
-    path = f"/_sim/subscriptions/{one.subscription_id}/cancel"
+    control = world.paypal_control if customer.source is Provider.PAYPAL else world.stripe_control
+    path = f"/_sim/subscriptions/{customer.subscription_id}/cancel"
     assert (await control.post(path, json={"deliver": deliver})).is_success
 
 
 @asynccontextmanager
 async def consented_before(
-    world: World, boundaries: Boundaries, one: Customer, step: str
+    world: World, boundaries: Boundaries, customer: Customer, step: str
 ) -> AsyncIterator[None]:
     """The customer has finished the checkout, and the step that comes then is held until the block
     ends.
     """
-    async with boundaries.held(step, one.organization_id) as stop:
-        await consent(world, one)
+    async with boundaries.holding(step, customer.organization_id) as stop:
+        await consent(world, customer)
         await stop.reached.wait()
         yield
 
 
-async def current(world: World, one: Customer) -> Subscription:
-    found = await world.read(lambda conn: subscriptions.current(conn, one.organization_id))
+async def current(world: World, customer: Customer) -> Subscription:
+    found = await world.read(lambda conn: subscriptions.current(conn, customer.organization_id))
     assert found is not None
     return found
 
 
-async def restart(world: World, one: Customer, **limits: int) -> None:
+async def restart(world: World, customer: Customer, **limits: int) -> None:
     """Replace the switch's workflow by one that starts with other limits."""
-    id_ = switch_workflow_id(one.organization_id)
+    id_ = switch_workflow_id(customer.organization_id)
     await world.services.client.get_workflow_handle(id_).terminate(
         "a test starts it with other limits"
     )
     await world.services.client.start_workflow(
         SUBSCRIPTION_SWITCH,
-        SwitchStart(organization_id=one.organization_id, **limits),
+        SwitchStart(organization_id=customer.organization_id, **limits),
         id=id_,
         task_queue=world.services.settings.lifecycle_task_queue,
     )
 
 
-async def never_suspended(world: World, one: Customer) -> None:
+async def never_suspended(world: World, customer: Customer) -> None:
     """Not once: the epoch counts every change of mind."""
-    standing = await world.at_rest(one.organization_id)
+    standing = await world.at_rest(customer.organization_id)
     assert (standing.status, standing.epoch) == ("active", 0)
-    assert (await world.debit(one.organization_id)).status_code in (200, 201)
+    assert (await world.debit(customer.organization_id)).status_code in (200, 201)
 
 
-async def goes_on_as_before(world: World, one: Customer) -> None:
-    now_current = await current(world, one)
-    assert (now_current.provider, now_current.id) == (one.source, one.subscription_id)
-    await never_suspended(world, one)
-    assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
+async def goes_on_as_before(world: World, customer: Customer) -> None:
+    now_current = await current(world, customer)
+    assert (now_current.provider, now_current.id) == (customer.source, customer.subscription_id)
+    await never_suspended(world, customer)
+    assert "two_subscriptions_bill" not in await world.alerts(customer.organization_id)
 
 
-def charges(world: World, one: Customer, *, periods: int = 2) -> list[datetime]:
+def charges(world: World, customer: Customer, *, periods: int = 2) -> list[datetime]:
     """When the customer is charged from `paid_at` for so many further periods, by whoever bills:
     the simulators' books.
 
     Moves their time on, so it comes last.
     """
-    end = one.paid_at + PERIOD * periods + timedelta(days=1)
-    world.paypal.renewals.bill_until(end, one.organization_id)
-    world.stripe.renewals.bill_until(int(end.timestamp()), one.organization_id)
-    at_stripe = world.stripe.renewals.charges(one.organization_id)
+    end = customer.paid_at + PERIOD * periods + timedelta(days=1)
+    world.paypal.renewals.bill_until(end, customer.organization_id)
+    world.stripe.renewals.bill_until(int(end.timestamp()), customer.organization_id)
+    at_stripe = world.stripe.renewals.charges(customer.organization_id)
     return sorted(
         [
-            *world.paypal.renewals.charges(one.organization_id),
+            *world.paypal.renewals.charges(customer.organization_id),
             *(datetime.fromtimestamp(at, UTC) for at in at_stripe),
         ]
     )
 
 
-def each_period_once(one: Customer, periods: int = 2) -> list[datetime]:
+def each_period_once(customer: Customer, periods: int = 2) -> list[datetime]:
     """No charge twice for a period, no period without one."""
-    return [one.paid_at + PERIOD * number for number in range(periods + 1)]
+    return [customer.paid_at + PERIOD * number for number in range(periods + 1)]
 
 
-async def time_is_over(world: World, one: Customer) -> None:
+async def time_is_over(world: World, customer: Customer) -> None:
     """The checkout's time is over, as the database has it; the switch is rung."""
     over = "UPDATE migrations SET expires_at = clock_timestamp() WHERE organization_id = :id AND ended_at IS NULL"
     async with world.services.engine.begin() as conn:
-        await conn.execute(text(over), {"id": one.organization_id})
-    await world.services.notifier.notify_switch(one.organization_id)
+        await conn.execute(text(over), {"id": customer.organization_id})
+    await world.services.notifier.notify_switch(customer.organization_id)
 
 
 async def delivered(world: World, event_id: str) -> bool:
@@ -225,21 +227,23 @@ async def delivered(world: World, event_id: str) -> bool:
         return bool((await conn.execute(query, {"id": event_id})).scalar_one())
 
 
-def made_at_target(world: World, one: Customer) -> int:
+def created_at_target(world: World, customer: Customer) -> int:
     """How many subscriptions or checkouts the target has of this customer."""
-    if one.target is Provider.PAYPAL:
+    if customer.target is Provider.PAYPAL:
         return sum(
-            each.custom_id == one.organization_id
+            each.custom_id == customer.organization_id
             for each in world.paypal.state.subscriptions.values()
         )
     return len(
-        list(world.stripe.state.all("checkout.session", client_reference_id=one.organization_id))
+        list(
+            world.stripe.state.all("checkout.session", client_reference_id=customer.organization_id)
+        )
     )
 
 
-def consented(world: World, one: Customer) -> bool:
+def consented(world: World, customer: Customer) -> bool:
     """Whether the customer has finished the checkout, at Stripe."""
-    done = {"client_reference_id": one.organization_id, "status": "complete"}
+    done = {"client_reference_id": customer.organization_id, "status": "complete"}
     return bool(list(world.stripe.state.all("checkout.session", **done)))
 
 
@@ -253,19 +257,19 @@ async def another_second() -> None:
     await until(passed, "another second")
 
 
-async def charged_again(world: World, one: Customer) -> list[str]:
+async def charged_again(world: World, customer: Customer) -> list[str]:
     """The source charges for one period more, though it may have ended: the ids of the events, not
     delivered.
     """
-    if one.source is Provider.PAYPAL:
-        return await world.happen(f"subscriptions/{one.subscription_id}/pay")
-    subscription = world.stripe.state.get(one.subscription_id, "subscription")
+    if customer.source is Provider.PAYPAL:
+        return await world.happen(f"subscriptions/{customer.subscription_id}/pay")
+    subscription = world.stripe.state.get(customer.subscription_id, "subscription")
     ended, subscription["status"] = subscription["status"], "active"
-    told = world.stripe.lifecycle.pay(subscription)
+    events = world.stripe.lifecycle.pay(subscription)
     subscription["status"] = ended
-    return [event.id for event in told if event.type == "invoice.paid"]
+    return [event.id for event in events if event.type == "invoice.paid"]
 
 
 def deliver(world: World, provider: Provider, event_ids: Iterable[str]) -> None:
     simulator = world.simulator(provider)
-    simulator.deliveries.deliver([simulator.events.all[one] for one in event_ids])
+    simulator.deliveries.deliver([simulator.events.all[event_id] for event_id in event_ids])

@@ -39,7 +39,7 @@ class Boundaries(client.Interceptor, worker.Interceptor):
         self.deaths: set[tuple[str, str]] = set()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        return _Held(next, self)
+        return _Stopping(next, self)
 
     def die_after(self, step: str, organization_id: str) -> None:
         """The step is done and committed, once, and Temporal does not hear of it: as when its
@@ -48,7 +48,7 @@ class Boundaries(client.Interceptor, worker.Interceptor):
         self.deaths.add((step, organization_id))
 
     @asynccontextmanager
-    async def held(self, step: str, organization_id: str) -> AsyncIterator[Stop]:
+    async def holding(self, step: str, organization_id: str) -> AsyncIterator[Stop]:
         """Hold the step until the block ends, or until it is let go."""
         stop = self.stops[step, organization_id] = Stop()
         try:
@@ -58,27 +58,27 @@ class Boundaries(client.Interceptor, worker.Interceptor):
             stop.let_go.set()
 
 
-class _Held(ActivityInboundInterceptor):
+class _Stopping(ActivityInboundInterceptor):
     def __init__(self, following: ActivityInboundInterceptor, boundaries: Boundaries) -> None:
         super().__init__(following)
         self._boundaries = boundaries
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
-        asked = input.args[0] if input.args else None
-        here = (activity.info().activity_type, getattr(asked, "organization_id", ""))
-        stop = self._boundaries.stops.get(here)
+        argument = input.args[0] if input.args else None
+        step = (activity.info().activity_type, getattr(argument, "organization_id", ""))
+        stop = self._boundaries.stops.get(step)
         if stop is not None:
             stop.reached.set()
             await stop.let_go.wait()
         done = await super().execute_activity(input)
-        if here in self._boundaries.deaths:
-            self._boundaries.deaths.remove(here)
+        if step in self._boundaries.deaths:
+            self._boundaries.deaths.remove(step)
             raise RuntimeError("the worker died")
         return done
 
 
 @asynccontextmanager
-async def row_held(world: World, table: str, organization_id: str) -> AsyncIterator[None]:
+async def row_locked(world: World, table: str, organization_id: str) -> AsyncIterator[None]:
     """Lock the organization's row of a table in a transaction of its own until the block ends."""
     async with world.services.engine.connect() as conn:
         await conn.execute(
@@ -128,10 +128,10 @@ async def restart_lifecycle(world: World, start: Lifecycle) -> None:
 async def details(world: World, workflow_id: str) -> str:
     """What the Temporal UI shows as a workflow's current details."""
     handle = world.services.client.get_workflow_handle(workflow_id)
-    told: WorkflowMetadata = await handle.query(
+    metadata: WorkflowMetadata = await handle.query(
         "__temporal_workflow_metadata", result_type=WorkflowMetadata
     )
-    return told.current_details
+    return metadata.current_details
 
 
 def account_path(account_sid: str) -> str:

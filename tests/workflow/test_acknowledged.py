@@ -35,8 +35,8 @@ async def cut_off_world(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         dead = await connect({"target_host": f"127.0.0.1:{unused.getsockname()[1]}"}, lazy=True)
-        async with world(database_url, dead, tmp_path, authority) as here:
-            yield here
+        async with world(database_url, dead, tmp_path, authority) as running_world:
+            yield running_world
 
 
 async def count(world: World, query: str, organization_id: str) -> int:

@@ -19,12 +19,14 @@ from tests.world import World, until
 LATER = timedelta(hours=2)
 
 
-async def one_sent(world: World, **behaviour: object) -> tuple[str, dict[str, Any], SentMessage]:
+async def sent_message(
+    world: World, **behaviour: object
+) -> tuple[str, dict[str, Any], SentMessage]:
     """A message that Twilio took, and Twilio's own record of it."""
     world.twilio.state.behaviour.change(behaviour)
     organization_id, _ = await world.organization()
-    asked = {"to": "+14155550100", "body": "hello"}
-    sent = await world.post(f"/v1/organizations/{organization_id}/messages", asked)
+    body = {"to": "+14155550100", "body": "hello"}
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", body)
     return organization_id, sent, world.twilio.state.messages[sent["provider_sid"]]
 
 
@@ -55,7 +57,7 @@ async def nothing_to_read(world: World, organization_id: str) -> None:
 async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_out(
     world: World,
 ) -> None:
-    organization_id, sent, taken = await one_sent(
+    organization_id, sent, taken = await sent_message(
         world, sending_after=0.5, callback_statuses=["sent", "delivered"]
     )
 
@@ -66,11 +68,15 @@ async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_
     ]
 
     await nothing_to_read(world, organization_id)
-    told = (
+    message = (
         await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")
     ).json()
     assert answers == [204] * 3
-    assert (told["status"], told["delivery_status"], await balance(world, organization_id)) == (
+    assert (
+        message["status"],
+        message["delivery_status"],
+        await balance(world, organization_id),
+    ) == (
         "accepted",
         "delivered",
         9_990_000,
@@ -81,7 +87,7 @@ async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_
 
 async def test_what_twilio_failed_is_refunded_within_a_moment_of_its_callback(world: World) -> None:
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
-    organization_id, _, _ = await one_sent(world)
+    organization_id, _, _ = await sent_message(world)
 
     async def refunded() -> bool:
         return await balance(world, organization_id) == 10_000_000
@@ -96,20 +102,20 @@ async def test_a_refund_waits_while_twilio_cannot_be_read_and_no_other_organizat
 ) -> None:
     for to in ("+14155550100", "+14155550101"):
         world.twilio.state.fail_to[to] = ("failed", 30008)
-    held, _, taken = await one_sent(world, sending_after=0.2)
+    waiting, _, taken = await sent_message(world, sending_after=0.2)
     path = f"/2010-04-01/Accounts/{taken.account_sid}/Messages"
     world.twilio.faults.add("timeout_before", method="GET", path=path)
-    free, _, _ = await one_sent(world)
+    free, _, _ = await sent_message(world)
 
     async def refunded() -> bool:
         return await balance(world, free) == 10_000_000
 
     await until(refunded, "the other's refund")
-    assert await balance(world, held) == 9_990_000
+    assert await balance(world, waiting) == 9_990_000
     world.heal()
 
     async def this_too() -> bool:
-        return await balance(world, held) == 10_000_000
+        return await balance(world, waiting) == 10_000_000
 
     await until(this_too, "the refund that waited")
     await world.certify()
@@ -118,7 +124,7 @@ async def test_a_refund_waits_while_twilio_cannot_be_read_and_no_other_organizat
 async def test_a_failure_whose_callbacks_were_all_lost_is_found_and_refunded(world: World) -> None:
     world.twilio.callbacks.faults.add("lost")
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
-    organization_id, sent, taken = await one_sent(world)
+    organization_id, sent, taken = await sent_message(world)
     engine = world.services.engine
 
     async def failed() -> bool:
@@ -145,7 +151,7 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
-    organization_id, sent, taken = await one_sent(
+    organization_id, sent, taken = await sent_message(
         world, sending_after=1.0, callback_statuses=["delivered"]
     )
     async with world.services.engine.begin() as conn:
@@ -158,25 +164,29 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
 
         await until(refused, "a callback that could not be written")
 
-    async def heard() -> bool:
-        told = (
+    async def delivered() -> bool:
+        message = (
             await world.api.get(f"/v1/organizations/{organization_id}/messages/{sent['id']}")
         ).json()
-        return bool(told["delivery_status"] == "delivered")
+        return bool(message["delivery_status"] == "delivered")
 
     async def ended() -> list[int]:
-        return [one.tries for one in world.twilio.state.callbacks if one.message_sid == taken.sid]
+        return [
+            callback.tries
+            for callback in world.twilio.state.callbacks
+            if callback.message_sid == taken.sid
+        ]
 
-    await until(heard, "delivered")
-    [tries_of_it] = await until(ended, "the callback's last try")
-    assert tries_of_it > 1
+    await until(delivered, "delivered")
+    [tries_of_callback] = await until(ended, "the callback's last try")
+    assert tries_of_callback > 1
 
 
 async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged_by_an_operator(
     world: World,
 ) -> None:
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
-    organization_id, sent, taken = await one_sent(world)
+    organization_id, sent, taken = await sent_message(world)
     path = f"/v1/organizations/{organization_id}/messages"
 
     async def refunded() -> bool:
@@ -192,7 +202,7 @@ async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged
 
     assert (unpaid["message_id"], unpaid["provider_sid"]) == (sent["id"], taken.sid)
     assert "sent_after_refund" in alerts
-    assert [(one["status"], one["delivery_status"]) for one in charged] == [
+    assert [(entry["status"], entry["delivery_status"]) for entry in charged] == [
         ("refused", "delivered")
     ] * 2
     assert await balance(world, organization_id) == 9_990_000

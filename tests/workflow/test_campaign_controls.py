@@ -18,9 +18,9 @@ OPTED_OUT = "+15005550004"
 
 async def campaign_to(world: World, organization_id: str, numbers: list[str]) -> UUID:
     path = f"/v1/organizations/{organization_id}/campaigns"
-    told = await world.post(path, {"name": "spring", "body": "Hello", "recipients": numbers})
-    await world.post(f"{path}/{told['id']}/start")
-    return UUID(told["id"])
+    campaign = await world.post(path, {"name": "spring", "body": "Hello", "recipients": numbers})
+    await world.post(f"{path}/{campaign['id']}/start")
+    return UUID(campaign["id"])
 
 
 async def balance(world: World, organization_id: str) -> int:
@@ -45,8 +45,8 @@ async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_o
     assert (first["status"], again["status"], resumed.status_code) == ("canceled", "canceled", 409)
     assert len(set(sent)) == len(sent) == now["accepted"] < 3000
     assert await balance(world, organization_id) == 100_000_000 - 10_000 * len(sent)
-    told = (await world.api.get(path)).json()
-    assert (told["progress"]["remaining"], told["progress"]["sent"]) == (0, len(sent))
+    campaign = (await world.api.get(path)).json()
+    assert (campaign["progress"]["remaining"], campaign["progress"]["sent"]) == (0, len(sent))
     await world.certify()
 
 
@@ -77,8 +77,8 @@ async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_n
     await run.result()
 
     now = await counts(world, organization_id, campaign_id)
-    told = {status: number for status, number in now.items() if number}
-    assert told == {"accepted": 1, "refused": 1, "unknown": 1, "pending": 3}
+    body = {status: number for status, number in now.items() if number}
+    assert body == {"accepted": 1, "refused": 1, "unknown": 1, "pending": 3}
     assert await balance(world, organization_id) == 9_980_000
     await world.certify()
 
@@ -107,11 +107,11 @@ async def test_a_scheduled_campaign_begins_by_itself_at_its_time(world: World) -
     at = datetime.now(UTC) + timedelta(seconds=3)
 
     put_off = await world.post(f"{path}/start", {"at": (at + timedelta(days=1)).isoformat()})
-    told = await world.post(f"{path}/start", {"at": at.isoformat()})
+    campaign = await world.post(f"{path}/start", {"at": at.isoformat()})
     await ends_with_each_once(world, organization_id, campaign_id, 10)
 
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
-    assert (put_off["status"], told["status"]) == ("scheduled", "scheduled")
+    assert (put_off["status"], campaign["status"]) == ("scheduled", "scheduled")
     assert min(message.created for message in account.messages) >= at.timestamp()
 
 
@@ -126,9 +126,10 @@ async def test_a_campaign_that_is_paused_before_its_time_waits_for_that_again(wo
     resumed = [await world.post(f"{path}/resume", {}) for _ in range(2)]
 
     assert paused["status"] == "paused"
-    assert [(one["status"], datetime.fromisoformat(one["scheduled_at"])) for one in resumed] == [
-        ("scheduled", at)
-    ] * 2
+    assert [
+        (response["status"], datetime.fromisoformat(response["scheduled_at"]))
+        for response in resumed
+    ] == [("scheduled", at)] * 2
     assert await recipients(world, organization_id) == []
 
     await world.post(f"{path}/start", {"at": datetime.now(UTC).isoformat()})
@@ -161,20 +162,22 @@ async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing
     organization_id, _ = await world.organization()
     first = await campaign_to(world, organization_id, ["+14155550100", OPTED_OUT])
     await comes_to(world, organization_id, first, "completed")
-    asked = world.twilio.state.refused[21610]
+    refusals_before = world.twilio.state.refused[21610]
 
     second = await campaign_to(world, organization_id, [OPTED_OUT, "+14155550101", "+14155550102"])
     await comes_to(world, organization_id, second, "completed")
     third = await campaign_to(world, organization_id, [OPTED_OUT])
     await comes_to(world, organization_id, third, "completed")
 
-    told = [await counts(world, organization_id, one) for one in (first, second, third)]
-    assert [(now["accepted"], now["refused"], now["skipped"]) for now in told] == [
+    all_counts = [
+        await counts(world, organization_id, campaign_id) for campaign_id in (first, second, third)
+    ]
+    assert [(now["accepted"], now["refused"], now["skipped"]) for now in all_counts] == [
         (1, 1, 0),
         (2, 0, 1),
         (0, 0, 1),
     ]
-    assert (asked, world.twilio.state.refused[21610]) == (1, 1)
+    assert (refusals_before, world.twilio.state.refused[21610]) == (1, 1)
     assert await balance(world, organization_id) == 9_970_000
     await world.certify()
 
@@ -189,9 +192,9 @@ async def test_a_large_campaign_does_not_hold_up_another_organization_s_small_on
 
     of_small = await world.campaign(small, recipients=20)
     await ends_with_each_once(world, small, of_small, 20)
-    while_it_ran = await counts(world, large, of_large)
+    while_running = await counts(world, large, of_large)
 
-    assert while_it_ran["pending"] + while_it_ran["reserved"] > 0
+    assert while_running["pending"] + while_running["reserved"] > 0
     await world.post(f"/v1/organizations/{large}/campaigns/{of_large}/cancel")
     await settled(world, large, of_large)
 

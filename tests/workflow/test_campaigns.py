@@ -167,11 +167,11 @@ async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
 async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
     idle_world: World,
 ) -> None:
-    organization_id, campaign_id, asked = await reserved(idle_world)
+    organization_id, campaign_id, batch = await reserved(idle_world)
     path = messages_path(await idle_world.account_sid(organization_id))
     idle_world.twilio.faults.add("429", method="POST", path=path, times=2, retry_after=30)
 
-    sent = await ActivityEnvironment().run(idle_world.services.sending.send_batch, asked)
+    sent = await ActivityEnvironment().run(idle_world.services.sending.send_batch, batch)
 
     assert (sent.retry_after, sent.stopped, sent.accepted) == (30, False, 2)
     now = await counts(idle_world, organization_id, campaign_id)
@@ -183,11 +183,11 @@ async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_n
 async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to_the_next(
     idle_world: World,
 ) -> None:
-    organization_id, campaign_id, asked = await reserved(idle_world)
+    organization_id, campaign_id, batch = await reserved(idle_world)
     leaving = ActivityEnvironment()
     leaving.worker_shutdown()
 
-    sent = await leaving.run(idle_world.services.sending.send_batch, asked)
+    sent = await leaving.run(idle_world.services.sending.send_batch, batch)
 
     assert (sent.left, sent.stopped, sent.accepted) == (True, False, 4)
     now = await counts(idle_world, organization_id, campaign_id)

@@ -31,10 +31,10 @@ async def impatient(world: World) -> tuple[str, str]:
 async def unconfirmed(world: World, organization_id: str) -> None:
     """Wait until the lifecycle says that the provider does not answer."""
 
-    async def said() -> bool:
+    async def shows_no_answer() -> bool:
         return "does not answer" in await details(world, organization_workflow_id(organization_id))
 
-    await until(said, "an unconfirmed standing")
+    await until(shows_no_answer, "an unconfirmed standing")
 
 
 async def test_with_the_provider_down_the_newest_verified_event_closes(world: World) -> None:
@@ -61,13 +61,13 @@ async def test_with_the_provider_down_a_reactivation_waits_for_it(world: World) 
 
     await unconfirmed(world, organization_id)
     while_down = await world.standing(organization_id)
-    told = await world.alerts(organization_id)
+    alerts = await world.alerts(organization_id)
     gate_while_down = (await world.wallet(organization_id)).gate_open
     world.heal()
     await world.ring(organization_id)
     standing = await world.applied(organization_id, "active")
 
-    assert told["not_confirmed"].startswith("not confirmed for 2 s")
+    assert alerts["not_confirmed"].startswith("not confirmed for 2 s")
     assert "not_confirmed" not in await world.alerts(organization_id)
     assert while_down == before
     assert not gate_while_down
@@ -108,9 +108,13 @@ async def test_what_contradicts_the_webhook_for_long_enough_is_believed(world: W
     await world.applied(organization_id, "active")
     later = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend", {"at": later})
-    held = world.paypal.state.subscriptions[subscription_id]
-    held.status, held.outstanding, held.failed_payments = "ACTIVE", held.outstanding * 0, 0
-    held.status_updated = held.updated = datetime.now(UTC)
+    subscription = world.paypal.state.subscriptions[subscription_id]
+    subscription.status, subscription.outstanding, subscription.failed_payments = (
+        "ACTIVE",
+        subscription.outstanding * 0,
+        0,
+    )
+    subscription.status_updated = subscription.updated = datetime.now(UTC)
 
     assert await world.deliver(suspended) == 200
     gate_when_answered = (await world.wallet(organization_id)).gate_open

@@ -44,21 +44,24 @@ async def paid_a_month_ago(actor: Actor, organization_id: str, subscription_id: 
         " WHERE provider_subscription_id = :id"
     )
     if isinstance(actor, AtPayPal):
-        held = actor.world.paypal.state.subscriptions[subscription_id]
-        assert held.last_payment is not None
-        held.last_payment, held.next_billing = (begun, held.last_payment[1]), begun + MONTH
+        at_paypal = actor.world.paypal.state.subscriptions[subscription_id]
+        assert at_paypal.last_payment is not None
+        at_paypal.last_payment, at_paypal.next_billing = (
+            (begun, at_paypal.last_payment[1]),
+            begun + MONTH,
+        )
     else:
-        told = actor.world.stripe.state.get(subscription_id, "subscription")
-        actor.world.stripe.renewals.began(told, int(begun.timestamp()))
+        at_stripe = actor.world.stripe.state.get(subscription_id, "subscription")
+        actor.world.stripe.renewals.began(at_stripe, int(begun.timestamp()))
 
-    async def is_known() -> bool:
+    async def is_confirmed() -> bool:
         await run(actor.world.services.engine, forget, id=subscription_id)
         await actor.world.look_again(organization_id)
         known = await current(actor.world, organization_id)
         paid_until = None if known is None else known.snapshot.paid_until
         return paid_until is not None and paid_until < datetime.now(UTC)
 
-    await until(is_known, "the period that is over")
+    await until(is_confirmed, "the period that is over")
 
 
 async def stays_shut(world: World, organization_id: str) -> Standing:
@@ -82,10 +85,10 @@ async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
         await actor.happen(f"subscriptions/{subscription_id}/cancel")
 
     standing = await stays_shut(actor.world, organization_id)
-    told = await current(actor.world, organization_id)
+    shown = await current(actor.world, organization_id)
     assert Block.NONPAYMENT in standing.blocks
-    assert told is not None
-    assert told.snapshot.state is State.CANCELED
+    assert shown is not None
+    assert shown.snapshot.state is State.CANCELED
 
 
 async def test_who_cancels_in_grace_is_served_for_nothing_that_is_not_paid(actor: Actor) -> None:
@@ -135,14 +138,14 @@ async def forged(world: World, event_id: str, **changed: object) -> int:
     assert body is not None
     resource = {**body["resource"], **changed}
     kind = f"BILLING.SUBSCRIPTION.{resource['status']}"
-    told = {
+    document = {
         **body,
         "id": f"WH-FORGED-{event_id}",
         "event_type": kind,
         "resource": resource,
         "summary": "0000",
     }
-    raw = with_crc(told, zlib.crc32(genuine))
+    raw = with_crc(document, zlib.crc32(genuine))
     return (await world.api.post("/webhooks/paypal", content=raw, headers=headers)).status_code
 
 
@@ -210,8 +213,8 @@ async def test_what_expires_with_its_last_payment_is_served_for_that_payment(wor
         assert await world.deliver(event_id) == 200
     standing = await world.at_rest(organization_id)
 
-    told = world.paypal.state.subscriptions[subscription_id]
-    assert (told.status, told.next_billing) == ("EXPIRED", None)
+    subscription = world.paypal.state.subscriptions[subscription_id]
+    assert (subscription.status, subscription.next_billing) == ("EXPIRED", None)
     assert (standing.status, standing.deadline, standing.epoch) == ("active", at + MONTH, 0)
     assert (await world.debit(organization_id)).status_code == 201
     await world.certify()
@@ -237,12 +240,12 @@ async def test_a_renewal_that_nobody_told_of_is_served_when_it_is_canceled(actor
 async def test_a_newer_small_invoice_pays_no_older_one(world: World, settled: str) -> None:
     stripe = AtStripe(world, world.stripe_control)
     organization_id, subscription_id = await suspended_for_a_debt(stripe)
-    told = world.stripe.state.get(subscription_id, "subscription")
-    owed = told["latest_invoice"]
+    subscription = world.stripe.state.get(subscription_id, "subscription")
+    owed = subscription["latest_invoice"]
 
     await stripe.happen(f"subscriptions/{subscription_id}/bill", amount=100)
 
-    assert told["status"] == "active"
+    assert subscription["status"] == "active"
     await stays_shut(world, organization_id)
     await stripe.happen(f"invoices/{owed}/{settled}")
     assert (await world.applied(organization_id, "active")).epoch == 2
@@ -265,8 +268,12 @@ async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(wo
         for event_id in await world.happen(path, act or {}):
             assert await world.deliver(event_id) == 200
 
-    told = world.paypal.state.subscriptions[subscription_id]
-    assert (told.status, told.outstanding, told.failed_payments) == ("ACTIVE", Decimal(0), 0)
+    subscription = world.paypal.state.subscriptions[subscription_id]
+    assert (subscription.status, subscription.outstanding, subscription.failed_payments) == (
+        "ACTIVE",
+        Decimal(0),
+        0,
+    )
     await stays_shut(world, organization_id)
     await world.pay(subscription_id)
     await world.applied(organization_id, "active")
@@ -285,12 +292,15 @@ async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_month
         name="Yearly", amount=Decimal(490), currency="USD", body={"billing_cycles": [year]}
     )
     organization_id, subscription_id = await world.organization(plan_id=yearly.id)
-    told = state.subscriptions[subscription_id]
-    assert told.last_payment is not None
-    told.next_billing = intervals.after(told.last_payment[0], "YEAR", 1)
-    told.last_payment = (told.last_payment[0] - timedelta(days=60), told.last_payment[1])
+    subscription = state.subscriptions[subscription_id]
+    assert subscription.last_payment is not None
+    subscription.next_billing = intervals.after(subscription.last_payment[0], "YEAR", 1)
+    subscription.last_payment = (
+        subscription.last_payment[0] - timedelta(days=60),
+        subscription.last_payment[1],
+    )
     await world.look_again(organization_id)
-    told.plan_id = AtPayPal.plan
+    subscription.plan_id = AtPayPal.plan
     await world.look_again(organization_id)
 
     for event_id in await world.happen(f"subscriptions/{subscription_id}/cancel"):

@@ -66,9 +66,9 @@ async def test_created_activated_and_paid_end_active_in_every_order_before_and_a
 ) -> None:
     async def play(order: Sequence[int], linked_after: int) -> None:
         organization_id, _ = await world.organization()
-        told = await world.act("subscriptions", {"custom_id": organization_id})
-        events = [event["id"] for event in told["events"]]
-        subscription_id = told["object"]["id"]
+        subscription = await world.act("subscriptions", {"custom_id": organization_id})
+        events = [event["id"] for event in subscription["events"]]
+        subscription_id = subscription["object"]["id"]
         await deliver_all(world, events, order[:linked_after])
         await world.post(
             f"/v1/organizations/{organization_id}/subscription",
@@ -126,15 +126,15 @@ async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_
     await world.act(f"subscriptions/{subscription_id}/pay", moment)
     before = await world.look_again(organization_id)
     call = f"GET /v1/billing/subscriptions/{subscription_id}"
-    asked = world.paypal.state.calls[call]
+    calls_before = world.paypal.state.calls[call]
 
     assert await world.deliver(suspended) == 200
-    asked_when_answered = world.paypal.state.calls[call]
+    calls_when_answered = world.paypal.state.calls[call]
 
     gate_when_answered = (await world.wallet(organization_id)).gate_open
     after = await world.at_rest(organization_id)
 
-    assert asked_when_answered > asked
+    assert calls_when_answered > calls_before
     assert not gate_when_answered  # what PayPal answered may be the state before it
     assert (after.status, after.epoch) == (Status.ACTIVE, before.epoch + 2)
     await world.certify()
@@ -225,5 +225,5 @@ async def test_an_event_of_a_lapsed_subscription_that_nobody_linked_changes_noth
 
     assert await world.at_rest(organization_id) == before
     known = await world.read(lambda conn: subscriptions.of_organization(conn, organization_id))
-    assert other not in {one.id for one in known}
+    assert other not in {subscription.id for subscription in known}
     await world.certify()

@@ -63,8 +63,8 @@ async def test_a_forged_activation_opens_no_gate(world: World) -> None:
 async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> None:
     organization_id, _ = await world.organization()
     victim, _ = await world.organization()
-    told = await world.act("captures", {"amount": "5.00", "custom_id": victim})
-    [event] = told["events"]
+    capture = await world.act("captures", {"amount": "5.00", "custom_id": victim})
+    [event] = capture["events"]
     resource = {
         **event["resource"],
         "custom_id": organization_id,
@@ -89,7 +89,7 @@ async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> No
         booked = await until(
             lambda: world.read(lambda conn: payments.of_organization(conn, victim, limit=10))
         )
-        assert [one.amount.micros for one in booked] == [5_000_000]
+        assert [payment.amount.micros for payment in booked] == [5_000_000]
     await world.certify()
 
 
@@ -97,8 +97,8 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()
-    told = await world.act(f"subscriptions/{subscription_id}/update", {})
-    [event] = told["events"]
+    update = await world.act(f"subscriptions/{subscription_id}/update", {})
+    [event] = update["events"]
     soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
     resource = {**event["resource"], "status": "SUSPENDED", "status_update_time": soon}
 
@@ -135,10 +135,10 @@ async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(
     """
     organization_id, _ = await world.organization()
     victim, _ = await world.organization()
-    told = await world.act("captures", {"amount": "5.00", "custom_id": victim})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "5.00", "custom_id": victim})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(victim)
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
     [event] = dispute["events"]
     resource = {**event["resource"], "disputed_transactions": [{"custom": organization_id}]}
     if not exists:
@@ -175,13 +175,17 @@ async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_suspension(
     other, others_subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
-    told = json.loads(genuine)
+    notification = json.loads(genuine)
     ids = (
         {"id": subscription_id}
         if whose == "its own"
         else {"id": others_subscription_id, "custom_id": other}
     )
-    body = {**told, "resource": {**told["resource"], **ids, "status": "ACTIVE"}, "summary": "0000"}
+    body = {
+        **notification,
+        "resource": {**notification["resource"], **ids, "status": "ACTIVE"},
+        "summary": "0000",
+    }
     if event_id == "another":
         body["id"] = "WH-FORGED-4"
     forged = with_crc(body, zlib.crc32(genuine))
@@ -203,15 +207,17 @@ async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_ar
     other, others_subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
-    told = json.loads(genuine)
+    notification = json.loads(genuine)
     soon = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
     resource = {
-        **told["resource"],
+        **notification["resource"],
         "id": others_subscription_id,
         "custom_id": other,
         "status_update_time": soon,
     }
-    forged = with_crc({**told, "resource": resource, "summary": "0000"}, zlib.crc32(genuine))
+    forged = with_crc(
+        {**notification, "resource": resource, "summary": "0000"}, zlib.crc32(genuine)
+    )
 
     gates = []
     for body, of in ((genuine, organization_id), (forged, other)):
@@ -233,10 +239,10 @@ async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_paymen
 ) -> None:
     organization_id, _ = await world.organization(balance="0")
     other, _ = await world.organization()
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     seen = await world.act("captures", {"amount": "1.00", "custom_id": other})
     headers, seen_body = await world.sign(seen["events"][0]["id"])
-    body = {**seen["events"][0], "id": told["events"][0]["id"], "summary": "0000"}
+    body = {**seen["events"][0], "id": capture["events"][0]["id"], "summary": "0000"}
     forged = with_crc(body, zlib.crc32(seen_body))
 
     async def bring_forged() -> int:
@@ -245,7 +251,7 @@ async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_paymen
         ).status_code
 
     async def bring_genuine() -> int:
-        return await world.deliver(told["events"][0]["id"])
+        return await world.deliver(capture["events"][0]["id"])
 
     acts = [bring_forged, bring_genuine] if first == "forged" else [bring_genuine, bring_forged]
     answers = [await act() for act in acts]
@@ -263,11 +269,11 @@ async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stor
     organization_id, subscription_id = await world.organization()
     [suspended] = await world.happen(f"subscriptions/{subscription_id}/suspend")
     headers, genuine = await world.sign(suspended)
-    told = json.loads(genuine)
-    active = {**told["resource"], "status": "ACTIVE"}
+    notification = json.loads(genuine)
+    active = {**notification["resource"], "status": "ACTIVE"}
     for number in range(MOST_BODIES):
         forged = with_crc(
-            {**told, "id": f"WH-{number}", "resource": active, "summary": "0000"},
+            {**notification, "id": f"WH-{number}", "resource": active, "summary": "0000"},
             zlib.crc32(genuine),
         )
         assert (

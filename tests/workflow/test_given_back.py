@@ -113,8 +113,8 @@ async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign
         f"/_sim/accounts/{MAIN_SID}/status", json={"status": "suspended"}
     )
 
-    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
-    sent = await ActivityEnvironment().run(world.services.sending.send_batch, asked)
+    batch = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
+    sent = await ActivityEnvironment().run(world.services.sending.send_batch, batch)
 
     assert (sent.stopped, sent.retry_after) == (False, ACCOUNT_RETRY)
     now = await counts(world, organization_id, campaign_id)
@@ -152,7 +152,7 @@ async def test_a_refusal_by_our_own_suspension_that_comes_after_the_payment_is_n
     await world.lapse(subscription_id)
     await world.applied(organization.id, "suspended")
 
-    async with boundaries.held("reactivate_twilio_subaccount", organization.id) as reactivation:
+    async with boundaries.holding("reactivate_twilio_subaccount", organization.id) as reactivation:
         await world.pay(subscription_id)
         await reactivation.reached.wait()
         refused = await world.services.sending.send_one(organization, message)

@@ -25,7 +25,7 @@ async def timers(world: World, organization_id: str) -> list[float]:
     ]
 
 
-async def deadline_known(world: World, organization_id: str) -> datetime:
+async def await_deadline(world: World, organization_id: str) -> datetime:
     async def set_() -> datetime | None:
         return (await world.standing(organization_id)).deadline
 
@@ -38,7 +38,7 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
     organization_id, subscription_id = await world.organization(grace=3)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id)
-    deadline = await deadline_known(world, organization_id)
+    deadline = await await_deadline(world, organization_id)
     during = await world.debit(organization_id)
     standing_during = await world.at_rest(organization_id)
 
@@ -60,7 +60,7 @@ async def test_more_failures_do_not_move_the_deadline(world: World) -> None:
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id, seconds_ago=30)
-    deadline = await deadline_known(world, organization_id)
+    deadline = await await_deadline(world, organization_id)
 
     await fail_payment(world, subscription_id, seconds_ago=10)
 
@@ -72,7 +72,7 @@ async def test_paying_in_between_cancels_the_timer(world: World) -> None:
     organization_id, subscription_id = await world.organization(grace=3)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id)
-    deadline = await deadline_known(world, organization_id)
+    deadline = await await_deadline(world, organization_id)
     for event_id in await world.happen(f"subscriptions/{subscription_id}/pay"):
         assert await world.deliver(event_id) == 200
     paid = await world.at_rest(organization_id)
@@ -129,7 +129,7 @@ async def test_a_grace_period_that_is_shortened_below_what_has_passed_ends_at_on
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id, seconds_ago=30)
-    await deadline_known(world, organization_id)
+    await await_deadline(world, organization_id)
 
     answer = await world.api.patch(
         f"/v1/organizations/{organization_id}", json={"grace_period_seconds": 20}
@@ -146,7 +146,7 @@ async def test_a_grace_period_that_is_lengthened_moves_its_end_and_no_timer_ends
     organization_id, subscription_id = await world.organization(grace=3600)
     await world.applied(organization_id, "active")
     await fail_payment(world, subscription_id, seconds_ago=30)
-    before = await deadline_known(world, organization_id)
+    before = await await_deadline(world, organization_id)
 
     await world.api.patch(
         f"/v1/organizations/{organization_id}", json={"grace_period_seconds": 7200}

@@ -38,11 +38,11 @@ async def some_wait(world: World) -> bool:
 async def test_requests_that_wait_for_one_wallet_leave_connections_for_every_other(
     idle_world: World,
 ) -> None:
-    held, _ = await idle_world.organization()
+    locked, _ = await idle_world.organization()
     free, _ = await idle_world.organization()
     async with idle_world.services.engine.begin() as conn:
-        await wallets.lock(conn, held)
-        waiting = [asyncio.create_task(send(idle_world, held, f"k{n}")) for n in range(40)]
+        await wallets.lock(conn, locked)
+        waiting = [asyncio.create_task(send(idle_world, locked, f"k{n}")) for n in range(40)]
         await until(lambda: some_wait(idle_world), "requests that wait")
 
         answers = await asyncio.gather(*(send(idle_world, free, f"k{n}") for n in range(20)))
@@ -58,7 +58,9 @@ async def test_batches_that_wait_for_one_wallet_leave_connections_for_every_othe
 ) -> None:
     sending = idle_world.services.sending
     both = [(await idle_world.organization())[0] for _ in range(2)]
-    campaigns = [await idle_world.campaign(one, recipients=1) for one in both]
+    campaigns = [
+        await idle_world.campaign(organization_id, recipients=1) for organization_id in both
+    ]
     locked, free = (
         BatchOf(organization_id=of, campaign_id=id_)
         for of, id_ in zip(both, campaigns, strict=True)
@@ -76,7 +78,9 @@ async def test_batches_that_wait_for_one_wallet_leave_connections_for_every_othe
 
     assert batch.reserved == 1
     assert len(still) == 40
-    assert [one.reserved for one in await asyncio.gather(*waiting)] == [1] * 40
+    assert [reserved_batch.reserved for reserved_batch in await asyncio.gather(*waiting)] == [
+        1
+    ] * 40
     assert (await idle_world.wallet(locked.organization_id)).balance_micros == 9_990_000
 
 
@@ -93,14 +97,16 @@ async def unknown(world: World) -> str:
 
 async def test_look_ups_go_on_past_a_wallet_that_somebody_holds(idle_world: World) -> None:
     built = idle_world.services
-    held, free = await unknown(idle_world), await unknown(idle_world)
+    locked, free = await unknown(idle_world), await unknown(idle_world)
     async with built.engine.begin() as conn:
-        await wallets.lock(conn, held)
+        await wallets.lock(conn, locked)
         settled = await ActivityEnvironment().run(built.reconciling.settle_unknown_messages)
 
     lost = "SELECT count(*) FROM messages WHERE status = 'lost' AND organization_id = :of"
     assert settled == 1
-    assert [await number(built.engine, lost, of=one) for one in (held, free)] == [0, 1]
+    assert [
+        await number(built.engine, lost, of=organization_id) for organization_id in (locked, free)
+    ] == [0, 1]
 
 
 async def test_the_reconciliation_goes_on_past_a_standing_that_somebody_holds(
@@ -108,11 +114,11 @@ async def test_the_reconciliation_goes_on_past_a_standing_that_somebody_holds(
 ) -> None:
     built = idle_world.services
     both = [(await idle_world.organization())[0] for _ in range(2)]
-    for one in both:
-        path = f"/_sim/accounts/{await idle_world.account_sid(one)}/status"
+    for organization_id in both:
+        path = f"/_sim/accounts/{await idle_world.account_sid(organization_id)}/status"
         await idle_world.twilio_control.post(path, json={"status": "suspended"})
         applied = "UPDATE standings SET applied_epoch = epoch WHERE organization_id = :of"
-        await run(built.engine, applied, of=one)
+        await run(built.engine, applied, of=organization_id)
     async with built.engine.begin() as conn:
         await standings.lock(conn, both[0])
         reconciling: Reconciling = built.reconciling
@@ -126,18 +132,20 @@ async def test_refunds_go_on_past_a_wallet_that_somebody_holds(idle_world: World
     world, built = idle_world, idle_world.services
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
     both = [(await world.organization())[0] for _ in range(2)]
-    for one in both:
-        assert await send(world, one, "k") == 201
+    for organization_id in both:
+        assert await send(world, organization_id, "k") == 201
     query = "SELECT count(*) FROM status_checks"
 
-    async def told() -> bool:
+    async def both_stored() -> bool:
         return await number(built.engine, query) == 2
 
-    await until(told, "both callbacks")
+    await until(both_stored, "both callbacks")
     async with built.engine.begin() as conn:
         await wallets.lock(conn, both[0])
         await built.checking.check(now=datetime.now(UTC) + timedelta(seconds=1))
-        balances = [(await world.wallet(one)).balance_micros for one in both]
+        balances = [
+            (await world.wallet(organization_id)).balance_micros for organization_id in both
+        ]
     await built.checking.check(now=datetime.now(UTC) + timedelta(minutes=1))
 
     assert balances == [9_990_000, 10_000_000]
@@ -161,23 +169,23 @@ async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
     async with built.engine.begin() as conn:
         await standings.lock(conn, both[0][0])
         await until(partial(shut, both[1][0]), "the other one's event")
-        held = (await world.wallet(both[0][0])).gate_open
+        still_open = (await world.wallet(both[0][0])).gate_open
     await until(partial(shut, both[0][0]), "the event of the one that was held")
 
-    assert held
+    assert still_open
 
 
 async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
     idle_world: World,
 ) -> None:
     world, engine = idle_world, idle_world.services.engine
-    held, of_held = await world.organization()
+    locked, flooding_id = await world.organization()
     others = [await world.organization() for _ in range(3)]
     flood = [
         event_id
         for _ in range(65)
         for action in ("suspend", "activate")
-        for event_id in await world.happen(f"subscriptions/{of_held}/{action}")
+        for event_id in await world.happen(f"subscriptions/{flooding_id}/{action}")
     ]
     news = [
         (await world.happen(f"subscriptions/{subscription_id}/suspend"))[0]
@@ -194,7 +202,7 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
             return (await client.post("/webhooks/paypal", content=raw, headers=headers)).status_code
 
         async with engine.begin() as conn:
-            await standings.lock(conn, held)
+            await standings.lock(conn, locked)
             waiting = [asyncio.create_task(deliver(event_id)) for event_id in flood]
 
             async def too_many() -> bool:
@@ -213,7 +221,7 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
     stored = await number(
         engine,
         "SELECT count(*) FROM inbox WHERE organization_id = :of AND folded_at IS NOT NULL",
-        of=held,
+        of=locked,
     )
     assert answers == [200] * 3
     assert len(still) > 80

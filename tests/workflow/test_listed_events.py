@@ -48,13 +48,13 @@ async def compare(world: World, provider: Provider) -> Tally:
         result_type=list[Tally],
     )
     assert provider.value in await details(world, id_)
-    [tally] = [one for one in found if one.provider == provider.value]
+    [tally] = [result for result in found if result.provider == provider.value]
     return tally
 
 
-async def happens(world: World, one: Customer, what: str, *, deliver: bool) -> list[str]:
-    control = world.paypal_control if one.source is Provider.PAYPAL else world.stripe_control
-    path = f"/_sim/subscriptions/{one.subscription_id}/{what}"
+async def happens(world: World, customer: Customer, what: str, *, deliver: bool) -> list[str]:
+    control = world.paypal_control if customer.source is Provider.PAYPAL else world.stripe_control
+    path = f"/_sim/subscriptions/{customer.subscription_id}/{what}"
     answer = await control.post(path, json={"deliver": deliver})
     assert answer.is_success, answer.text
     return [each["id"] for each in answer.json()["events"]]
@@ -70,15 +70,15 @@ async def stored(world: World, event_id: str) -> list[tuple[str, int, str | None
 
 async def handled(world: World, event_ids: list[str]) -> None:
     async def all_of_them() -> bool:
-        return all([await customers.delivered(world, one) for one in event_ids])
+        return all([await customers.delivered(world, event_id) for event_id in event_ids])
 
     await until(all_of_them, "every event handled")
 
 
-async def payments(world: World, one: Customer) -> int:
+async def payments(world: World, customer: Customer) -> int:
     query = text("SELECT count(*) FROM payments WHERE organization_id = :id")
     async with world.services.engine.connect() as conn:
-        return int((await conn.execute(query, {"id": one.organization_id})).scalar_one())
+        return int((await conn.execute(query, {"id": customer.organization_id})).scalar_one())
 
 
 @BOTH
@@ -86,15 +86,15 @@ async def test_a_lost_suspension_is_taken_in_and_followed(
     own_world: World, provider: Provider
 ) -> None:
     world = own_world
-    one = await customers.customer(world, provider)
+    customer = await customers.customer(world, provider)
     await compare(world, provider)
-    event_ids = await happens(world, one, LAPSE[provider], deliver=False)
+    event_ids = await happens(world, customer, LAPSE[provider], deliver=False)
 
     tally = await compare(world, provider)
 
     assert tally.problem == ""
     assert tally.missed >= len(event_ids)
-    await world.applied(one.organization_id, "suspended")
+    await world.applied(customer.organization_id, "suspended")
     await handled(world, event_ids)
     assert (await compare(world, provider)).missed == 0
     await world.certify()
@@ -106,18 +106,18 @@ async def test_a_listed_event_opens_nothing_that_the_provider_does_not_confirm(
 ) -> None:
     """It is old news by now: the fresh GET decides."""
     world = own_world
-    one = await customers.customer(world, provider)
-    await happens(world, one, LAPSE[provider], deliver=False)
-    missed = await happens(world, one, "pay", deliver=False)
-    await happens(world, one, LAPSE[provider], deliver=True)
-    await world.applied(one.organization_id, "suspended")
+    customer = await customers.customer(world, provider)
+    await happens(world, customer, LAPSE[provider], deliver=False)
+    missed = await happens(world, customer, "pay", deliver=False)
+    await happens(world, customer, LAPSE[provider], deliver=True)
+    await world.applied(customer.organization_id, "suspended")
 
     assert (await compare(world, provider)).missed >= len(missed)
 
     await handled(world, missed)
-    assert (await world.at_rest(one.organization_id)).status == "suspended"
-    assert not (await world.wallet(one.organization_id)).gate_open
-    assert (await customers.current(world, one)).snapshot.state is State.SUSPENDED_NONPAYMENT
+    assert (await world.at_rest(customer.organization_id)).status == "suspended"
+    assert not (await world.wallet(customer.organization_id)).gate_open
+    assert (await customers.current(world, customer)).snapshot.state is State.SUSPENDED_NONPAYMENT
     await world.certify()
 
 
@@ -126,11 +126,11 @@ async def test_a_lost_payment_is_booked_once_however_often_it_comes(
     own_world: World, provider: Provider
 ) -> None:
     world = own_world
-    one = await customers.customer(world, provider)
+    customer = await customers.customer(world, provider)
     await compare(world, provider)
-    await world.at_rest(one.organization_id)
-    before = await payments(world, one)
-    event_ids = await happens(world, one, "pay", deliver=False)
+    await world.at_rest(customer.organization_id)
+    before = await payments(world, customer)
+    event_ids = await happens(world, customer, "pay", deliver=False)
 
     await compare(world, provider)
     await handled(world, event_ids)
@@ -140,17 +140,17 @@ async def test_a_lost_payment_is_booked_once_however_often_it_comes(
         return all([len(await stored(world, each)) == 2 for each in event_ids])
 
     await until(stored_beside, "the late deliveries, whose bytes are others than what was listed")
-    await world.at_rest(one.organization_id)
+    await world.at_rest(customer.organization_id)
     assert (await compare(world, provider)).missed == 0
-    assert await payments(world, one) == before + 1
+    assert await payments(world, customer) == before + 1
     await world.certify()
 
 
 async def test_a_listed_event_is_taken_in_though_a_forgery_took_its_id(own_world: World) -> None:
     world = own_world
-    one, other = await customers.customer(world), await customers.customer(world)
+    customer, other = await customers.customer(world), await customers.customer(world)
     await compare(world, Provider.PAYPAL)
-    [event_id] = await happens(world, one, "suspend", deliver=False)
+    [event_id] = await happens(world, customer, "suspend", deliver=False)
     [seen, *_] = await happens(world, other, "pay", deliver=False)
     headers, genuine = await world.sign(seen)
     forged = with_crc(
@@ -163,7 +163,7 @@ async def test_a_listed_event_is_taken_in_though_a_forgery_took_its_id(own_world
     tally = await compare(world, Provider.PAYPAL)
 
     assert tally.missed >= 2
-    await world.applied(one.organization_id, "suspended")
+    await world.applied(customer.organization_id, "suspended")
 
 
 @BOTH
@@ -171,10 +171,10 @@ async def test_repeated_and_overtaken_deliveries_are_counted(
     own_world: World, provider: Provider
 ) -> None:
     world = own_world
-    one = await customers.customer(world, provider)
-    first = await happens(world, one, "fail_payment", deliver=False)
+    customer = await customers.customer(world, provider)
+    first = await happens(world, customer, "fail_payment", deliver=False)
     await customers.another_second()
-    second = await happens(world, one, "pay", deliver=False)
+    second = await happens(world, customer, "pay", deliver=False)
     simulator = world.simulator(provider)
     for event_id in (second[-1], first[0], first[0], first[0]):
         simulator.deliveries.deliver_in_order([simulator.events.all[event_id]])
@@ -198,8 +198,8 @@ async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(
     own_world: World,
 ) -> None:
     world = own_world
-    one = await customers.customer(world, Provider.STRIPE)
-    event_ids = await happens(world, one, "give_up", deliver=False)
+    customer = await customers.customer(world, Provider.STRIPE)
+    event_ids = await happens(world, customer, "give_up", deliver=False)
     before = datetime.now(UTC)
     fault = world.paypal.faults.add("503", path="/v1/notifications")
 
@@ -210,23 +210,23 @@ async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(
     assert "503" in broken.problem
     assert (again.problem, again.since < before) == ("", True)
     await handled(world, event_ids)
-    await world.applied(one.organization_id, "suspended")
+    await world.applied(customer.organization_id, "suspended")
 
 
-async def backlog(world: World, one: Customer, hours: int) -> list[str]:
+async def backlog(world: World, customer: Customer, hours: int) -> list[str]:
     """Events of as many hours ago, none of which was delivered; the last comparison is older than
     all.
     """
-    simulator, now, found = world.simulator(one.source), datetime.now(UTC), []
+    simulator, now, found = world.simulator(customer.source), datetime.now(UTC), []
     for ago in range(hours, 0, -1):
-        for event_id in await happens(world, one, "pay", deliver=False):
+        for event_id in await happens(world, customer, "pay", deliver=False):
             event = simulator.events.all[event_id]
             simulator.events.all[event_id] = replace(event, created=now - timedelta(hours=ago))
             found.append(event_id)
     async with world.services.engine.begin() as conn:
         await conn.execute(
             text("UPDATE listings SET listed_until = :until WHERE provider = :provider"),
-            {"until": now - timedelta(hours=hours + 1), "provider": one.source.value},
+            {"until": now - timedelta(hours=hours + 1), "provider": customer.source.value},
         )
     return found
 
@@ -236,9 +236,9 @@ async def test_a_comparison_that_is_cut_short_goes_on_where_it_came_to_and_ends(
     own_world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = own_world
-    one = await customers.customer(world, provider)
+    customer = await customers.customer(world, provider)
     await compare(world, provider)
-    event_ids = await backlog(world, one, hours=8)
+    event_ids = await backlog(world, customer, hours=8)
     monkeypatch.setattr(event_backfill, "MOST_IN_SLICE", 2)
     settled, moment = Settled(seconds=-1), timedelta(0)
 
@@ -264,9 +264,9 @@ async def test_the_workflow_goes_on_until_nothing_is_left(
     own_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = own_world
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
     await compare(world, Provider.PAYPAL)
-    event_ids = await backlog(world, one, hours=4)
+    event_ids = await backlog(world, customer, hours=4)
     monkeypatch.setattr(event_backfill, "MOST_IN_SLICE", 2)
     monkeypatch.setattr(event_backfill, "LONGEST_RUN", timedelta(0))
 
@@ -278,8 +278,8 @@ async def test_the_workflow_goes_on_until_nothing_is_left(
 
 async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
     world = own_world
-    one = await customers.customer(world)
-    await happens(world, one, "pay", deliver=False)
+    customer = await customers.customer(world)
+    await happens(world, customer, "pay", deliver=False)
 
     tally = await world.services.event_backfill.compare(Provider.PAYPAL, Settled(seconds=120))
 
@@ -302,8 +302,8 @@ async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when
         return False
 
     await until(exists, "the schedule")
-    one = await customers.customer(world)
-    await happens(world, one, "suspend", deliver=False)
+    customer = await customers.customer(world)
+    await happens(world, customer, "suspend", deliver=False)
     async with world.services.engine.begin() as conn:
         an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
         await conn.execute(

@@ -36,7 +36,7 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(
         raise KeyError("nobody expected this")
 
     async def all_failed_twice() -> bool:
-        return all(sum(one["event"] == loop for one in logged) > 1 for loop in LOOPS)
+        return all(sum(record["event"] == loop for record in logged) > 1 for loop in LOOPS)
 
     async def standing() -> set[str]:
         async with engine.connect() as conn:
@@ -57,7 +57,7 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(
         await until(all_failed_twice, "each loop failed twice")
     event.remove(engine.sync_engine, "before_cursor_execute", refuse)
 
-    assert {one["reason"] for one in logged if one["event"] in LOOPS} == {"KeyError"}
+    assert {record["reason"] for record in logged if record["event"] in LOOPS} == {"KeyError"}
     await until(sealed, "the ledger is sealed")
     await until(none_stands, "no loop's alert stands")
 

@@ -12,8 +12,8 @@ from tests.world import World, until
 
 async def test_a_captured_top_up_is_booked_once_whatever_the_repeats(world: World) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    event_id = told["events"][0]["id"]
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    event_id = capture["events"][0]["id"]
 
     first = await asyncio.gather(*(world.deliver(event_id) for _ in range(25)))
     await world.at_rest(organization_id)
@@ -25,14 +25,14 @@ async def test_a_captured_top_up_is_booked_once_whatever_the_repeats(world: Worl
     [booked] = await world.read(
         lambda conn: payments.of_organization(conn, organization_id, limit=10)
     )
-    assert booked.object_id == told["object"]["id"]
+    assert booked.object_id == capture["object"]["id"]
     await world.certify()
 
 
 async def test_a_second_event_of_the_same_capture_books_nothing_more(world: World) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    event = told["events"][0]
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    event = capture["events"][0]
     assert await world.deliver(event["id"]) == 200
     await world.at_rest(organization_id)
     raw = (await world.sign(event["id"]))[1].replace(event["id"].encode(), b"WH-ANOTHER-OF-IT")
@@ -51,10 +51,10 @@ async def test_a_capture_that_is_only_pending_at_the_provider_books_nothing_yet(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    world.paypal.state.captures[told["object"]["id"]].status = "PENDING"
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    world.paypal.state.captures[capture["object"]["id"]].status = "PENDING"
 
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
 
     assert (await world.wallet(organization_id)).balance_micros == 0
@@ -79,14 +79,14 @@ async def test_a_top_up_reaches_a_suspended_wallet_and_opens_nothing(world: Worl
 
 
 async def test_a_refund_of_an_unknown_capture_is_parked_in_sight(world: World) -> None:
-    told = await world.act("captures", {"amount": "5.00", "custom_id": "nobody-we-know"})
-    [refunded] = await world.happen(f"payments/{told['object']['id']}/refund")
+    capture = await world.act("captures", {"amount": "5.00", "custom_id": "nobody-we-know"})
+    [refunded] = await world.happen(f"payments/{capture['object']['id']}/refund")
 
     assert await world.deliver(refunded) == 200
 
     parked = [
-        one.delivery
-        for one in await world.read(lambda conn: parking.page(conn, after=0, limit=500))
+        entry.delivery
+        for entry in await world.read(lambda conn: parking.page(conn, after=0, limit=500))
     ]
     [delivery] = [delivery for delivery in parked if delivery.event_id == refunded]
     assert delivery.outcome.startswith("unknown refund")
@@ -97,10 +97,10 @@ async def test_a_refund_of_our_top_up_leaves_the_wallet_once_whatever_the_repeat
     world: World,
 ) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    [refunded] = await world.happen(f"payments/{told['object']['id']}/refund")
+    [refunded] = await world.happen(f"payments/{capture['object']['id']}/refund")
 
     answers = await asyncio.gather(*(world.deliver(refunded) for _ in range(25)))
     await world.at_rest(organization_id)
@@ -116,14 +116,14 @@ async def test_a_lost_dispute_that_paypal_tells_as_a_reversal_too_is_taken_once(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization(balance="50.00")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
     lost = {"outcome": "RESOLVED_BUYER_FAVOUR"}
     resolved = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", lost)
 
-    for event_id in resolved + await world.happen(f"payments/{told['object']['id']}/reverse"):
+    for event_id in resolved + await world.happen(f"payments/{capture['object']['id']}/reverse"):
         assert await world.deliver(event_id) == 200
     await world.at_rest(organization_id)
 
@@ -137,14 +137,16 @@ async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_i
     world: World, first: str
 ) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute", {"amount": "10.00"})
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute", {"amount": "10.00"})
     lost = {"outcome": "RESOLVED_BUYER_FAVOUR"}
     resolved = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move", lost)
-    reversed_ = await world.happen(f"payments/{told['object']['id']}/reverse", {"amount": "10.00"})
-    refunded = await world.happen(f"payments/{told['object']['id']}/refund", {"amount": "10.00"})
+    reversed_ = await world.happen(
+        f"payments/{capture['object']['id']}/reverse", {"amount": "10.00"}
+    )
+    refunded = await world.happen(f"payments/{capture['object']['id']}/refund", {"amount": "10.00"})
 
     for event_id in resolved + reversed_ if first == "dispute" else reversed_ + resolved:
         assert await world.deliver(event_id) == 200
@@ -165,11 +167,11 @@ async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(
 ) -> None:
     """PayPal has no event for a reversal that is canceled."""
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
-    reversed_ = await world.act(f"payments/{told['object']['id']}/reverse")
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
+    reversed_ = await world.act(f"payments/{capture['object']['id']}/reverse")
     won = await world.happen(f"disputes/{dispute['object']['dispute_id']}/move")
 
     for event_id in [dispute["events"][0]["id"], reversed_["events"][0]["id"], *won]:
@@ -187,10 +189,12 @@ async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_
 ) -> None:
     """Lost once more, it does not take what it gave back: a person has to."""
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = (await world.act(f"payments/{told['object']['id']}/dispute"))["object"]["dispute_id"]
+    dispute = (await world.act(f"payments/{capture['object']['id']}/dispute"))["object"][
+        "dispute_id"
+    ]
     balances = []
 
     for moved in (
@@ -220,10 +224,12 @@ async def test_a_dispute_whose_outcome_is_not_known_lifts_nothing_and_gives_noth
     world: World, outcome: str
 ) -> None:
     organization_id, _ = await world.organization(balance="0")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = (await world.act(f"payments/{told['object']['id']}/dispute"))["object"]["dispute_id"]
+    dispute = (await world.act(f"payments/{capture['object']['id']}/dispute"))["object"][
+        "dispute_id"
+    ]
     [lost] = await world.happen(f"disputes/{dispute}/move", {"outcome": "RESOLVED_BUYER_FAVOUR"})
     assert await world.deliver(lost) == 200
     await world.at_rest(organization_id)
@@ -249,10 +255,10 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(
     world: World, outcome: str, opens: bool
 ) -> None:
     organization_id, _ = await world.organization()
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    assert await world.deliver(capture["events"][0]["id"]) == 200
     await world.at_rest(organization_id)
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
 
     assert await world.deliver(dispute["events"][0]["id"]) == 200
     gate_when_answered = (await world.wallet(organization_id)).gate_open
@@ -280,8 +286,8 @@ async def test_of_two_disputes_both_have_to_be_won(world: World) -> None:
     organization_id, _ = await world.organization()
     disputes = []
     for _ in range(2):
-        told = await world.act("captures", {"amount": "5.00", "custom_id": organization_id})
-        dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+        capture = await world.act("captures", {"amount": "5.00", "custom_id": organization_id})
+        dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
         assert await world.deliver(dispute["events"][0]["id"]) == 200
         disputes.append(dispute["object"]["dispute_id"])
     await world.applied(organization_id, "suspended")

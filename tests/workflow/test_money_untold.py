@@ -24,10 +24,10 @@ async def has(world: World, organization_id: str, balance: str) -> None:
 
 
 async def alerted(world: World, organization_id: str, kind: str) -> str:
-    async def told() -> str:
+    async def text_of_alert() -> str:
         return (await world.alerts(organization_id)).get(kind, "")
 
-    return await until(told, f"the alert {kind}")
+    return await until(text_of_alert, f"the alert {kind}")
 
 
 async def parked(world: World, organization_id: str, event_id: str) -> str:
@@ -39,9 +39,9 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
         )
         return next(
             (
-                one.outcome
-                for one in known
-                if one.event_id == event_id and one.status is InboxStatus.PARKED
+                delivery.outcome
+                for delivery in known
+                if delivery.event_id == event_id and delivery.status is InboxStatus.PARKED
             ),
             "",
         )
@@ -91,12 +91,12 @@ async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked
     young = await world.alerts(organization_id)
     aged = "UPDATE inbox SET received_at = received_at - interval '1 minute' WHERE organization_id = :of"
     await run(world.services.engine, aged, of=organization_id)
-    told = await alerted(world, organization_id, "reversal_not_booked")
+    alert = await alerted(world, organization_id, "reversal_not_booked")
     world.paypal.state.refunds[hidden.id] = hidden
 
     await has(world, organization_id, "0.00")
     assert "reversal_not_booked" not in young
-    assert hidden.id in told
+    assert hidden.id in alert
     await world.certify()
 
 
@@ -112,10 +112,10 @@ async def test_a_capture_that_is_refused_for_good_holds_up_no_other_top_up(world
         )
     await actor.pay_topup(latest)
 
-    told = await actor.pay_topup(refused)
-    await actor.deliver(told)
+    event_ids = await actor.pay_topup(refused)
+    await actor.deliver(event_ids)
     await has(world, organization_id, "25.00")
-    await parked(world, organization_id, told[0])
+    await parked(world, organization_id, event_ids[0])
 
     assert "capture" in await alerted(world, organization_id, "payment_not_booked")
     await world.certify()
@@ -135,12 +135,12 @@ async def test_a_provider_that_is_down_holds_up_no_money_of_another(
         await paypal.deliver(unheard)
     await stripe.happen(f"payments/{payment_id}/refund", amount="10.00")
     await has(world, organization_id, "15.00")
-    asked = fault.hits
+    hits_before = fault.hits
     world.paypal.faults.clear()
 
     await has(world, organization_id, f"{15 + 5 * number}.00")
     await world.at_rest(organization_id)
-    assert asked > 0
+    assert hits_before > 0
     assert (await entries(world, organization_id))[:3] == [
         ("credit", 2500),
         ("reversal", -1000),
@@ -165,7 +165,7 @@ async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_mon
 
     await world.applied(organization_id, "suspended")
     await world.at_rest(organization_id)
-    assert {one.subscription_id for one in still} >= {subscription_id}
+    assert {delivery.subscription_id for delivery in still} >= {subscription_id}
     await world.certify()
 
 
@@ -176,17 +176,17 @@ async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(
     """PayPal has no event for a refund that was pending and is completed."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
-    payment_id, told = await actor.paid_unheard(organization_id, "25.00")
+    payment_id, event_ids = await actor.paid_unheard(organization_id, "25.00")
     pending: Capture | Refund = world.paypal.state.captures[payment_id]
     if what == "refund":
-        await actor.deliver(told)
+        await actor.deliver(event_ids)
         await has(world, organization_id, "25.00")
         refund = await actor.act(f"payments/{payment_id}/refund", amount="10.00")
-        told, pending = ids_of(refund), world.paypal.state.refunds[refund["object"]["id"]]
+        event_ids, pending = ids_of(refund), world.paypal.state.refunds[refund["object"]["id"]]
     pending.status = "PENDING"
 
-    await actor.deliver(told)
-    why = await parked(world, organization_id, told[0])
+    await actor.deliver(event_ids)
+    why = await parked(world, organization_id, event_ids[0])
     before = (await wallet(world, organization_id))[0]
     pending.status = "COMPLETED"
 
@@ -203,14 +203,14 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     """
     actor = AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(idle_world, balance="0")
-    _, told = await actor.paid_unheard(organization_id, "1.00")
-    await actor.deliver(told)
+    _, event_ids = await actor.paid_unheard(organization_id, "1.00")
+    await actor.deliver(event_ids)
     waiting = await idle_world.read(lambda conn: deliveries.unhandled(conn, organization_id))
 
     left = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
 
     assert left == []
-    assert await parked(idle_world, organization_id, told[0]) == "paypal is not set up here"
+    assert await parked(idle_world, organization_id, event_ids[0]) == "paypal is not set up here"
 
 
 async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
@@ -218,8 +218,8 @@ async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
 ) -> None:
     organization_id = await onboard(idle_world, balance="0")
     links = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
-    asked = {"provider": "paypal", "plan_id": DEFAULT_PLAN} | links
-    await idle_world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+    body = {"provider": "paypal", "plan_id": DEFAULT_PLAN} | links
+    await idle_world.post(f"/v1/organizations/{organization_id}/subscription/checkout", body)
     await run(idle_world.services.engine, "UPDATE subscriptions SET is_current = false")
     configured = idle_world.services.providers
     assert isinstance(configured, dict)
@@ -237,8 +237,8 @@ async def test_more_than_can_be_asked_in_one_look_is_asked_in_the_next(idle_worl
     world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(world, balance="0")
     for _ in range(number):
-        _, told = await actor.paid_unheard(organization_id, "1.00")
-        await actor.deliver(told)
+        _, event_ids = await actor.paid_unheard(organization_id, "1.00")
+        await actor.deliver(event_ids)
 
     world.start_worker()
 

@@ -189,10 +189,10 @@ async def test_the_alert_about_money_goes_when_a_person_dismisses_what_waits(act
 async def test_what_the_database_refuses_holds_up_no_other_money(idle_world: World) -> None:
     world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(world, balance="0")
-    refused, told = await actor.paid_unheard(organization_id, "7.00")
+    refused, event_ids = await actor.paid_unheard(organization_id, "7.00")
     refuse = f"ALTER TABLE payments ADD CONSTRAINT refused CHECK (object_id <> '{refused}')"
     await run(world.services.engine, refuse)
-    await actor.deliver(told)
+    await actor.deliver(event_ids)
     _, other = await actor.paid_unheard(organization_id, "25.00")
     await actor.deliver(other)
     world.start_worker()
@@ -210,9 +210,9 @@ async def test_what_the_database_refuses_holds_up_no_other_money(idle_world: Wor
 
 async def test_a_sale_that_names_no_subscription_is_credited_to_whom_it_names(world: World) -> None:
     organization_id, _ = await world.organization(balance="1.00")
-    told = await world.act("sales", {"amount": "25.00", "custom": organization_id})
+    sale = await world.act("sales", {"amount": "25.00", "custom": organization_id})
 
-    assert await world.deliver(told["events"][0]["id"]) == 200
+    assert await world.deliver(sale["events"][0]["id"]) == 200
 
     await has(world, organization_id, "26.00")
     await world.certify()
@@ -223,8 +223,10 @@ async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_
 ) -> None:
     """paypal/PayPal-PHP-SDK#1201: `billing_agreement_id` was missing for a time."""
     organization_id, subscription_id = await world.organization(balance="1.00")
-    told = await world.act(f"subscriptions/{subscription_id}/pay")
-    [paid] = [event for event in told["events"] if event["event_type"] == "PAYMENT.SALE.COMPLETED"]
+    payment = await world.act(f"subscriptions/{subscription_id}/pay")
+    [paid] = [
+        event for event in payment["events"] if event["event_type"] == "PAYMENT.SALE.COMPLETED"
+    ]
     sale = world.paypal.state.sales[paid["resource"]["id"]]
     resource = {**paid["resource"], "custom": organization_id}
     del resource["billing_agreement_id"]

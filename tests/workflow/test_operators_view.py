@@ -57,10 +57,10 @@ async def test_the_details_say_in_words_what_stands_and_why(world: World) -> Non
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
 
-    async def said() -> bool:
+    async def shown() -> bool:
         return "**SUSPENDED**, at rest, epoch 1" in await details(world, workflow_id)
 
-    await until(said, "the details")
+    await until(shown, "the details")
     assert "**ACTIVE**, " in before
     assert "blocks: nonpayment" in await details(world, workflow_id)
 
@@ -71,14 +71,14 @@ async def test_a_campaign_s_run_says_where_it_waits_and_why(world: World) -> Non
     await comes_to(world, organization_id, campaign_id, "parked")
     workflow_id = campaign_workflow_id(organization_id, campaign_id)
 
-    async def said() -> bool:
+    async def shown() -> bool:
         why = "the wallet has 0.00 USD available, and the next message costs 0.01 USD"
         return (
             await details(world, workflow_id)
             == f"**PARKED**: insufficient_funds ({why}), at message 6 of 10"
         )
 
-    await until(said, "the details")
+    await until(shown, "the details")
     history = await world.services.client.get_workflow_handle(workflow_id).fetch_history()
     summaries = {event.user_metadata.summary.data.decode() for event in history.events}
     assert '"pay for up to 2000 messages"' in summaries

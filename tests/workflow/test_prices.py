@@ -26,7 +26,7 @@ async def sent(world: World, *, recipients: int) -> tuple[str, str]:
     campaign_id = await world.campaign(organization_id, recipients=recipients)
 
     async def delivered() -> bool:
-        counts = (await told(world, f"{organization_id}/campaigns/{campaign_id}"))["counts"]
+        counts = (await read(world, f"{organization_id}/campaigns/{campaign_id}"))["counts"]
         return bool(counts["delivered"] == recipients)
 
     await until(delivered, "all delivered")
@@ -34,7 +34,7 @@ async def sent(world: World, *, recipients: int) -> tuple[str, str]:
     return organization_id, str(campaign_id)
 
 
-async def told(world: World, path: str) -> dict[str, Any]:
+async def read(world: World, path: str) -> dict[str, Any]:
     answer: httpx.Response = await world.api.get(f"/v1/organizations/{path}")
     assert answer.is_success, answer.text
     return dict(answer.json())
@@ -45,17 +45,17 @@ async def test_twilios_prices_and_the_margin_come_with_the_reconciliation(own_wo
     organization_id, campaign_id = await sent(own_world, recipients=3)
     del own_world.twilio.state.accounts[await own_world.account_sid(gone_id)]
 
-    before = await told(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
+    before = await read(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
     await reconcile(own_world)
     own_world.twilio.state.settle_prices()
     await reconcile(own_world)
-    after = await told(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
-    one = (
+    after = await read(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
+    sent_message = (
         await own_world.read(
             lambda conn: messages.in_status(conn, organization_id, MessageStatus.ACCEPTED)
         )
     )[0]
-    message = await told(own_world, f"{organization_id}/messages/{one.id}")
+    message = await read(own_world, f"{organization_id}/messages/{sent_message.id}")
 
     assert (before["charged"], before["cost"], before["margin"], before["unpriced"]) == (
         "0.03",

@@ -89,8 +89,8 @@ async def not_confirmed(world: World) -> str:
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("500", method="POST", path=path, times=1)
-    asked = {"to": "+14155550100", "body": "hello"}
-    assert (await world.post(f"/v1/organizations/{organization_id}/messages", asked))[
+    body = {"to": "+14155550100", "body": "hello"}
+    assert (await world.post(f"/v1/organizations/{organization_id}/messages", body))[
         "status"
     ] == "unknown"
     await change(world, OLDER, organization_id)
@@ -265,8 +265,8 @@ async def test_a_tampered_ledger_is_told_and_mended_by_nobody(own_world: World) 
 
     await reconcile(world)
 
-    told = await world.read(lambda conn: alerts.standing(conn, ""))
-    assert any(alert.kind == "guarantee_1" for alert in told)
+    standing_alerts = await world.read(lambda conn: alerts.standing(conn, ""))
+    assert any(alert.kind == "guarantee_1" for alert in standing_alerts)
     assert await world.wallet(organization_id) == tampered
 
 

@@ -34,18 +34,18 @@ async def account_of(world: World, organization_id: str) -> Account:
 async def change(world: World, organization_id: str, **what: object) -> dict[str, object]:
     answer = await world.api.patch(f"/v1/organizations/{organization_id}", json=what)
     assert answer.status_code == 200, answer.text
-    told: dict[str, object] = answer.json()
-    return told
+    body: dict[str, object] = answer.json()
+    return body
 
 
 async def campaign_to(world: World, organization_id: str, numbers: list[str]) -> UUID:
     path = f"/v1/organizations/{organization_id}/campaigns"
-    told = await world.post(path, {"name": "spring", "body": "Hello", "recipients": numbers})
-    await world.post(f"{path}/{told['id']}/start")
-    return UUID(told["id"])
+    campaign = await world.post(path, {"name": "spring", "body": "Hello", "recipients": numbers})
+    await world.post(f"{path}/{campaign['id']}/start")
+    return UUID(campaign["id"])
 
 
-async def told(world: World, organization_id: str, campaign_id: UUID) -> dict[str, Any]:
+async def shown(world: World, organization_id: str, campaign_id: UUID) -> dict[str, Any]:
     answer = await world.api.get(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
     found: dict[str, Any] = answer.json()
     return found
@@ -80,7 +80,7 @@ async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_not
     campaign_id = await world.campaign(organization_id, recipients=300)
     await comes_to(world, organization_id, campaign_id, "parked")
     parked = await settled(world, organization_id, campaign_id)
-    waiting = (await told(world, organization_id, campaign_id))["waiting"]
+    waiting = (await shown(world, organization_id, campaign_id))["waiting"]
     alerts = await world.alerts(organization_id)
     await world.post(
         f"/v1/organizations/{organization_id}/wallet/credits",
@@ -192,13 +192,13 @@ async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again
     campaign_id = await world.campaign(organization_id, recipients=20)
 
     async def waits() -> bool:
-        waiting = (await told(world, organization_id, campaign_id))["waiting"]
+        waiting = (await shown(world, organization_id, campaign_id))["waiting"]
         return waiting is not None and waiting["code"] == "twilio_limit"
 
     await until(waits, "a campaign that waits for Twilio's queue")
     now = await counts(world, organization_id, campaign_id)
     assert (now["refused"], now["accepted"]) == (0, 0)
-    assert (await told(world, organization_id, campaign_id))["progress"][
+    assert (await shown(world, organization_id, campaign_id))["progress"][
         "remaining_seconds"
     ] is None
     assert world.twilio.state.refused[21611] == 20

@@ -28,8 +28,8 @@ async def _completed_in(world: World, order: tuple[int, ...]) -> None:
     actor = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world)
     urls = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
-    asked = {"provider": "stripe", "plan_id": DEFAULT_PRICE, **urls}
-    checkout = await world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+    body = {"provider": "stripe", "plan_id": DEFAULT_PRICE, **urls}
+    checkout = await world.post(f"/v1/organizations/{organization_id}/subscription/checkout", body)
     done = await _act(actor, f"checkout/{checkout['subscription_id']}/complete")
     subscription_id = world.stripe.state.objects[checkout["subscription_id"]]["subscription"]
     events = done + await _act(
@@ -68,17 +68,19 @@ async def test_two_different_events_for_one_change_change_it_once(
     subscription = await actor.subscribe(organization_id)
     before = await world.at_rest(organization_id)
 
-    told = await actor.act(f"subscriptions/{subscription.id}/give_up", outcome=outcome)
+    lapse = await actor.act(f"subscriptions/{subscription.id}/give_up", outcome=outcome)
     both = [
-        told["events"][-1]["id"],
-        _again(world, told["events"][-1]["id"], "customer.subscription.updated"),
+        lapse["events"][-1]["id"],
+        _again(world, lapse["events"][-1]["id"], "customer.subscription.updated"),
     ]
     await actor.deliver(reversed(both) if backwards else both)
     after = await world.at_rest(organization_id)
 
-    made = await world.read(lambda conn: receipts.of_organization(conn, organization_id, limit=10))
+    written = await world.read(
+        lambda conn: receipts.of_organization(conn, organization_id, limit=10)
+    )
     assert (after.status, after.epoch) == (Status.SUSPENDED, before.epoch + 1)
-    assert [one.epoch for one in made] == [after.epoch]
+    assert [receipt.epoch for receipt in written] == [after.epoch]
     await world.certify()
 
 
@@ -91,13 +93,15 @@ async def test_two_different_events_for_one_payment_book_it_once(world: World) -
         found = await world.read(
             lambda conn: payments.of_organization(conn, organization_id, limit=10)
         )
-        return [one.object_id for one in found] if len(found) >= at_least else []
+        return [payment.object_id for payment in found] if len(found) >= at_least else []
 
     await until(lambda: booked(1), "the first payment booked")
     events = await _act(actor, f"subscriptions/{subscription.id}/pay")
-    [paid] = [one for one in events if world.stripe.events.all[one].type == "invoice.paid"]
+    [paid] = [
+        event_id for event_id in events if world.stripe.events.all[event_id].type == "invoice.paid"
+    ]
     await asyncio.gather(
-        *(actor.deliver([one]) for one in (*events, _again(world, paid, "invoice.paid")))
+        *(actor.deliver([event_id]) for event_id in (*events, _again(world, paid, "invoice.paid")))
     )
     await until(lambda: booked(2), "the second payment booked")
     await world.at_rest(organization_id)
@@ -130,7 +134,9 @@ async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World)
     stored = await world.read(
         lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
     )
-    assert [one.status for one in stored if one.event_id == thin["id"]] == ["handled"]
+    assert [delivery.status for delivery in stored if delivery.event_id == thin["id"]] == [
+        "handled"
+    ]
 
 
 def _again(world: World, event_id: str, event_type: str) -> str:
@@ -143,6 +149,6 @@ def _again(world: World, event_id: str, event_type: str) -> str:
     return again.id
 
 
-async def _act(actor: AtStripe, path: str, **asked: str) -> list[str]:
-    answer = await actor.control.post(f"/_sim/{path}", json={"deliver": False, **asked})
+async def _act(actor: AtStripe, path: str, **fields: str) -> list[str]:
+    answer = await actor.control.post(f"/_sim/{path}", json={"deliver": False, **fields})
     return [event["id"] for event in answer.json()["events"]]

@@ -16,11 +16,11 @@ def lifecycle(world: World, organization_id: str) -> WorkflowHandle[object, obje
 
 
 async def says_stuck(world: World, organization_id: str, *, stuck: bool) -> None:
-    async def told() -> bool:
+    async def as_expected() -> bool:
         described = await lifecycle(world, organization_id).describe()
         return described.typed_search_attributes.get(STUCK) is stuck
 
-    await until(told, f"Stuck is {stuck}")
+    await until(as_expected, f"Stuck is {stuck}")
 
 
 async def hold_at_twilio(

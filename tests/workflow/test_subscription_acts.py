@@ -30,11 +30,13 @@ async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resume
     world, organization_id = actor.world, await onboard(actor.world)
     await actor.subscribe(organization_id)
 
-    told = [await ask(actor, organization_id, "suspend", WHY) for _ in range(2)]
+    responses = [await ask(actor, organization_id, "suspend", WHY) for _ in range(2)]
     refused = await world.debit(organization_id)
     await world.applied(organization_id, "suspended")
 
-    assert [(one.status_code, one.json()["status"]) for one in told] == [(200, "paused")] * 2
+    assert [(response.status_code, response.json()["status"]) for response in responses] == [
+        (200, "paused")
+    ] * 2
     assert refused.status_code == 423
     assert await world.subaccount_status(organization_id) == "suspended"
 
@@ -62,7 +64,9 @@ async def test_what_is_owed_is_collected_once_for_a_key_and_then_it_can_be_resum
     await world.applied(organization_id, "active")
 
     assert needs["outcome"] == "needs_payment"
-    assert [(one.status_code, one.json()["status"]) for one in taken] == [(200, "completed")] * 2
+    assert [(response.status_code, response.json()["status"]) for response in taken] == [
+        (200, "completed")
+    ] * 2
     assert taken[0].json()["payment_id"] == taken[1].json()["payment_id"]
     assert again["outcome"] == "resumed"
 
@@ -80,11 +84,13 @@ async def test_a_cancellation_serves_what_was_paid_for_and_cannot_be_undone(acto
     world, organization_id = actor.world, await onboard(actor.world)
     await actor.subscribe(organization_id)
 
-    told = [await ask(actor, organization_id, "cancel", WHY) for _ in range(2)]
+    responses = [await ask(actor, organization_id, "cancel", WHY) for _ in range(2)]
     standing = await world.at_rest(organization_id)
     now = await current(world, organization_id)
 
-    assert [(one.status_code, one.json()["status"]) for one in told] == [(200, "canceled")] * 2
+    assert [(response.status_code, response.json()["status"]) for response in responses] == [
+        (200, "canceled")
+    ] * 2
     assert now is not None
     assert now.snapshot.state is State.CANCELED
     assert (standing.status, standing.deadline) == ("active", now.snapshot.access_until)
@@ -100,10 +106,10 @@ async def test_a_change_of_plan_says_whether_the_customer_has_to_consent(actor: 
     actor.world.paypal.state.add_plan(id="other", name="Other", amount=Decimal(99), currency="USD")
     actor.world.stripe.state.add_price("other", 9900, "usd")
 
-    told = await ask(actor, organization_id, "plan", {"plan_id": "other"})
+    response = await ask(actor, organization_id, "plan", {"plan_id": "other"})
 
-    assert told.status_code == 200
-    assert (told.json()["approve_url"] is None) == (actor.name == "stripe")
+    assert response.status_code == 200
+    assert (response.json()["approve_url"] is None) == (actor.name == "stripe")
 
 
 @pytest.mark.parametrize(
@@ -121,13 +127,15 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     organization_id = await onboard(actor.world)
     without = await ask(actor, organization_id, act, body, key="k")
     urls = {"return_url": "https://host.test/done", "cancel_url": "https://host.test/not"}
-    asked = {"provider": actor.name, "plan_id": actor.plan, **urls}
-    await actor.world.post(f"/v1/organizations/{organization_id}/subscription/checkout", asked)
+    checkout_body = {"provider": actor.name, "plan_id": actor.plan, **urls}
+    await actor.world.post(
+        f"/v1/organizations/{organization_id}/subscription/checkout", checkout_body
+    )
 
-    told = await ask(actor, organization_id, act, body, key="k")
+    response = await ask(actor, organization_id, act, body, key="k")
 
-    assert (without.status_code, told.status_code) == (409, 409)
-    assert "nobody has consented" in told.json()["detail"]
+    assert (without.status_code, response.status_code) == (409, 409)
+    assert "nobody has consented" in response.json()["detail"]
 
 
 async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_not_know_is_422(
@@ -142,8 +150,8 @@ async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_n
     another = await ask(actor, organization_id, "collect", much | {"amount": "8"}, key="attempt-1")
     await ask(actor, organization_id, "cancel", WHY)
     ended = [
-        await ask(actor, organization_id, *one)
-        for one in (("suspend", WHY), ("plan", {"plan_id": "x"}))
+        await ask(actor, organization_id, *act)
+        for act in (("suspend", WHY), ("plan", {"plan_id": "x"}))
     ]
 
     assert (unknown_plan.status_code, nothing_owed.status_code, another.status_code) == (
@@ -152,8 +160,8 @@ async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_n
         409,
     )
     assert "the key stands for" in another.json()["detail"]
-    assert [one.status_code for one in ended] == [409, 409]
-    assert all("the subscription is canceled" in one.json()["detail"] for one in ended)
+    assert [response.status_code for response in ended] == [409, 409]
+    assert all("the subscription is canceled" in response.json()["detail"] for response in ended)
     await world.certify()
 
 
@@ -180,10 +188,10 @@ async def test_a_provider_that_does_not_answer_is_503_and_changes_nothing(actor:
     simulator = world.simulator(actor.name)
     fault = simulator.faults.add("503", path=f"/v1/.*{subscription.id}")
 
-    told = await ask(actor, organization_id, "suspend", WHY)
+    response = await ask(actor, organization_id, "suspend", WHY)
     simulator.faults.standing.remove(fault)
 
-    assert told.status_code == 503
+    assert response.status_code == 503
     assert (await world.wallet(organization_id)).pays
 
 
@@ -196,7 +204,7 @@ async def test_a_bad_body_is_named(actor: Actor) -> None:
         ("plan", {"plan_id": "two words"}),
         ("collect", {"amount": "0.0000001", "currency": "USD"}),
     ):
-        told = await ask(actor, organization_id, act, body, key="k")
-        assert told.status_code == 422, (act, body)
-        assert told.json()["errors"], (act, body)
+        response = await ask(actor, organization_id, act, body, key="k")
+        assert response.status_code == 422, (act, body)
+        assert response.json()["errors"], (act, body)
     assert (await ask(actor, "nobody-here", "suspend", WHY)).status_code == 404

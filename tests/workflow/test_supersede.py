@@ -14,7 +14,7 @@ from tests.workflow.stops import (
     Boundaries,
     account_path,
     late_suspension,
-    row_held,
+    row_locked,
     somebody_waits_for,
     suspended_late,
     tried,
@@ -135,7 +135,7 @@ async def test_a_payment_overtakes_a_suspension_at_every_boundary(
     world: World, boundaries: Boundaries, step: str
 ) -> None:
     organization_id, subscription_id = await running_organization(world)
-    async with boundaries.held(step, organization_id) as stop:
+    async with boundaries.holding(step, organization_id) as stop:
         await world.lapse(subscription_id)
         await stop.reached.wait()
         await world.pay(subscription_id)
@@ -152,7 +152,7 @@ async def test_a_suspension_overtakes_a_reactivation_at_every_boundary(
     organization_id, subscription_id = await running_organization(world)
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
-    async with boundaries.held(step, organization_id) as stop:
+    async with boundaries.holding(step, organization_id) as stop:
         await world.pay(subscription_id)
         await stop.reached.wait()
         await world.lapse(subscription_id)
@@ -170,7 +170,7 @@ async def test_a_payment_that_waits_behind_the_freeze_s_lock_ends_open(world: Wo
     await world.lapse(subscription_id)
     await tried(world, path)
 
-    async with row_held(world, "wallets", organization_id):
+    async with row_locked(world, "wallets", organization_id):
         world.heal()
         await somebody_waits_for(world, "wallets")
         paying = asyncio.create_task(world.pay(subscription_id))
@@ -189,7 +189,7 @@ async def test_a_suspension_that_waits_behind_the_opening_s_lock_ends_shut(world
     await world.pay(subscription_id)
     await tried(world, path)
 
-    async with row_held(world, "wallets", organization_id):
+    async with row_locked(world, "wallets", organization_id):
         world.heal()
         await somebody_waits_for(world, "wallets")
         lapsing = asyncio.create_task(world.lapse(subscription_id))

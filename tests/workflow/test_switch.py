@@ -24,26 +24,26 @@ BOTH = pytest.mark.parametrize(
 async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
     world: World, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
-    assert (await customers.start_switch(world, one))["status"] == "started"
-    offered = await reached(world, one, SwitchStatus.OFFERED)
-    assert offered.first_charge_at == one.paid_at + customers.PERIOD
+    customer = await customers.customer(world, source)
+    assert (await customers.start_switch(world, customer))["status"] == "started"
+    offered = await reached(world, customer, SwitchStatus.OFFERED)
+    assert offered.first_charge_at == customer.paid_at + customers.PERIOD
 
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.COMPLETED)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.COMPLETED)
 
-    current = await customers.current(world, one)
+    current = await customers.current(world, customer)
     assert (current.provider, current.snapshot.state in (State.TRIALING, State.ACTIVE)) == (
-        one.target,
+        customer.target,
         True,
     )
-    await customers.never_suspended(world, one)
-    assert await world.alerts(one.organization_id) == {}
-    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()[
+    await customers.never_suspended(world, customer)
+    assert await world.alerts(customer.organization_id) == {}
+    story = (await world.api.get(f"/v1/organizations/{customer.organization_id}/explain")).json()[
         "story"
     ]
-    assert any(f"switch to {one.target.value} is completed" in sentence for sentence in story)
-    assert charges(world, one) == each_period_once(one)
+    assert any(f"switch to {customer.target.value} is completed" in sentence for sentence in story)
+    assert charges(world, customer) == each_period_once(customer)
     await world.certify()
 
 
@@ -51,92 +51,98 @@ async def test_a_customer_is_moved_and_each_period_is_charged_for_once(
 async def test_a_customer_who_is_moved_there_and_back_before_a_renewal_is_charged_once(
     world: World, source: Provider
 ) -> None:
-    one = await customers.offered(world, source)
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.COMPLETED)
-    await world.at_rest(one.organization_id)
-    back = replace(one, source=one.target, subscription_id=(await customers.current(world, one)).id)
+    customer = await customers.offered(world, source)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.COMPLETED)
+    await world.at_rest(customer.organization_id)
+    back = replace(
+        customer,
+        source=customer.target,
+        subscription_id=(await customers.current(world, customer)).id,
+    )
 
     await customers.start_switch(world, back)
     await reached(world, back, SwitchStatus.OFFERED)
     await customers.consent(world, back)
     await reached(world, back, SwitchStatus.COMPLETED)
 
-    assert (await world.look_again(one.organization_id)).deadline is None
-    assert (await customers.current(world, one)).provider is source
-    await customers.never_suspended(world, one)
-    assert await world.alerts(one.organization_id) == {}
-    assert charges(world, one) == each_period_once(one)
+    assert (await world.look_again(customer.organization_id)).deadline is None
+    assert (await customers.current(world, customer)).provider is source
+    await customers.never_suspended(world, customer)
+    assert await world.alerts(customer.organization_id) == {}
+    assert charges(world, customer) == each_period_once(customer)
 
 
 @BOTH
 async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_current_one(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    one = await customers.offered(world, source)
+    customer = await customers.offered(world, source)
 
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        await world.look_again(one.organization_id)
-        await customers.goes_on_as_before(world, one)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        await world.look_again(customer.organization_id)
+        await customers.goes_on_as_before(world, customer)
 
-    await reached(world, one, SwitchStatus.COMPLETED)
-    await customers.never_suspended(world, one)
+    await reached(world, customer, SwitchStatus.COMPLETED)
+    await customers.never_suspended(world, customer)
 
 
 async def test_a_new_subscription_that_is_free_yet_hides_no_debt_of_the_old_one(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world)
+    customer = await customers.offered(world)
 
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        await world.act(f"subscriptions/{one.subscription_id}/fail_payment")
-        standing = await world.look_again(one.organization_id)
-        current = await customers.current(world, one)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        await world.act(f"subscriptions/{customer.subscription_id}/fail_payment")
+        standing = await world.look_again(customer.organization_id)
+        current = await customers.current(world, customer)
 
-    assert (current.id, current.snapshot.state) == (one.subscription_id, State.PAST_DUE)
+    assert (current.id, current.snapshot.state) == (customer.subscription_id, State.PAST_DUE)
     assert standing.deadline is not None
     assert (
-        await reached(world, one, SwitchStatus.UNDONE)
+        await reached(world, customer, SwitchStatus.UNDONE)
     ).reason == "the old subscription is past_due"
     await world.certify()
 
 
 @BOTH
 async def test_a_renewal_within_two_days_is_waited_for(world: World, source: Provider) -> None:
-    one = await customers.customer(world, source, renews_in=timedelta(hours=47))
-    await customers.start_switch(world, one)
-    found = await reached(world, one, SwitchStatus.WAITING)
-    assert found.first_charge_at == one.paid_at + customers.PERIOD
-    assert "less than two days" in await details(world, switch_workflow_id(one.organization_id))
+    customer = await customers.customer(world, source, renews_in=timedelta(hours=47))
+    await customers.start_switch(world, customer)
+    found = await reached(world, customer, SwitchStatus.WAITING)
+    assert found.first_charge_at == customer.paid_at + customers.PERIOD
+    assert "less than two days" in await details(
+        world, switch_workflow_id(customer.organization_id)
+    )
 
-    renewed = charges(world, one, periods=1)
-    await world.services.notifier.notify_switch(one.organization_id)
+    renewed = charges(world, customer, periods=1)
+    await world.services.notifier.notify_switch(customer.organization_id)
 
-    found = await reached(world, one, SwitchStatus.OFFERED)
-    assert found.first_charge_at == one.paid_at + 2 * customers.PERIOD
-    assert renewed == each_period_once(one, 1)
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.COMPLETED)
-    assert charges(world, one, periods=3) == each_period_once(one, 3)
+    found = await reached(world, customer, SwitchStatus.OFFERED)
+    assert found.first_charge_at == customer.paid_at + 2 * customers.PERIOD
+    assert renewed == each_period_once(customer, 1)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.COMPLETED)
+    assert charges(world, customer, periods=3) == each_period_once(customer, 3)
 
 
 async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
-    one = await customers.customer(world, renews_in=timedelta(seconds=2))
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.WAITING)
-    await customers.restart(world, one, after_renewal_seconds=1)
-    charges(world, one, periods=1)
+    customer = await customers.customer(world, renews_in=timedelta(seconds=2))
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.WAITING)
+    await customers.restart(world, customer, after_renewal_seconds=1)
+    charges(world, customer, periods=1)
 
-    await reached(world, one, SwitchStatus.OFFERED)
+    await reached(world, customer, SwitchStatus.OFFERED)
 
-    await customers.goes_on_as_before(world, one)
+    await customers.goes_on_as_before(world, customer)
 
 
 async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: World) -> None:
-    one = await customers.customer(world, renews_in=-timedelta(hours=2))
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.WAITING)
-    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
+    customer = await customers.customer(world, renews_in=-timedelta(hours=2))
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.WAITING)
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(customer.organization_id))
 
     async def timers() -> list[timedelta]:
         events = (await handle.fetch_history()).events
@@ -147,49 +153,51 @@ async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: W
 
 
 async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World) -> None:
-    one = await customers.customer(world, renews_in=timedelta(hours=2))
-    await customers.start_switch(world, one)
-    found = await reached(world, one, SwitchStatus.WAITING)
+    customer = await customers.customer(world, renews_in=timedelta(hours=2))
+    await customers.start_switch(world, customer)
+    found = await reached(world, customer, SwitchStatus.WAITING)
     assert found.first_charge_at is not None
 
-    world.paypal.state.subscriptions[one.subscription_id].next_billing = (
+    world.paypal.state.subscriptions[customer.subscription_id].next_billing = (
         found.first_charge_at + timedelta(days=1)
     )
-    await world.services.notifier.notify_switch(one.organization_id)
+    await world.services.notifier.notify_switch(customer.organization_id)
 
     assert (
-        await reached(world, one, SwitchStatus.REFUSED)
+        await reached(world, customer, SwitchStatus.REFUSED)
     ).reason == "it renews more often than every two days"
-    await customers.goes_on_as_before(world, one)
+    await customers.goes_on_as_before(world, customer)
 
 
 @BOTH
 async def test_a_late_word_of_the_old_provider_suspends_nobody(
     world: World, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
+    customer = await customers.customer(world, source)
     deliveries, events = world.simulator(source).deliveries, world.simulator(source).events
     lost = deliveries.faults.add(
         "lost", match=r"BILLING\.SUBSCRIPTION\.CANCELLED|customer\.subscription\.deleted"
     )
     try:
-        await customers.start_switch(world, one)
-        await reached(world, one, SwitchStatus.OFFERED)
-        await customers.consent(world, one)
-        await reached(world, one, SwitchStatus.COMPLETED)
+        await customers.start_switch(world, customer)
+        await reached(world, customer, SwitchStatus.OFFERED)
+        await customers.consent(world, customer)
+        await reached(world, customer, SwitchStatus.COMPLETED)
     finally:
         deliveries.faults.standing.remove(lost)
     assert lost.hits == 1
-    late = [each for each in events.all.values() if one.subscription_id.encode() in each.raw][-1]
+    late = [each for each in events.all.values() if customer.subscription_id.encode() in each.raw][
+        -1
+    ]
 
     deliveries.deliver([late])
 
-    async def heard() -> bool:
+    async def handled() -> bool:
         return await customers.delivered(world, late.id)
 
-    await until(heard, "the late word heard")
-    await customers.never_suspended(world, one)
-    assert (await customers.current(world, one)).provider is one.target
+    await until(handled, "the late word heard")
+    await customers.never_suspended(world, customer)
+    assert (await customers.current(world, customer)).provider is customer.target
     await world.certify()
 
 
@@ -197,22 +205,22 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
     world: World, boundaries: Boundaries
 ) -> None:
     """Nobody hears of anything meanwhile: the cut-over alone names the new one."""
-    one = await customers.customer(world, Provider.STRIPE)
+    customer = await customers.customer(world, Provider.STRIPE)
     lost = world.stripe.deliveries.faults.add("lost")
-    await customers.start_switch(world, one)
-    found = await reached(world, one, SwitchStatus.OFFERED)
-    async with boundaries.held("cut_over", one.organization_id) as stop:
-        await customers.consent(world, one, deliver=False)
-        await world.services.notifier.notify_switch(one.organization_id)
+    await customers.start_switch(world, customer)
+    found = await reached(world, customer, SwitchStatus.OFFERED)
+    async with boundaries.holding("cut_over", customer.organization_id) as stop:
+        await customers.consent(world, customer, deliver=False)
+        await world.services.notifier.notify_switch(customer.organization_id)
         await stop.reached.wait()
         await world.act(f"subscriptions/{found.target_subscription_id}/fail_payment")
-    await reached(world, one, SwitchStatus.COMPLETED)
+    await reached(world, customer, SwitchStatus.COMPLETED)
     world.stripe.deliveries.faults.standing.remove(lost)
 
-    current = await customers.current(world, one)
-    assert (current.provider, current.snapshot.state) == (one.target, State.PAST_DUE)
-    assert (await world.standing(one.organization_id)).deadline is not None
-    await customers.never_suspended(world, one)
+    current = await customers.current(world, customer)
+    assert (current.provider, current.snapshot.state) == (customer.target, State.PAST_DUE)
+    assert (await world.standing(customer.organization_id)).deadline is not None
+    await customers.never_suspended(world, customer)
 
 
 @BOTH
@@ -220,17 +228,20 @@ async def test_a_new_subscription_that_the_application_links_by_itself_is_moved_
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
     """As when the customer comes back from the checkout; the switch is in the middle of it."""
-    one = await customers.offered(world, source)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        linked = {"provider": one.target.value, "subscription_id": customers.new_one(world, one)}
-        await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
-        await world.look_again(one.organization_id)
-        assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
+    customer = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        linked = {
+            "provider": customer.target.value,
+            "subscription_id": customers.new_subscription_id(world, customer),
+        }
+        await world.post(f"/v1/organizations/{customer.organization_id}/subscription", linked)
+        await world.look_again(customer.organization_id)
+        assert "two_subscriptions_bill" not in await world.alerts(customer.organization_id)
 
-    await reached(world, one, SwitchStatus.COMPLETED)
+    await reached(world, customer, SwitchStatus.COMPLETED)
 
-    assert (await customers.current(world, one)).id == linked["subscription_id"]
-    await customers.never_suspended(world, one)
-    assert await world.alerts(one.organization_id) == {}
-    assert charges(world, one) == each_period_once(one)
+    assert (await customers.current(world, customer)).id == linked["subscription_id"]
+    await customers.never_suspended(world, customer)
+    assert await world.alerts(customer.organization_id) == {}
+    assert charges(world, customer) == each_period_once(customer)
     await world.certify()

@@ -50,13 +50,13 @@ async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(
     already_there = await customers.customer(world, Provider.STRIPE)
 
     assert await start(world.services, plan(50)) is None
-    first = [one for one in everybody if in_cohort(one.organization_id, 50)]
-    for one in first:
-        await reached(world, one, SwitchStatus.OFFERED)
+    first = [each for each in everybody if in_cohort(each.organization_id, 50)]
+    for customer in first:
+        await reached(world, customer, SwitchStatus.OFFERED)
     some = await counts(world)
     assert await start(world.services, plan(100)) is None
-    for one in everybody:
-        await reached(world, one, SwitchStatus.OFFERED)
+    for customer in everybody:
+        await reached(world, customer, SwitchStatus.OFFERED)
 
     assert some.get(SwitchStatus.OFFERED, 0) == len(first)
     assert await counts(world) == {SwitchStatus.OFFERED: 6}
@@ -68,10 +68,10 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
     own_world: World,
 ) -> None:
     world = own_world
-    one = await customers.customer(world)
-    source = await customers.current(world, one)
+    customer = await customers.customer(world)
+    source = await customers.current(world, customer)
     async with world.services.engine.begin() as conn:
-        await standings.lock(conn, one.organization_id)
+        await standings.lock(conn, customer.organization_id)
         command = asyncio.create_task(start(world.services, plan()))
         await somebody_waits_for(world, "standings")
         await switches.start(
@@ -82,9 +82,9 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
             return_url="https://a.test",
             cancel_url="https://a.test",
         )
-        asked = await switches.newest(conn, one.organization_id)
-        assert asked is not None
-        await switches.move(conn, asked, SwitchStatus.REFUSED)
+        switch = await switches.newest(conn, customer.organization_id)
+        assert switch is not None
+        await switches.move(conn, switch, SwitchStatus.REFUSED)
 
     assert await command is None
     assert await counts(world) == {SwitchStatus.REFUSED: 1}
@@ -92,16 +92,16 @@ async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_ask
 
 async def test_a_paused_cohort_starts_nobody_and_those_under_way_go_on(own_world: World) -> None:
     world = own_world
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
     assert await start(world.services, plan()) is None
-    await reached(world, one, SwitchStatus.OFFERED)
+    await reached(world, customer, SwitchStatus.OFFERED)
     later = await customers.customer(world)
     async with world.services.engine.begin() as conn:
         await cohorts.pause(conn, Provider.STRIPE, BY_HAND)
 
     assert await start(world.services, plan()) == BY_HAND
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.COMPLETED)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.COMPLETED)
     assert await counts(world) == {SwitchStatus.COMPLETED: 1}
 
     async with world.services.engine.begin() as conn:
@@ -131,12 +131,12 @@ async def test_it_stops_by_itself_past_the_error_budget_until_somebody_resumes_i
 
 async def test_customers_who_let_it_pass_use_up_no_budget(own_world: World) -> None:
     world = own_world
-    one, other = await customers.customer(world), await customers.customer(world)
+    customer, other = await customers.customer(world), await customers.customer(world)
     assert await start(world.services, plan()) is None
-    for each in (one, other):
+    for each in (customer, other):
         await reached(world, each, SwitchStatus.OFFERED)
-    await customers.time_is_over(world, one)
-    await reached(world, one, SwitchStatus.ABANDONED)
+    await customers.time_is_over(world, customer)
+    await reached(world, customer, SwitchStatus.ABANDONED)
     await customers.cancel(world, other)
     await reached(world, other, SwitchStatus.CANCELED)
 
@@ -145,18 +145,18 @@ async def test_customers_who_let_it_pass_use_up_no_budget(own_world: World) -> N
 
 async def test_the_api_starts_shows_and_lists_switches(own_world: World) -> None:
     world = own_world
-    one = await customers.customer(world)
-    path = f"/v1/organizations/{one.organization_id}/switch"
-    asked = {"provider": "stripe", "plan_id": DEFAULT_PRICE}
-    asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
+    customer = await customers.customer(world)
+    path = f"/v1/organizations/{customer.organization_id}/switch"
+    body = {"provider": "stripe", "plan_id": DEFAULT_PRICE}
+    body |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
 
     before = await world.api.get(path)
-    first = await world.api.post(path, json=asked)
-    again = await world.api.post(path, json=asked)
-    other = await world.api.post(path, json={**asked, "plan_id": "price_other"})
-    home = await world.api.post(path, json={**asked, "provider": "paypal"})
-    nobody = await world.api.post("/v1/organizations/nobody/switch", json=asked)
-    await reached(world, one, SwitchStatus.OFFERED)
+    first = await world.api.post(path, json=body)
+    again = await world.api.post(path, json=body)
+    other = await world.api.post(path, json={**body, "plan_id": "price_other"})
+    home = await world.api.post(path, json={**body, "provider": "paypal"})
+    nobody = await world.api.post("/v1/organizations/nobody/switch", json=body)
+    await reached(world, customer, SwitchStatus.OFFERED)
     shown = await world.api.get(path)
     listed = await world.api.get("/v1/switches", params={"status": "offered"})
     none = await world.api.get("/v1/switches", params={"status": "failed"})
@@ -164,6 +164,9 @@ async def test_the_api_starts_shows_and_lists_switches(own_world: World) -> None
     assert (before.status_code, first.status_code, again.status_code) == (404, 201, 200)
     assert (other.status_code, home.status_code, nobody.status_code) == (409, 409, 404)
     assert shown.json()["checkout_url"].startswith(world.stripe.url)
-    assert shown.json()["source"] == {"provider": "paypal", "subscription_id": one.subscription_id}
+    assert shown.json()["source"] == {
+        "provider": "paypal",
+        "subscription_id": customer.subscription_id,
+    }
     assert [each["id"] for each in listed.json()["data"]] == [first.json()["id"]]
     assert none.json() == {"data": [], "next_cursor": None}

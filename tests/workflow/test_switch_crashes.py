@@ -36,16 +36,16 @@ STEPS = (
 CREATE = {Provider.STRIPE: "/v1/checkout/sessions$", Provider.PAYPAL: "/v1/billing/subscriptions$"}
 
 
-async def moved(world: World, one: Customer) -> None:
+async def moved(world: World, customer: Customer) -> None:
     """It is, and everything was made once."""
-    await reached(world, one, SwitchStatus.COMPLETED)
-    current = await customers.current(world, one)
-    standing = await world.at_rest(one.organization_id)
-    assert current.provider is one.target
+    await reached(world, customer, SwitchStatus.COMPLETED)
+    current = await customers.current(world, customer)
+    standing = await world.at_rest(customer.organization_id)
+    assert current.provider is customer.target
     assert (standing.status, standing.epoch) == ("active", 0)
-    assert customers.made_at_target(world, one) == 1
-    assert charges(world, one) == each_period_once(one)
-    assert await world.alerts(one.organization_id) == {}
+    assert customers.created_at_target(world, customer) == 1
+    assert charges(world, customer) == each_period_once(customer)
+    assert await world.alerts(customer.organization_id) == {}
 
 
 @BOTH
@@ -53,14 +53,14 @@ async def moved(world: World, one: Customer) -> None:
 async def test_a_worker_that_dies_after_a_step_takes_it_again(
     world: World, boundaries: Boundaries, step: str, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
-    boundaries.die_after(step, one.organization_id)
+    customer = await customers.customer(world, source)
+    boundaries.die_after(step, customer.organization_id)
 
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
-    await customers.consent(world, one)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
+    await customers.consent(world, customer)
 
-    await moved(world, one)
+    await moved(world, customer)
     assert boundaries.deaths == set()
 
 
@@ -68,40 +68,40 @@ async def test_a_worker_that_dies_after_a_step_takes_it_again(
 async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_database(
     world: World, boundaries: Boundaries, step: str
 ) -> None:
-    one = await customers.customer(world)
-    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
-    async with boundaries.held(step, one.organization_id) as stop:
-        await customers.start_switch(world, one)
+    customer = await customers.customer(world)
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(customer.organization_id))
+    async with boundaries.holding(step, customer.organization_id) as stop:
+        await customers.start_switch(world, customer)
         if step in ("look_for_consent", "stop_source", "cut_over"):
-            await reached(world, one, SwitchStatus.OFFERED)
-            await customers.consent(world, one)
+            await reached(world, customer, SwitchStatus.OFFERED)
+            await customers.consent(world, customer)
         await stop.reached.wait()
         await handle.terminate("Temporal forgets it")
-    await world.services.notifier.notify_switch(one.organization_id)
-    await reached(world, one, SwitchStatus.OFFERED, SwitchStatus.COMPLETED)
-    if (await customers.now(world, one)).state is SwitchStatus.OFFERED and not customers.consented(
-        world, one
-    ):
-        await customers.consent(world, one)
+    await world.services.notifier.notify_switch(customer.organization_id)
+    await reached(world, customer, SwitchStatus.OFFERED, SwitchStatus.COMPLETED)
+    if (
+        await customers.now(world, customer)
+    ).state is SwitchStatus.OFFERED and not customers.consented(world, customer):
+        await customers.consent(world, customer)
 
-    await moved(world, one)
+    await moved(world, customer)
 
 
 async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "LONGEST_HISTORY", 5)
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
 
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
-    await customers.consent(world, one)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
+    await customers.consent(world, customer)
 
-    await moved(world, one)
-    of_it = f"WorkflowId = '{switch_workflow_id(one.organization_id)}'"
+    await moved(world, customer)
+    runs_query = f"WorkflowId = '{switch_workflow_id(customer.organization_id)}'"
 
     async def handed_over() -> list[WorkflowExecutionStatus | None]:
-        runs = [run.status async for run in world.services.client.list_workflows(of_it)]
+        runs = [run.status async for run in world.services.client.list_workflows(runs_query)]
         return runs if WorkflowExecutionStatus.COMPLETED in runs else []
 
     assert WorkflowExecutionStatus.CONTINUED_AS_NEW in await until(handed_over, "its runs")
@@ -110,21 +110,21 @@ async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
 async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world)
-    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one, deliver=False)
-        await world.services.notifier.notify_switch(one.organization_id)
+    customer = await customers.offered(world)
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(customer.organization_id))
+    async with boundaries.holding("stop_source", customer.organization_id) as stop:
+        await customers.consent(world, customer, deliver=False)
+        await world.services.notifier.notify_switch(customer.organization_id)
         await stop.reached.wait()
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as ended:
             await asyncio.wait_for(handle.result(), LIMIT)
     assert isinstance(ended.value.cause, CancelledError)
-    assert await world.alerts(one.organization_id) == {}
+    assert await world.alerts(customer.organization_id) == {}
 
-    await world.services.notifier.ensure_switch(one.organization_id)
+    await world.services.notifier.ensure_switch(customer.organization_id)
 
-    await moved(world, one)
+    await moved(world, customer)
 
 
 @pytest.mark.parametrize(
@@ -144,32 +144,32 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     """As by a worker that was taken for dead, and is not: what it was told holds no more when it
     has the lock.
     """
-    one = await customers.customer(world)
-    handle = world.services.client.get_workflow_handle(switch_workflow_id(one.organization_id))
-    async with boundaries.held(step, one.organization_id) as stop:
-        await customers.start_switch(world, one)
+    customer = await customers.customer(world)
+    handle = world.services.client.get_workflow_handle(switch_workflow_id(customer.organization_id))
+    async with boundaries.holding(step, customer.organization_id) as stop:
+        await customers.start_switch(world, customer)
         if step not in ("check_migration", "offer_checkout"):
-            await reached(world, one, SwitchStatus.OFFERED)
+            await reached(world, customer, SwitchStatus.OFFERED)
             if step == "undo_migration":
-                await customers.cancel(world, one, deliver=False)
-            await customers.consent(world, one, deliver=False)
-            await world.services.notifier.notify_switch(one.organization_id)
+                await customers.cancel(world, customer, deliver=False)
+            await customers.consent(world, customer, deliver=False)
+            await world.services.notifier.notify_switch(customer.organization_id)
         await stop.reached.wait()
         async with world.services.engine.begin() as conn:
-            await standings.lock(conn, one.organization_id)
+            await standings.lock(conn, customer.organization_id)
             stop.let_go.set()
             await somebody_waits_for(world, "standings")
-            found = await switches.newest(conn, one.organization_id)
+            found = await switches.newest(conn, customer.organization_id)
             assert found is not None
             await switches.move(conn, found, to, outcome=SwitchStatus.UNDONE, reason="overtaken")
     await asyncio.wait_for(handle.result(), LIMIT)
 
-    now = await customers.now(world, one)
+    now = await customers.now(world, customer)
     assert (now.state, now.reason) == (
         SwitchStatus.UNDONE if to is SwitchStatus.UNDOING else to,
         "overtaken",
     )
-    stopped = world.paypal.state.subscriptions[one.subscription_id].status != "ACTIVE"
+    stopped = world.paypal.state.subscriptions[customer.subscription_id].status != "ACTIVE"
     assert stopped == (step in ("cut_over", "undo_migration"))
 
 
@@ -177,15 +177,17 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
 async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again(
     world: World, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
-    faults = world.simulator(one.target).faults
-    fault = faults.add("reset_after_acceptance", method="POST", path=CREATE[one.target], times=1)
+    customer = await customers.customer(world, source)
+    faults = world.simulator(customer.target).faults
+    fault = faults.add(
+        "reset_after_acceptance", method="POST", path=CREATE[customer.target], times=1
+    )
 
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
-    await customers.consent(world, one)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
+    await customers.consent(world, customer)
 
-    await moved(world, one)
+    await moved(world, customer)
     assert fault.hits == 1
     faults.standing.remove(fault)
 
@@ -194,55 +196,55 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
 async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(
     world: World, source: Provider
 ) -> None:
-    one = await customers.customer(world, source)
+    customer = await customers.customer(world, source)
     faults = world.simulator(source).faults
     path = {
-        Provider.STRIPE: f"/v1/subscriptions/{one.subscription_id}$",
-        Provider.PAYPAL: f"/v1/billing/subscriptions/{one.subscription_id}/cancel",
+        Provider.STRIPE: f"/v1/subscriptions/{customer.subscription_id}$",
+        Provider.PAYPAL: f"/v1/billing/subscriptions/{customer.subscription_id}/cancel",
     }
     method = "DELETE" if source is Provider.STRIPE else "POST"
     fault = faults.add("reset_after_acceptance", method=method, path=path[source], times=1)
 
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
-    await customers.consent(world, one)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
+    await customers.consent(world, customer)
 
-    await moved(world, one)
+    await moved(world, customer)
     assert fault.hits == 1
     faults.standing.remove(fault)
 
 
 async def test_an_undoing_that_dies_is_done_again(world: World, boundaries: Boundaries) -> None:
-    one = await customers.customer(world, Provider.STRIPE)
-    boundaries.die_after("undo_migration", one.organization_id)
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
+    customer = await customers.customer(world, Provider.STRIPE)
+    boundaries.die_after("undo_migration", customer.organization_id)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
 
-    await customers.time_is_over(world, one)
+    await customers.time_is_over(world, customer)
 
-    await reached(world, one, SwitchStatus.ABANDONED)
+    await reached(world, customer, SwitchStatus.ABANDONED)
     assert boundaries.deaths == set()
-    assert charges(world, one) == each_period_once(one)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 async def test_the_same_switch_asked_for_many_times_at_once_is_one(world: World) -> None:
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
 
-    asked = await asyncio.gather(*(customers.start_switch(world, one) for _ in range(5)))
+    responses = await asyncio.gather(*(customers.start_switch(world, customer) for _ in range(5)))
 
-    assert len({each["id"] for each in asked}) == 1
-    await reached(world, one, SwitchStatus.OFFERED)
-    await customers.consent(world, one)
-    await moved(world, one)
+    assert len({each["id"] for each in responses}) == 1
+    await reached(world, customer, SwitchStatus.OFFERED)
+    await customers.consent(world, customer)
+    await moved(world, customer)
 
 
 async def test_a_switch_that_temporal_forgot_is_found_by_the_reconciliation(
     idle_world: World,
 ) -> None:
     world = idle_world
-    one = await customers.customer(world)
-    await customers.start_switch(world, one)
-    id_ = switch_workflow_id(one.organization_id)
+    customer = await customers.customer(world)
+    await customers.start_switch(world, customer)
+    id_ = switch_workflow_id(customer.organization_id)
     handle = world.services.client.get_workflow_handle(id_)
 
     async def begun() -> bool:
@@ -261,4 +263,4 @@ async def test_a_switch_that_temporal_forgot_is_found_by_the_reconciliation(
         task_queue=world.services.settings.lifecycle_task_queue,
     )
 
-    await reached(world, one, SwitchStatus.OFFERED)
+    await reached(world, customer, SwitchStatus.OFFERED)

@@ -23,43 +23,45 @@ BOTH = pytest.mark.parametrize(
 async def test_an_abandoned_checkout_ends_the_switch_and_the_old_subscription_goes_on(
     world: World,
 ) -> None:
-    one = await customers.offered(world)
-    found = await customers.now(world, one)
+    customer = await customers.offered(world)
+    found = await customers.now(world, customer)
     checkout = f"/_sim/checkout/{found.target_subscription_id}/expire"
 
     assert (await world.stripe_control.post(checkout)).is_success
 
-    await reached(world, one, SwitchStatus.ABANDONED)
-    await customers.goes_on_as_before(world, one)
-    assert charges(world, one) == each_period_once(one)
+    await reached(world, customer, SwitchStatus.ABANDONED)
+    await customers.goes_on_as_before(world, customer)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 @BOTH
 async def test_a_checkout_whose_time_is_over_is_closed_by_us(
     world: World, source: Provider
 ) -> None:
-    one = await customers.offered(world, source)
+    customer = await customers.offered(world, source)
 
-    await customers.time_is_over(world, one)
+    await customers.time_is_over(world, customer)
 
-    found = await reached(world, one, SwitchStatus.ABANDONED)
+    found = await reached(world, customer, SwitchStatus.ABANDONED)
     assert found.reason == "the customer did not complete the checkout in time"
-    await customers.goes_on_as_before(world, one)
-    assert charges(world, one) == each_period_once(one)
+    await customers.goes_on_as_before(world, customer)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 @BOTH
 async def test_a_customer_who_cancels_instead_of_consenting_has_left(
     world: World, source: Provider
 ) -> None:
-    one = await customers.offered(world, source)
+    customer = await customers.offered(world, source)
 
-    await customers.cancel(world, one)
+    await customers.cancel(world, customer)
 
-    await reached(world, one, SwitchStatus.CANCELED)
-    await customers.never_suspended(world, one)
-    assert (await world.at_rest(one.organization_id)).deadline == one.paid_at + customers.PERIOD
-    assert charges(world, one) == [one.paid_at]
+    await reached(world, customer, SwitchStatus.CANCELED)
+    await customers.never_suspended(world, customer)
+    assert (
+        await world.at_rest(customer.organization_id)
+    ).deadline == customer.paid_at + customers.PERIOD
+    assert charges(world, customer) == [customer.paid_at]
     await world.certify()
 
 
@@ -67,32 +69,32 @@ async def test_a_customer_who_cancels_instead_of_consenting_has_left(
 async def test_a_customer_who_cancels_after_consenting_has_left_both(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    one = await customers.offered(world, source)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        await customers.cancel(world, one)
-        await world.at_rest(one.organization_id)
+    customer = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        await customers.cancel(world, customer)
+        await world.at_rest(customer.organization_id)
 
-    await reached(world, one, SwitchStatus.CANCELED)
+    await reached(world, customer, SwitchStatus.CANCELED)
 
-    await customers.never_suspended(world, one)
-    assert charges(world, one) == [one.paid_at]
+    await customers.never_suspended(world, customer)
+    assert charges(world, customer) == [customer.paid_at]
 
 
 async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(
     world: World,
 ) -> None:
-    one = await customers.offered(world)
-    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    customer = await customers.offered(world)
+    path = f"/v1/billing/subscriptions/{customer.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.STOPPING)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.STOPPING)
 
-    await customers.cancel(world, one, deliver=False)
+    await customers.cancel(world, customer, deliver=False)
     world.paypal.faults.standing.remove(fault)
 
-    await reached(world, one, SwitchStatus.CANCELED)
-    await customers.never_suspended(world, one)
-    assert charges(world, one) == [one.paid_at]
+    await reached(world, customer, SwitchStatus.CANCELED)
+    await customers.never_suspended(world, customer)
+    assert charges(world, customer) == [customer.paid_at]
 
 
 async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(
@@ -101,33 +103,33 @@ async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over
     """An attempt that is taken for dead may send its call late, and what it stops cannot be brought
     back.
     """
-    one = await customers.offered(world)
-    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    customer = await customers.offered(world)
+    path = f"/v1/billing/subscriptions/{customer.subscription_id}/cancel"
     fault = world.paypal.faults.add("503", method="POST", path=path)
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.STOPPING)
-    target = f"/_sim/subscriptions/{customers.new_one(world, one)}/cancel"
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.STOPPING)
+    target = f"/_sim/subscriptions/{customers.new_subscription_id(world, customer)}/cancel"
 
     assert (await world.stripe_control.post(target, json={"deliver": False})).is_success
-    asked = f"GET /v1/subscriptions/{customers.new_one(world, one)}"
-    times = world.stripe.state.calls.get(asked, 0)
-    await until(lambda: asked_again(world, asked, times + 2), "two more looks")
+    call = f"GET /v1/subscriptions/{customers.new_subscription_id(world, customer)}"
+    times = world.stripe.state.calls.get(call, 0)
+    await until(lambda: called_again(world, call, times + 2), "two more looks")
 
-    assert (await customers.now(world, one)).state is SwitchStatus.STOPPING
+    assert (await customers.now(world, customer)).state is SwitchStatus.STOPPING
     async with world.services.engine.begin() as conn:
         long_ago = text(
             "UPDATE migrations SET changed_at = changed_at - interval '1 hour' WHERE "
             "organization_id = :id"
         )
-        await conn.execute(long_ago, {"id": one.organization_id})
-    await world.services.notifier.notify_switch(one.organization_id)
-    await reached(world, one, SwitchStatus.UNDONE)
+        await conn.execute(long_ago, {"id": customer.organization_id})
+    await world.services.notifier.notify_switch(customer.organization_id)
+    await reached(world, customer, SwitchStatus.UNDONE)
     world.paypal.faults.standing.remove(fault)
-    await customers.goes_on_as_before(world, one)
-    assert charges(world, one) == each_period_once(one)
+    await customers.goes_on_as_before(world, customer)
+    assert charges(world, customer) == each_period_once(customer)
 
 
-async def asked_again(world: World, call: str, times: int) -> bool:
+async def called_again(world: World, call: str, times: int) -> bool:
     return world.stripe.state.calls.get(call, 0) >= times
 
 
@@ -137,23 +139,23 @@ async def test_a_stop_that_comes_after_it_was_undone_is_noticed(
     """As by a worker that stood still between its commit and its call, longer than anybody waits
     for it.
     """
-    one = await customers.offered(world)
-    path = f"/v1/billing/subscriptions/{one.subscription_id}/cancel"
+    customer = await customers.offered(world)
+    path = f"/v1/billing/subscriptions/{customer.subscription_id}/cancel"
     fault = world.paypal.faults.add("slow", method="POST", path=path, times=1, seconds=2)
-    await customers.consent(world, one)
+    await customers.consent(world, customer)
     await until(lambda: struck(fault), "a stop under way")
     async with world.services.engine.begin() as conn:
-        await standings.lock(conn, one.organization_id)
-        found = await switches.newest(conn, one.organization_id)
+        await standings.lock(conn, customer.organization_id)
+        found = await switches.newest(conn, customer.organization_id)
         assert found is not None
         await switches.move(
             conn, found, SwitchStatus.UNDOING, outcome=SwitchStatus.UNDONE, reason="overtaken"
         )
 
-    await reached(world, one, SwitchStatus.UNDONE)
+    await reached(world, customer, SwitchStatus.UNDONE)
 
-    await until(lambda: alerted(world, one), "an alert that nobody bills")
-    assert (await world.at_rest(one.organization_id)).deadline is not None
+    await until(lambda: alerted(world, customer), "an alert that nobody bills")
+    assert (await world.at_rest(customer.organization_id)).deadline is not None
     await world.certify()
 
 
@@ -161,11 +163,11 @@ async def struck(fault: Fault) -> bool:
     return fault.hits > 0
 
 
-async def alerted(world: World, one: customers.Customer) -> bool:
-    return "nobody_bills" in await world.alerts(one.organization_id)
+async def alerted(world: World, customer: customers.Customer) -> bool:
+    return "nobody_bills" in await world.alerts(customer.organization_id)
 
 
-def asked_of_stripe(world: World) -> dict[str, int]:
+def calls_at_stripe(world: World) -> dict[str, int]:
     """All but what only reads: other tests' customers are looked at meanwhile."""
     return {
         call: times
@@ -175,17 +177,17 @@ def asked_of_stripe(world: World) -> dict[str, int]:
 
 
 async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -> None:
-    one = await customers.customer(world)
-    for event_id in await world.happen(f"subscriptions/{one.subscription_id}/fail_payment"):
+    customer = await customers.customer(world)
+    for event_id in await world.happen(f"subscriptions/{customer.subscription_id}/fail_payment"):
         assert await world.deliver(event_id) == 200
-    before = asked_of_stripe(world)
+    before = calls_at_stripe(world)
 
-    await customers.start_switch(world, one)
+    await customers.start_switch(world, customer)
 
-    found = await reached(world, one, SwitchStatus.REFUSED)
+    found = await reached(world, customer, SwitchStatus.REFUSED)
     assert found.reason == "the subscription is past due: 49.00 USD is outstanding"
-    assert (await customers.current(world, one)).id == one.subscription_id
-    assert asked_of_stripe(world) == before
+    assert (await customers.current(world, customer)).id == customer.subscription_id
+    assert calls_at_stripe(world) == before
 
 
 async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
@@ -194,105 +196,105 @@ async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_
     """Our own account could not be paid: the customer is served and in good standing, and the
     period is owed still.
     """
-    one = await customers.offered(world)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
+    customer = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
         ours = {"reason_code": "PAYEE_ACCOUNT_RESTRICTED"}
-        await world.act(f"subscriptions/{one.subscription_id}/fail_payment", ours)
+        await world.act(f"subscriptions/{customer.subscription_id}/fail_payment", ours)
 
-    found = await reached(world, one, SwitchStatus.UNDONE)
+    found = await reached(world, customer, SwitchStatus.UNDONE)
 
     assert found.reason == "49.00 USD is outstanding at the old provider"
-    await customers.goes_on_as_before(world, one)
+    await customers.goes_on_as_before(world, customer)
 
 
 async def test_a_renewal_before_the_cut_over_undoes_it(
     world: World, boundaries: Boundaries
 ) -> None:
     """The new subscription would charge for the period that the old one has charged for."""
-    one = await customers.offered(world)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        await world.act(f"subscriptions/{one.subscription_id}/pay")
+    customer = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        await world.act(f"subscriptions/{customer.subscription_id}/pay")
 
-    found = await reached(world, one, SwitchStatus.UNDONE)
+    found = await reached(world, customer, SwitchStatus.UNDONE)
 
     assert found.reason == "the old subscription renewed in the meantime"
-    await customers.goes_on_as_before(world, one)
+    await customers.goes_on_as_before(world, customer)
 
 
 async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
+    customer = await customers.offered(world, Provider.STRIPE)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
         await world.act(
-            f"subscriptions/{(await customers.now(world, one)).target_subscription_id}/cancel"
+            f"subscriptions/{(await customers.now(world, customer)).target_subscription_id}/cancel"
         )
 
-    undone = await reached(world, one, SwitchStatus.UNDONE)
+    undone = await reached(world, customer, SwitchStatus.UNDONE)
 
     assert undone.reason == "the new subscription is canceled"
-    await customers.goes_on_as_before(world, one)
-    assert charges(world, one) == each_period_once(one)
+    await customers.goes_on_as_before(world, customer)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone(
     world: World, boundaries: Boundaries
 ) -> None:
     """It is a trial still, and would never charge: the customer does not want it."""
-    one = await customers.offered(world)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        new = (await customers.now(world, one)).target_subscription_id
+    customer = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        new = (await customers.now(world, customer)).target_subscription_id
         canceled = await world.stripe_control.post(
             f"/_sim/subscriptions/{new}/cancel_at_period_end", json={}
         )
         assert canceled.is_success
 
-    undone = await reached(world, one, SwitchStatus.UNDONE)
+    undone = await reached(world, customer, SwitchStatus.UNDONE)
 
     assert undone.reason == "the customer canceled the new subscription"
-    await customers.goes_on_as_before(world, one)
-    assert charges(world, one) == each_period_once(one)
+    await customers.goes_on_as_before(world, customer)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_and_what_is_paid_is_still_owed(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
-    found = await customers.now(world, one)
-    async with customers.consented_before(world, boundaries, one, "cut_over"):
+    customer = await customers.offered(world, Provider.STRIPE)
+    found = await customers.now(world, customer)
+    async with customers.consented_before(world, boundaries, customer, "cut_over"):
         await world.act(f"subscriptions/{found.target_subscription_id}/cancel")
 
-    await reached(world, one, SwitchStatus.FAILED)
+    await reached(world, customer, SwitchStatus.FAILED)
 
-    standing = await world.look_again(one.organization_id)
-    assert standing.deadline == one.paid_at + customers.PERIOD
-    assert "nobody_bills" in await world.alerts(one.organization_id)
-    await customers.never_suspended(world, one)
+    standing = await world.look_again(customer.organization_id)
+    assert standing.deadline == customer.paid_at + customers.PERIOD
+    assert "nobody_bills" in await world.alerts(customer.organization_id)
+    await customers.never_suspended(world, customer)
 
 
 async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        another = await world.act("subscriptions", {"custom_id": one.organization_id})
+    customer = await customers.offered(world)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        another = await world.act("subscriptions", {"custom_id": customer.organization_id})
         linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
-        await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
+        await world.post(f"/v1/organizations/{customer.organization_id}/subscription", linked)
 
-    found = await reached(world, one, SwitchStatus.UNDONE)
+    found = await reached(world, customer, SwitchStatus.UNDONE)
 
     assert found.reason == "the old subscription is no longer the current one"
-    assert (await customers.current(world, one)).id == another["object"]["id"]
-    assert world.paypal.state.subscriptions[one.subscription_id].status == "ACTIVE"
+    assert (await customers.current(world, customer)).id == another["object"]["id"]
+    assert world.paypal.state.subscriptions[customer.subscription_id].status == "ACTIVE"
 
 
 async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(
     world: World,
 ) -> None:
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
 
-    await customers.start_switch(world, one, plan="price_of_nothing")
+    await customers.start_switch(world, customer, plan="price_of_nothing")
 
-    found = await reached(world, one, SwitchStatus.UNDONE)
+    found = await reached(world, customer, SwitchStatus.UNDONE)
     assert "the checkout could not be created" in found.reason
-    await customers.goes_on_as_before(world, one)
+    await customers.goes_on_as_before(world, customer)

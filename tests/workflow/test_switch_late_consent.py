@@ -15,9 +15,11 @@ from tests.world import World, until
 
 async def abandoned(world: World) -> tuple[Customer, str]:
     """A customer at Stripe who let a switch pass, and the link of it."""
-    one = await customers.offered(world, Provider.STRIPE)
-    await customers.time_is_over(world, one)
-    return one, (await reached(world, one, SwitchStatus.ABANDONED)).target_subscription_id or ""
+    customer = await customers.offered(world, Provider.STRIPE)
+    await customers.time_is_over(world, customer)
+    return customer, (
+        await reached(world, customer, SwitchStatus.ABANDONED)
+    ).target_subscription_id or ""
 
 
 async def use(world: World, link: str) -> None:
@@ -25,31 +27,31 @@ async def use(world: World, link: str) -> None:
     assert answer.is_success, answer.text
 
 
-async def told(world: World, one: Customer) -> None:
+async def expect_late_consent_alert(world: World, customer: Customer) -> None:
     async def late() -> bool:
-        return "late_consent" in await world.alerts(one.organization_id)
+        return "late_consent" in await world.alerts(customer.organization_id)
 
     await until(late, "the late consent told")
 
 
 async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: World) -> None:
-    one, link = await abandoned(world)
+    customer, link = await abandoned(world)
 
     await use(world, link)
 
-    await told(world, one)
+    await expect_late_consent_alert(world, customer)
     assert world.paypal.state.subscriptions[link].status == "CANCELLED"
-    found = await reached(world, one, SwitchStatus.ABANDONED)
+    found = await reached(world, customer, SwitchStatus.ABANDONED)
     assert (
         found.reason
         == "the customer did not complete the checkout in time; the customer consented to the new "
         "subscription too late"
     )
-    assert (await customers.current(world, one)).id == one.subscription_id
-    assert await world.alerts(one.organization_id) == {
+    assert (await customers.current(world, customer)).id == customer.subscription_id
+    assert await world.alerts(customer.organization_id) == {
         "late_consent": f"switch {found.id}: {found.reason}"
     }
-    assert charges(world, one) == each_period_once(one)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 @pytest.mark.parametrize(
@@ -59,48 +61,48 @@ async def test_a_consent_by_the_link_of_an_older_switch_is_canceled_and_the_newe
     world: World, newer: SwitchStatus
 ) -> None:
     """As from a mail of last week."""
-    one, link = await abandoned(world)
-    await customers.start_switch(world, one)
-    await reached(world, one, SwitchStatus.OFFERED)
+    customer, link = await abandoned(world)
+    await customers.start_switch(world, customer)
+    await reached(world, customer, SwitchStatus.OFFERED)
     if newer is SwitchStatus.COMPLETED:
-        await customers.consent(world, one)
+        await customers.consent(world, customer)
     elif newer is SwitchStatus.ABANDONED:
-        await customers.time_is_over(world, one)
-    second = await reached(world, one, newer)
+        await customers.time_is_over(world, customer)
+    second = await reached(world, customer, newer)
 
     await use(world, link)
 
-    await told(world, one)
+    await expect_late_consent_alert(world, customer)
     assert world.paypal.state.subscriptions[link].status == "CANCELLED"
-    assert await customers.now(world, one) == second
+    assert await customers.now(world, customer) == second
     if newer is SwitchStatus.OFFERED:
-        await customers.consent(world, one)
-        await reached(world, one, SwitchStatus.COMPLETED)
-    standing = await world.at_rest(one.organization_id)
+        await customers.consent(world, customer)
+        await reached(world, customer, SwitchStatus.COMPLETED)
+    standing = await world.at_rest(customer.organization_id)
     assert (standing.status, standing.epoch) == ("active", 0)
-    assert charges(world, one) == each_period_once(one)
+    assert charges(world, customer) == each_period_once(customer)
 
 
 async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_its_workflow(
     world: World,
 ) -> None:
-    one, link = await abandoned(world)
+    customer, link = await abandoned(world)
     down = world.paypal.faults.add(
         "503", method="POST", path=f"/v1/billing/subscriptions/{link}/cancel"
     )
     await use(world, link)
 
-    async def asked() -> bool:
+    async def cancel_requested() -> bool:
         return down.hits > 0
 
-    await until(asked, "the late one being canceled")
-    assert one.organization_id in await world.read(
+    await until(cancel_requested, "the late one being canceled")
+    assert customer.organization_id in await world.read(
         lambda conn: switches.open_ones(conn, limit=1000)
     )
     world.paypal.faults.standing.remove(down)
 
-    await told(world, one)
-    assert one.organization_id not in await world.read(
+    await expect_late_consent_alert(world, customer)
+    assert customer.organization_id not in await world.read(
         lambda conn: switches.open_ones(conn, limit=1000)
     )
 
@@ -108,20 +110,20 @@ async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_it
 async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended(
     world: World, boundaries: Boundaries
 ) -> None:
-    one, link = await abandoned(world)
-    async with boundaries.held("undo_migration", one.organization_id) as stop:
+    customer, link = await abandoned(world)
+    async with boundaries.holding("undo_migration", customer.organization_id) as stop:
         await use(world, link)
         await stop.reached.wait()
         late = world.paypal.state.subscriptions.pop(link)
 
     async def stuck() -> bool:
-        return "switch_stuck" in await world.alerts(one.organization_id)
+        return "switch_stuck" in await world.alerts(customer.organization_id)
 
     await until(stuck, "a stuck switch")
     world.paypal.state.subscriptions[link] = late
-    await world.services.notifier.notify_switch(one.organization_id)
+    await world.services.notifier.notify_switch(customer.organization_id)
 
-    await told(world, one)
+    await expect_late_consent_alert(world, customer)
     assert late.status == "CANCELLED"
     assert not await stuck()
 
@@ -129,19 +131,19 @@ async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended
 async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(
     world: World,
 ) -> None:
-    one, link = await abandoned(world)
-    await customers.cancel(world, one)
-    await world.at_rest(one.organization_id)
+    customer, link = await abandoned(world)
+    await customers.cancel(world, customer)
+    await world.at_rest(customer.organization_id)
 
     await use(world, link)
 
     async def taken_over() -> bool:
-        return (await customers.current(world, one)).id == link
+        return (await customers.current(world, customer)).id == link
 
     await until(taken_over, "the new one is the current one")
     await world.happen(f"subscriptions/{link}/pay")
     events = [event.id for event in world.paypal.events.all.values() if link.encode() in event.raw]
     customers.deliver(world, Provider.PAYPAL, events)
-    await world.look_again(one.organization_id)
+    await world.look_again(customer.organization_id)
     assert world.paypal.state.subscriptions[link].status == "ACTIVE"
-    assert await world.alerts(one.organization_id) == {}
+    assert await world.alerts(customer.organization_id) == {}

@@ -23,24 +23,24 @@ PAID = {Provider.PAYPAL: "PAYMENT.SALE.COMPLETED", Provider.STRIPE: "invoice.pai
 
 
 async def moved(world: World, source: Provider) -> Customer:
-    one = await customers.offered(world, source)
-    await customers.consent(world, one)
-    await reached(world, one, SwitchStatus.COMPLETED)
+    customer = await customers.offered(world, source)
+    await customers.consent(world, customer)
+    await reached(world, customer, SwitchStatus.COMPLETED)
     await customers.another_second()
-    return one
+    return customer
 
 
 async def booked(world: World, provider: Provider, event_ids: list[str]) -> None:
     customers.deliver(world, provider, event_ids)
 
     async def all_of_them() -> bool:
-        return all([await customers.delivered(world, one) for one in event_ids])
+        return all([await customers.delivered(world, event_id) for event_id in event_ids])
 
     await until(all_of_them, "the payment booked")
 
 
-async def told(world: World, one: Customer) -> list[Alert]:
-    found = await world.read(lambda conn: alerts.standing(conn, one.organization_id))
+async def double_charge_alerts(world: World, customer: Customer) -> list[Alert]:
+    found = await world.read(lambda conn: alerts.standing(conn, customer.organization_id))
     return [alert for alert in found if alert.kind == "charged_by_other"]
 
 
@@ -48,14 +48,15 @@ async def told(world: World, one: Customer) -> list[Alert]:
 async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_payment(
     world: World, source: Provider
 ) -> None:
-    one = await moved(world, source)
-    first = await customers.charged_again(world, one)
+    customer = await moved(world, source)
+    first = await customers.charged_again(world, customer)
     await booked(world, source, first)
-    [alert] = await told(world, one)
+    [alert] = await double_charge_alerts(world, customer)
     assert (
-        f"{source.value} charged 49.00 USD for subscription {one.subscription_id}" in alert.detail
+        f"{source.value} charged 49.00 USD for subscription {customer.subscription_id}"
+        in alert.detail
     )
-    assert f"although the switch to {one.target.value} is completed" in alert.detail
+    assert f"although the switch to {customer.target.value} is completed" in alert.detail
 
     # as when the worker dies before it says that it is done
     async with world.services.engine.begin() as conn:
@@ -63,26 +64,26 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
             "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
         )
         await conn.execute(text(again), {"ids": first})
-    await world.ring(one.organization_id)
+    await world.ring(customer.organization_id)
     await booked(world, source, first)
-    assert [alert.times for alert in await told(world, one)] == [1]
+    assert [alert.times for alert in await double_charge_alerts(world, customer)] == [1]
 
-    await booked(world, source, await customers.charged_again(world, one))
-    assert [alert.times for alert in await told(world, one)] == [2]
-    story = (await world.api.get(f"/v1/organizations/{one.organization_id}/explain")).json()[
+    await booked(world, source, await customers.charged_again(world, customer))
+    assert [alert.times for alert in await double_charge_alerts(world, customer)] == [2]
+    story = (await world.api.get(f"/v1/organizations/{customer.organization_id}/explain")).json()[
         "story"
     ]
     assert any("charged_by_other" in sentence for sentence in story)
-    assert (await customers.current(world, one)).provider is one.target
+    assert (await customers.current(world, customer)).provider is customer.target
 
 
 @BOTH
 async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordinary_one(
     world: World, source: Provider
 ) -> None:
-    one = await moved(world, source)
+    customer = await moved(world, source)
     events = world.simulator(source).events
-    named = one.organization_id.encode()
+    named = customer.organization_id.encode()
     [paid] = [
         event.id
         for event in events.all.values()
@@ -91,21 +92,21 @@ async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordina
 
     await booked(world, source, [paid])
 
-    assert await world.alerts(one.organization_id) == {}
+    assert await world.alerts(customer.organization_id) == {}
 
 
 async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_linked_since(
     world: World,
 ) -> None:
-    one = await moved(world, Provider.STRIPE)
-    new = await customers.current(world, one)
-    another = await world.act("subscriptions", {"custom_id": one.organization_id})
+    customer = await moved(world, Provider.STRIPE)
+    new = await customers.current(world, customer)
+    another = await world.act("subscriptions", {"custom_id": customer.organization_id})
     linked = {"provider": "paypal", "subscription_id": another["object"]["id"]}
-    await world.post(f"/v1/organizations/{one.organization_id}/subscription", linked)
+    await world.post(f"/v1/organizations/{customer.organization_id}/subscription", linked)
 
     await booked(world, Provider.PAYPAL, await world.happen(f"subscriptions/{new.id}/pay"))
 
-    assert await told(world, one) == []
+    assert await double_charge_alerts(world, customer) == []
 
 
 @BOTH
@@ -115,19 +116,23 @@ async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewe
     """Everything was down from the consent to past the renewal: both have charged for the same
     period.
     """
-    one = await customers.offered(world, source)
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
-        renewed = one.paid_at + customers.PERIOD + timedelta(hours=1)
-        at_paypal = world.paypal.renewals.bill_until(renewed, one.organization_id)
-        at_stripe = world.stripe.renewals.bill_until(int(renewed.timestamp()), one.organization_id)
-        by_target = at_paypal if one.target is Provider.PAYPAL else at_stripe
+    customer = await customers.offered(world, source)
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
+        renewed = customer.paid_at + customers.PERIOD + timedelta(hours=1)
+        at_paypal = world.paypal.renewals.bill_until(renewed, customer.organization_id)
+        at_stripe = world.stripe.renewals.bill_until(
+            int(renewed.timestamp()), customer.organization_id
+        )
+        by_target = at_paypal if customer.target is Provider.PAYPAL else at_stripe
         await booked(
-            world, one.target, [event.id for event in by_target if event.type == PAID[one.target]]
+            world,
+            customer.target,
+            [event.id for event in by_target if event.type == PAID[customer.target]],
         )
 
-    await reached(world, one, SwitchStatus.UNDONE)
+    await reached(world, customer, SwitchStatus.UNDONE)
 
-    [alert] = await told(world, one)
-    assert f"{one.target.value} charged 49.00 USD" in alert.detail
-    assert "two_subscriptions_bill" not in await world.alerts(one.organization_id)
-    assert (await customers.current(world, one)).id == one.subscription_id
+    [alert] = await double_charge_alerts(world, customer)
+    assert f"{customer.target.value} charged 49.00 USD" in alert.detail
+    assert "two_subscriptions_bill" not in await world.alerts(customer.organization_id)
+    assert (await customers.current(world, customer)).id == customer.subscription_id

@@ -9,101 +9,101 @@ from tests.workflow.stops import Boundaries, details
 from tests.world import World, until
 
 
-async def stuck(world: World, one: Customer) -> str:
-    async def told() -> str | None:
-        return (await world.alerts(one.organization_id)).get("switch_stuck")
+async def stuck(world: World, customer: Customer) -> str:
+    async def alert_text() -> str | None:
+        return (await world.alerts(customer.organization_id)).get("switch_stuck")
 
-    return str(await until(told, "a stuck switch"))
+    return str(await until(alert_text, "a stuck switch"))
 
 
-async def freed(world: World, one: Customer) -> None:
+async def freed(world: World, customer: Customer) -> None:
     async def gone() -> bool:
-        return "switch_stuck" not in await world.alerts(one.organization_id)
+        return "switch_stuck" not in await world.alerts(customer.organization_id)
 
-    await world.services.notifier.notify_switch(one.organization_id)
+    await world.services.notifier.notify_switch(customer.organization_id)
     await until(gone, "no stuck switch")
 
 
 async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
+    customer = await customers.offered(world, Provider.STRIPE)
     key = world.stripe.api_key
-    async with customers.consented_before(world, boundaries, one, "stop_source"):
+    async with customers.consented_before(world, boundaries, customer, "stop_source"):
         world.stripe.api_key = "sk_test_another"
 
-    await stuck(world, one)
+    await stuck(world, customer)
 
-    async def told() -> bool:
-        return "STUCK" in await details(world, switch_workflow_id(one.organization_id))
+    async def shows_stuck() -> bool:
+        return "STUCK" in await details(world, switch_workflow_id(customer.organization_id))
 
-    await until(told, "the workflow's details")
+    await until(shows_stuck, "the workflow's details")
     world.stripe.api_key = key
-    await world.services.notifier.notify_switch(one.organization_id)
+    await world.services.notifier.notify_switch(customer.organization_id)
 
-    await reached(world, one, SwitchStatus.COMPLETED)
-    assert await world.alerts(one.organization_id) == {}
+    await reached(world, customer, SwitchStatus.COMPLETED)
+    assert await world.alerts(customer.organization_id) == {}
 
 
 async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_alert_any_more(
     world: World,
 ) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
+    customer = await customers.offered(world, Provider.STRIPE)
     key, world.stripe.api_key = world.stripe.api_key, "sk_test_another"
     try:
-        await world.services.notifier.notify_switch(one.organization_id)
-        await stuck(world, one)
+        await world.services.notifier.notify_switch(customer.organization_id)
+        await stuck(world, customer)
     finally:
         world.stripe.api_key = key
 
-    await freed(world, one)
+    await freed(world, customer)
 
-    assert (await customers.now(world, one)).state is SwitchStatus.OFFERED
+    assert (await customers.now(world, customer)).state is SwitchStatus.OFFERED
 
 
 async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_nothing_is_stopped(
     world: World, boundaries: Boundaries
 ) -> None:
-    one = await customers.offered(world, Provider.STRIPE)
-    new = (await customers.now(world, one)).target_subscription_id or ""
-    async with boundaries.held("stop_source", one.organization_id) as stop:
-        await customers.consent(world, one, deliver=False)
-        await world.services.notifier.notify_switch(one.organization_id)
+    customer = await customers.offered(world, Provider.STRIPE)
+    new = (await customers.now(world, customer)).target_subscription_id or ""
+    async with boundaries.holding("stop_source", customer.organization_id) as stop:
+        await customers.consent(world, customer, deliver=False)
+        await world.services.notifier.notify_switch(customer.organization_id)
         await stop.reached.wait()
         known = world.paypal.state.subscriptions.pop(new)
 
-    assert await stuck(world, one) == (
+    assert await stuck(world, customer) == (
         "consented: a provider reports the unknown status 'not found' for a subscription"
     )
-    assert world.stripe.state.get(one.subscription_id, "subscription")["status"] == "active"
+    assert world.stripe.state.get(customer.subscription_id, "subscription")["status"] == "active"
     world.paypal.state.subscriptions[new] = known
-    await freed(world, one)
+    await freed(world, customer)
 
-    await reached(world, one, SwitchStatus.COMPLETED)
+    await reached(world, customer, SwitchStatus.COMPLETED)
 
 
 async def test_a_provider_that_is_not_set_up_any_more_is_told(idle_world: World) -> None:
     world = idle_world
-    one = await customers.customer(world)
-    await customers.start_switch(world, one)
+    customer = await customers.customer(world)
+    await customers.start_switch(world, customer)
     paypal = world.services.providers.pop(Provider.PAYPAL)
     world.start_worker()
 
-    assert "paypal is not set up here" in await stuck(world, one)
+    assert "paypal is not set up here" in await stuck(world, customer)
     world.services.providers[Provider.PAYPAL] = paypal
-    await freed(world, one)
+    await freed(world, customer)
 
-    await reached(world, one, SwitchStatus.OFFERED)
+    await reached(world, customer, SwitchStatus.OFFERED)
 
 
 async def test_who_pays_where_nothing_is_set_up_is_not_moved(idle_world: World) -> None:
     world = idle_world
-    one = await customers.customer(world)
+    customer = await customers.customer(world)
     del world.services.providers[Provider.PAYPAL]
-    asked = {"provider": "stripe", "plan_id": "price_standard"}
-    asked |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
+    body = {"provider": "stripe", "plan_id": "price_standard"}
+    body |= {"return_url": "https://host.test/moved", "cancel_url": "https://host.test/not"}
 
-    answer = await world.api.post(f"/v1/organizations/{one.organization_id}/switch", json=asked)
+    answer = await world.api.post(f"/v1/organizations/{customer.organization_id}/switch", json=body)
 
     assert answer.status_code == 409
     assert answer.json()["detail"] == "it pays at paypal, which is not set up here"

@@ -44,38 +44,38 @@ def break_everything(world: World) -> None:
 async def some_at_once(all_of_them: Iterable[Awaitable[None]]) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(work: Awaitable[None]) -> None:
+    async def run(work: Awaitable[None]) -> None:
         async with gate:
             await work
 
-    await asyncio.gather(*(one(work) for work in all_of_them))
+    await asyncio.gather(*(run(work) for work in all_of_them))
 
 
-async def act(world: World, one: Customer, number: int) -> None:
+async def act(world: World, customer: Customer, number: int) -> None:
     """Move the customer as far as it goes along, over and over rung as the hourly reconciliation
     rings.
     """
-    await customers.start_switch(world, one)
+    await customers.start_switch(world, customer)
 
     async def offered() -> bool:
-        await world.services.notifier.notify_switch(one.organization_id)
-        return (await customers.now(world, one)).state is SwitchStatus.OFFERED
+        await world.services.notifier.notify_switch(customer.organization_id)
+        return (await customers.now(world, customer)).state is SwitchStatus.OFFERED
 
-    await until(offered, f"{one.organization_id} offered")
+    await until(offered, f"{customer.organization_id} offered")
     if number % LEAVES == 0:
-        await customers.cancel(world, one)
+        await customers.cancel(world, customer)
     elif number % FORGETS == 0:
-        await customers.time_is_over(world, one)
+        await customers.time_is_over(world, customer)
     else:
-        await customers.consent(world, one)
+        await customers.consent(world, customer)
 
 
-async def over(world: World, one: Customer) -> None:
+async def over(world: World, customer: Customer) -> None:
     async def ended() -> bool:
-        await world.services.notifier.notify_switch(one.organization_id)
-        return (await customers.now(world, one)).state in OVER
+        await world.services.notifier.notify_switch(customer.organization_id)
+        return (await customers.now(world, customer)).state in OVER
 
-    await until(ended, f"{one.organization_id} over")
+    await until(ended, f"{customer.organization_id} over")
 
 
 async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: World) -> None:
@@ -88,11 +88,13 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
     break_everything(world)
 
     first, second = everybody[: CUSTOMERS // 2], everybody[CUSTOMERS // 2 :]
-    await some_at_once(act(world, one, number) for number, one in enumerate(first))
+    await some_at_once(act(world, customer, number) for number, customer in enumerate(first))
     await world.stop_workers()
     world.start_worker()
-    await some_at_once(act(world, one, number) for number, one in enumerate(second, len(first)))
-    await some_at_once(over(world, one) for one in everybody)
+    await some_at_once(
+        act(world, customer, number) for number, customer in enumerate(second, len(first))
+    )
+    await some_at_once(over(world, moving) for moving in everybody)
     struck = sum(
         fault.hits
         for simulator in (world.paypal, world.stripe)
@@ -102,19 +104,19 @@ async def test_nobody_is_charged_twice_left_unbilled_or_suspended(idle_world: Wo
     world.stripe.faults.clear()
 
     ends: Counter[SwitchStatus] = Counter()
-    for number, one in enumerate(everybody):
-        ended = await customers.now(world, one)
+    for number, customer in enumerate(everybody):
+        ended = await customers.now(world, customer)
         ends[ended.state] += 1
-        standing = await world.look_again(one.organization_id)
+        standing = await world.look_again(customer.organization_id)
         left = number % LEAVES == 0
         assert (standing.status, standing.epoch) == ("active", 0), (
-            f"{one.organization_id} was suspended"
+            f"{customer.organization_id} was suspended"
         )
-        assert standing.deadline == (one.paid_at + PERIOD if left else None)
+        assert standing.deadline == (customer.paid_at + PERIOD if left else None)
         assert (ended.state is SwitchStatus.CANCELED) == left, f"{ended.state}: {ended.reason}"
-        assert charges(world, one) == ([one.paid_at] if left else each_period_once(one)), (
-            one.organization_id
-        )
+        assert charges(world, customer) == (
+            [customer.paid_at] if left else each_period_once(customer)
+        ), customer.organization_id
     assert struck > 0
     assert set(ends) <= {SwitchStatus.COMPLETED, SwitchStatus.CANCELED, SwitchStatus.ABANDONED}, (
         ends

@@ -27,23 +27,25 @@ async def entries(world: World, organization_id: str) -> list[tuple[str, int]]:
     page = await world.read(
         lambda conn: wallets.entries_page(conn, organization_id, before_seq=None, limit=100)
     )
-    return [(one.entry.kind.value, one.entry.amount_micros // 10_000) for one in reversed(page)]
+    return [
+        (entry.entry.kind.value, entry.entry.amount_micros // 10_000) for entry in reversed(page)
+    ]
 
 
 async def wallet(world: World, organization_id: str) -> tuple[str, str]:
     """Balance and what is owed, as the API tells them."""
-    told = (await world.api.get(f"/v1/organizations/{organization_id}/wallet")).json()
-    return told["balance"], told["receivable"]
+    body = (await world.api.get(f"/v1/organizations/{organization_id}/wallet")).json()
+    return body["balance"], body["receivable"]
 
 
 async def spend(world: World, organization_id: str, amount: str, currency: str = "USD") -> None:
-    asked = {"reference_id": f"spent-{amount}", "amount": amount, "currency": currency}
-    await world.post(f"/v1/organizations/{organization_id}/wallet/debits", asked)
+    body = {"reference_id": f"spent-{amount}", "amount": amount, "currency": currency}
+    await world.post(f"/v1/organizations/{organization_id}/wallet/debits", body)
 
 
 async def blocked(world: World, organization_id: str) -> set[str]:
-    told = (await world.api.get(f"/v1/organizations/{organization_id}/blocks")).json()
-    return {one["reference"] for one in told["data"]}
+    body = (await world.api.get(f"/v1/organizations/{organization_id}/blocks")).json()
+    return {block["reference"] for block in body["data"]}
 
 
 async def handled(world: World, organization_id: str, event_id: str) -> None:
@@ -51,7 +53,10 @@ async def handled(world: World, organization_id: str, event_id: str) -> None:
         known = await world.read(
             lambda conn: deliveries.of_organization(conn, organization_id, limit=100)
         )
-        return any(one.event_id == event_id and one.status is InboxStatus.HANDLED for one in known)
+        return any(
+            delivery.event_id == event_id and delivery.status is InboxStatus.HANDLED
+            for delivery in known
+        )
 
     await until(is_handled, f"{event_id} handled")
 
@@ -78,7 +83,9 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
         lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
     )
     checkouts = [
-        one.outcome for one in unhandled if one.money and one.money.kind is MoneyObject.CHECKOUT
+        delivery.outcome
+        for delivery in unhandled
+        if delivery.money and delivery.money.kind is MoneyObject.CHECKOUT
     ]
     assert checkouts or isinstance(actor, AtStripe)  # whose session names the payment itself
     assert all(outcome.startswith("booked as ") for outcome in checkouts)
@@ -103,25 +110,25 @@ async def test_the_same_key_is_the_same_link_and_other_content_a_conflict(actor:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     path = f"/v1/organizations/{organization_id}/wallet/topups"
-    asked = {"provider": actor.name, "amount": "5.00", "currency": "USD"} | {
+    body = {"provider": actor.name, "amount": "5.00", "currency": "USD"} | {
         "return_url": "https://host.test/paid",
         "cancel_url": "https://host.test/not",
     }
     headers = {"idempotency-key": "k-1"}
 
     answers = await asyncio.gather(
-        *(world.api.post(path, json=asked, headers=headers) for _ in range(5))
+        *(world.api.post(path, json=body, headers=headers) for _ in range(5))
     )
-    other = await world.api.post(path, json={**asked, "amount": "6.00"}, headers=headers)
+    other = await world.api.post(path, json={**body, "amount": "6.00"}, headers=headers)
     too_fine = await world.api.post(
-        path, json={**asked, "amount": "5.001"}, headers={"idempotency-key": "k-2"}
+        path, json={**body, "amount": "5.001"}, headers={"idempotency-key": "k-2"}
     )
     euros = await world.api.post(
-        path, json={**asked, "currency": "EUR"}, headers={"idempotency-key": "k-3"}
+        path, json={**body, "currency": "EUR"}, headers={"idempotency-key": "k-3"}
     )
 
-    assert sorted(one.status_code for one in answers) == [200, 200, 200, 200, 201]
-    assert len({one.json()["url"] for one in answers}) == 1
+    assert sorted(response.status_code for response in answers) == [200, 200, 200, 200, 201]
+    assert len({response.json()["url"] for response in answers}) == 1
     assert (other.status_code, too_fine.status_code, euros.status_code) == (409, 422, 422)
 
 
@@ -131,8 +138,8 @@ async def test_partial_refunds_are_each_taken_once(actor: Actor) -> None:
     payment_id = await actor.top_up(organization_id, "25.00")
 
     for amount in ("10.00", "5.00"):
-        told = await actor.happen(f"payments/{payment_id}/refund", amount=amount)
-        await actor.deliver(event["id"] for event in told["events"])
+        refund = await actor.happen(f"payments/{payment_id}/refund", amount=amount)
+        await actor.deliver(event["id"] for event in refund["events"])
     await world.at_rest(organization_id)
 
     assert await entries(world, organization_id) == [
@@ -194,8 +201,8 @@ async def test_what_the_host_application_credits_covers_what_is_owed(actor: Acto
     await actor.happen(f"payments/{payment_id}/refund")
     await world.applied(organization_id, "suspended")
 
-    asked = {"reference_id": "by-transfer", "amount": "40.00", "currency": "USD"}
-    await world.post(f"/v1/organizations/{organization_id}/wallet/credits", asked)
+    body = {"reference_id": "by-transfer", "amount": "40.00", "currency": "USD"}
+    await world.post(f"/v1/organizations/{organization_id}/wallet/credits", body)
     await world.applied(organization_id, "active")
 
     assert await wallet(world, organization_id) == ("15.00", "0.00")
@@ -340,8 +347,8 @@ async def test_an_order_of_the_host_applications_own_is_not_captured_here(world:
     )
     state.orders[order.id] = order
 
-    told = await actor.happen(f"orders/{order.id}/approve")
-    await handled(world, organization_id, told["events"][0]["id"])
+    approval = await actor.happen(f"orders/{order.id}/approve")
+    await handled(world, organization_id, approval["events"][0]["id"])
 
     assert order.status == "APPROVED"
     assert await entries(world, organization_id) == []
@@ -352,8 +359,10 @@ async def test_a_capture_that_is_declined_is_tried_again_at_the_next_look(world:
     organization_id = await onboard(world, balance="0")
     checkout_id = await actor.link(organization_id, "25.00")
 
-    told = await actor.happen(f"orders/{checkout_id}/approve", capture_issue="INSTRUMENT_DECLINED")
-    await handled(world, organization_id, told["events"][0]["id"])
+    approval = await actor.happen(
+        f"orders/{checkout_id}/approve", capture_issue="INSTRUMENT_DECLINED"
+    )
+    await handled(world, organization_id, approval["events"][0]["id"])
     await world.ring(organization_id)
 
     async def credited() -> bool:
@@ -384,14 +393,14 @@ async def test_a_link_whose_payment_is_of_an_unknown_status_stays_open(world: Wo
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
     checkout_id = await actor.link(organization_id, "25.00")
-    told = await actor.pay_topup(checkout_id)
+    event_ids = await actor.pay_topup(checkout_id)
     order = world.paypal.state.orders[checkout_id]
     world.paypal.moves.capture(order)
     capture = world.paypal.state.captures[str(order.capture_id)]
     capture.status = "HALF_WAY"
 
-    await actor.deliver(told)
-    await handled(world, organization_id, told[0])
+    await actor.deliver(event_ids)
+    await handled(world, organization_id, event_ids[0])
     assert await status(world, organization_id, checkout_id, "open")
     assert await wallet(world, organization_id) == ("0.00", "0.00")
     capture.status = "COMPLETED"
@@ -404,8 +413,10 @@ async def test_a_link_whose_payment_is_of_an_unknown_status_stays_open(world: Wo
 
 async def status(world: World, organization_id: str, checkout_id: str, wanted: str) -> bool:
     query = text("SELECT status FROM topups WHERE organization_id = :of AND checkout_id = :id")
-    asked = {"of": organization_id, "id": checkout_id}
-    return bool((await world.read(lambda conn: conn.execute(query, asked))).scalar_one() == wanted)
+    parameters = {"of": organization_id, "id": checkout_id}
+    return bool(
+        (await world.read(lambda conn: conn.execute(query, parameters))).scalar_one() == wanted
+    )
 
 
 async def test_a_provider_that_is_down_holds_up_its_top_ups_and_nothing_else(world: World) -> None:
@@ -430,8 +441,8 @@ async def test_held_money_covers_what_is_owed_once_it_is_let_go(actor: Actor) ->
     payment_id = await actor.top_up(organization_id, "25.00")
     holds = f"/v1/organizations/{organization_id}/wallet/holds"
     expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    asked = {"reference_id": "h", "amount": "20.00", "currency": "USD", "expires_at": expires}
-    await world.post(holds, asked)
+    body = {"reference_id": "h", "amount": "20.00", "currency": "USD", "expires_at": expires}
+    await world.post(holds, body)
 
     await actor.happen(f"payments/{payment_id}/refund")
     await world.applied(organization_id, "suspended")

@@ -15,8 +15,8 @@ async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert
     organization_id = await onboard(world)
     first = await paypal.subscribe(organization_id)
 
-    second, told = await stripe.beside(organization_id)
-    await stripe.deliver(told)
+    second, event_ids = await stripe.beside(organization_id)
+    await stripe.deliver(event_ids)
     alerts = await world.at_rest(organization_id), await world.alerts(organization_id)
     story = (await world.api.get(f"/v1/organizations/{organization_id}/explain")).json()["story"]
     await stripe.fail(second)
@@ -42,8 +42,8 @@ async def test_who_leaves_a_debt_and_subscribes_elsewhere_is_an_alert_while_the_
     await paypal.fail(old.id)
     await world.look_again(organization_id)
 
-    new, told = await stripe.beside(organization_id)
-    await stripe.deliver(told)
+    new, event_ids = await stripe.beside(organization_id)
+    await stripe.deliver(event_ids)
     await world.at_rest(organization_id)
     await world.look_again(organization_id)
 
@@ -60,8 +60,8 @@ async def test_what_the_old_provider_says_after_the_cut_over_suspends_nobody(wor
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
     organization_id = await onboard(world)
     old = await paypal.subscribe(organization_id)
-    new, told = await stripe.beside(organization_id)
-    await stripe.deliver(told)
+    new, event_ids = await stripe.beside(organization_id)
+    await stripe.deliver(event_ids)
     await world.at_rest(organization_id)
 
     await paypal.happen(f"subscriptions/{old.id}/cancel")

@@ -61,8 +61,8 @@ def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> S
 async def resolve(
     world: World, organization_id: str, campaign_id: UUID, **patience: timedelta
 ) -> int:
-    asked = BatchOf(organization_id=organization_id, campaign_id=campaign_id)
-    settled = await ActivityEnvironment().run(patient(world, **patience).resolve_unknown, asked)
+    batch = BatchOf(organization_id=organization_id, campaign_id=campaign_id)
+    settled = await ActivityEnvironment().run(patient(world, **patience).resolve_unknown, batch)
     await world.services.notifier.notify_campaign(organization_id, campaign_id)
     return settled
 
@@ -171,8 +171,8 @@ async def lost_answer_and_callbacks(
     world.twilio.faults.add(
         "reset_after_acceptance", method="POST", path=messages_path(account_sid), times=1
     )
-    asked = {"to": "+14155550100", "body": "Hello \u201cyou\u201d\u2026"}
-    sent = await world.post(f"/v1/organizations/{organization_id}/messages", asked)
+    body = {"to": "+14155550100", "body": "Hello \u201cyou\u201d\u2026"}
+    sent = await world.post(f"/v1/organizations/{organization_id}/messages", body)
     [taken] = world.twilio.state.accounts[account_sid].messages
     await delivered(taken)
     return organization_id, sent["id"], taken
@@ -186,10 +186,10 @@ async def delivered(message: SentMessage) -> None:
 
 
 async def message_of(world: World, organization_id: str, message_id: str) -> dict[str, Any]:
-    told: dict[str, Any] = (
+    message: dict[str, Any] = (
         await world.api.get(f"/v1/organizations/{organization_id}/messages/{message_id}")
     ).json()
-    return told
+    return message
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it
     assert taken.sid in alert
     assert past_us.sid in alert
     assert balance == 9_990_000
-    assert [one["status"] for one in given_up] == ["lost", "lost"]
+    assert [message["status"] for message in given_up] == ["lost", "lost"]
     assert (await world.wallet(organization_id)).balance_micros == 10_000_000
     await world.certify()
 

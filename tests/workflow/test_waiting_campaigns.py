@@ -19,7 +19,7 @@ from tests.workflow.stops import messages_path
 from tests.world import World, until
 
 
-async def told(world: World, organization_id: str, campaign_id: UUID) -> dict[str, Any]:
+async def shown(world: World, organization_id: str, campaign_id: UUID) -> dict[str, Any]:
     answer = await world.api.get(f"/v1/organizations/{organization_id}/campaigns/{campaign_id}")
     found: dict[str, Any] = answer.json()
     return found
@@ -29,7 +29,7 @@ async def waits(world: World, organization_id: str, campaign_id: UUID, code: str
     """Wait until the API says that it waits for this; the whole campaign, as told."""
 
     async def reached() -> dict[str, Any] | None:
-        now = await told(world, organization_id, campaign_id)
+        now = await shown(world, organization_id, campaign_id)
         return now if now["waiting"] is not None and now["waiting"]["code"] == code else None
 
     found = await until(reached, f"a campaign that waits for {code}")
@@ -91,7 +91,7 @@ async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
 
     await waits(world, organization_id, campaign_id, Waits.TWILIO_UNREACHABLE)
     await until(tried_again, "another try")
-    now = await told(world, organization_id, campaign_id)
+    now = await shown(world, organization_id, campaign_id)
 
     assert now["progress"]["unconfirmed"] < 110  # not all 300: one window, and then one by one
     await watch(world, later=timedelta(minutes=6))
@@ -143,7 +143,7 @@ async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: Wo
     campaign_id = await world.campaign(organization_id, recipients=5)
     await run(world.services.engine, "UPDATE campaigns SET since = since - interval '6 minutes'")
 
-    now = await told(world, organization_id, campaign_id)
+    now = await shown(world, organization_id, campaign_id)
     await watch(world)
     alerts = await world.alerts(organization_id)
 
@@ -194,7 +194,7 @@ async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None
     base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
     await world.post(f"{base}/start", {"at": at.isoformat()})
 
-    now = await told(world, organization_id, campaign_id)
+    now = await shown(world, organization_id, campaign_id)
 
     assert (now["waiting"]["code"], datetime.fromisoformat(now["waiting"]["until"])) == (
         Waits.SCHEDULED,
@@ -212,7 +212,7 @@ async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: 
         world.services.engine, "UPDATE campaigns SET scheduled_at = now() - interval '6 minutes'"
     )
 
-    now = await told(world, organization_id, campaign_id)
+    now = await shown(world, organization_id, campaign_id)
     await watch(world)
 
     assert (now["status"], now["waiting"]["code"]) == ("scheduled", Waits.NOT_HEARD)
@@ -239,11 +239,11 @@ async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(
 ) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await waits_an_hour(world, organization_id)
-    before = await told(world, organization_id, campaign_id)
+    before = await shown(world, organization_id, campaign_id)
 
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")
-    suspended = await told(world, organization_id, campaign_id)
+    suspended = await shown(world, organization_id, campaign_id)
     await world.pay(subscription_id)
     await world.applied(organization_id, "active")
     after = await waits(world, organization_id, campaign_id, Waits.TWILIO_LIMIT)
@@ -369,7 +369,7 @@ async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short
     await until(looked, "a run that woke")
     now = await counts(world, organization_id, campaign_id)
     assert (now["accepted"] + now["reserved"], now["pending"]) == (30, 0)
-    assert (await told(world, organization_id, campaign_id))["waiting"][
+    assert (await shown(world, organization_id, campaign_id))["waiting"][
         "code"
     ] == Waits.TWILIO_LIMIT
 
@@ -385,7 +385,7 @@ async def test_a_freeze_that_is_lifted_during_a_suspension_leaves_the_suspension
     await world.lapse(subscription_id)
 
     await world.post(f"{base}/wallet/unfreeze")
-    suspended = await told(world, organization_id, campaign_id)
+    suspended = await shown(world, organization_id, campaign_id)
     await world.pay(subscription_id)
 
     assert suspended["waiting"]["code"] == "suspended"

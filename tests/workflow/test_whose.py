@@ -22,11 +22,11 @@ async def subscribe_beside(
     events'.
     """
     if isinstance(actor, AtPayPal):
-        asked = {"custom_id": organization_id} | ({"plan_id": plan} if plan else {})
+        fields = {"custom_id": organization_id} | ({"plan_id": plan} if plan else {})
     else:
-        asked = {"organization_id": organization_id} | ({"price": plan} if plan else {})
-    made = await actor.act("subscriptions", **asked)
-    return str(made["object"]["id"]), ids_of(made)
+        fields = {"organization_id": organization_id} | ({"price": plan} if plan else {})
+    created = await actor.act("subscriptions", **fields)
+    return str(created["object"]["id"]), ids_of(created)
 
 
 async def other_plan(actor: Actor) -> str:
@@ -40,8 +40,10 @@ async def parked_now(world: World, money_id: str) -> dict[str, Any]:
     """As the API shows it, once its provider was asked."""
 
     async def shown() -> dict[str, Any] | None:
-        told = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()["data"]
-        return next((one for one in told if one["money_id"] == money_id and one["amount"]), None)
+        page = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()["data"]
+        return next(
+            (entry for entry in page if entry["money_id"] == money_id and entry["amount"]), None
+        )
 
     found = await until(shown, f"{money_id} parked")
     assert found is not None
@@ -54,10 +56,10 @@ async def test_a_new_subscription_of_the_same_plan_takes_over_from_one_that_ends
     world = actor.world
     organization_id = await onboard(world)
     before = await actor.subscribe(organization_id)
-    new, told = await subscribe_beside(actor, organization_id)
+    new, event_ids = await subscribe_beside(actor, organization_id)
     await actor.happen(f"subscriptions/{before.id}/cancel")
 
-    await actor.deliver(told)
+    await actor.deliver(event_ids)
 
     async def taken_over() -> bool:
         now = await current(world, organization_id)
@@ -93,10 +95,10 @@ async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_sta
     assert now is not None
     assert now.id == before.id
 
-    async def asked_again() -> bool:
+    async def ask_again() -> bool:
         return await linked() == [(None, None)]
 
-    await until(asked_again, "the new subscription is asked for again")
+    await until(ask_again, "the new subscription is asked for again")
 
 
 async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(actor: Actor) -> None:
@@ -106,9 +108,9 @@ async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(acto
     world = actor.world
     organization_id = await onboard(world)
     await actor.subscribe(organization_id)
-    new, told = await subscribe_beside(actor, organization_id, plan=await other_plan(actor))
+    new, event_ids = await subscribe_beside(actor, organization_id, plan=await other_plan(actor))
 
-    await actor.deliver(told)
+    await actor.deliver(event_ids)
 
     assert new in await alerted(world, organization_id, "subscription_not_linked")
     found = await current(world, organization_id)
@@ -126,8 +128,8 @@ async def test_the_alert_about_a_subscription_goes_when_that_ends(actor: Actor) 
     world = actor.world
     organization_id = await onboard(world)
     await actor.subscribe(organization_id)
-    new, told = await subscribe_beside(actor, organization_id, plan=await other_plan(actor))
-    await actor.deliver(told)
+    new, event_ids = await subscribe_beside(actor, organization_id, plan=await other_plan(actor))
+    await actor.deliver(event_ids)
     await alerted(world, organization_id, "subscription_not_linked")
 
     await actor.happen(f"subscriptions/{new}/cancel")
@@ -178,8 +180,8 @@ async def test_a_dispute_of_another_product_s_payment_blocks_nobody_whomever_a_w
 ) -> None:
     paypal = AtPayPal(world, world.paypal_control)
     organization_id, _ = await world.organization()
-    told = await world.act("captures", {"amount": "5.00", "custom_id": "shop-7"})
-    dispute = await world.act(f"payments/{told['object']['id']}/dispute")
+    capture = await world.act("captures", {"amount": "5.00", "custom_id": "shop-7"})
+    dispute = await world.act(f"payments/{capture['object']['id']}/dispute")
     [event] = dispute["events"]
     forged = {**event["resource"], "disputed_transactions": [{"custom": organization_id}]}
 
@@ -197,8 +199,8 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
     world = actor.world
     who = f"nobody-{uuid.uuid4().hex[:8]}"
     if isinstance(actor, AtPayPal):
-        told = await actor.act("captures", amount="7.00", custom_id=who, invoice_id="INV-7")
-        payment_id = told["object"]["id"]
+        payment = await actor.act("captures", amount="7.00", custom_id=who, invoice_id="INV-7")
+        payment_id = payment["object"]["id"]
     else:
         state = world.stripe.state
         intent = world.stripe.lifecycle.payment_intent(
@@ -213,12 +215,12 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
             payment_intent=intent["id"],
             metadata={},
         )
-        told = {
+        payment = {
             "events": [{"id": world.stripe.events.emit("checkout.session.completed", session).id}]
         }
         payment_id = intent["id"]
 
-    await actor.deliver(ids_of(told))
+    await actor.deliver(ids_of(payment))
 
     shown = await parked_now(world, payment_id)
     assert (shown["amount"], shown["currency"], shown["custom_id"]) == ("7.00", "USD", who)
@@ -240,8 +242,8 @@ async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provid
     world: World,
 ) -> None:
     organization_id, _ = await world.organization(balance="1.00")
-    told = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
-    [event] = told["events"]
+    capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
+    [event] = capture["events"]
     resource = {name: value for name, value in event["resource"].items() if name != "custom_id"}
     body = {**event, "id": f"WH-{uuid.uuid4().hex}", "resource": resource}
 
@@ -256,10 +258,10 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
 ) -> None:
     world = actor.world
     plan = await other_plan(actor)
-    id_, told = await subscribe_beside(actor, "shop-1", plan=plan)
+    id_, event_ids = await subscribe_beside(actor, "shop-1", plan=plan)
     finding = Finding(world.services.engine, world.services.providers, ["shop-"])
 
-    await actor.deliver(told)
+    await actor.deliver(event_ids)
 
     async def dismissed() -> bool:
         soon = "UPDATE inbox SET next_attempt_at = clock_timestamp() WHERE status = 'parked'"
@@ -267,9 +269,9 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
         [row] = await rows(world.services.engine, "SELECT clock_timestamp() AS now")
         await finding.find(now=row.now)
         query = "SELECT outcome FROM inbox WHERE provider_subscription_id = :id"
-        outcomes = [one.outcome for one in await rows(world.services.engine, query, id=id_)]
+        outcomes = [row.outcome for row in await rows(world.services.engine, query, id=id_)]
         return bool(outcomes) and all(
-            one.startswith("dismissed: of another product") for one in outcomes
+            outcome.startswith("dismissed: of another product") for outcome in outcomes
         )
 
     await until(dismissed, "all is dismissed")
@@ -297,11 +299,11 @@ async def test_what_is_not_understood_of_a_known_organization_is_told(world: Wor
 async def test_a_top_up_at_stripe_that_no_webhook_names_is_credited(world: World) -> None:
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
-    told = await stripe.act(f"checkout/{await stripe.link(organization_id, '25.00')}/complete")
+    completed = await stripe.act(f"checkout/{await stripe.link(organization_id, '25.00')}/complete")
     [event] = [
-        world.stripe.events.all[one]
-        for one in ids_of(told)
-        if "checkout" in world.stripe.events.all[one].type
+        world.stripe.events.all[event_id]
+        for event_id in ids_of(completed)
+        if "checkout" in world.stripe.events.all[event_id].type
     ]
     assert event.body is not None
     session = {**event.body["data"]["object"], "metadata": {}, "client_reference_id": None}

@@ -43,7 +43,7 @@ SENT, DELIVERED, FAILED = DeliveryStatus.SENT, DeliveryStatus.DELIVERED, Deliver
 AN_HOUR = timedelta(hours=1)
 
 
-async def one_sent(engine: AsyncEngine) -> Message:
+async def sent_message(engine: AsyncEngine) -> Message:
     await onboard(engine)
     [message] = await send(engine, await campaign(engine, messages=1))
     return message
@@ -73,8 +73,8 @@ async def charge(engine: AsyncEngine, message: Message) -> None:
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
     async with engine.connect() as conn:
         return [
-            (open_one.message_id, open_one.attempt)
-            for open_one in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
+            (unpaid_send.message_id, unpaid_send.attempt)
+            for unpaid_send in await unpaid_sends.open_ones(conn, ORGANIZATION, limit=9)
         ]
 
 
@@ -91,7 +91,7 @@ async def kinds(engine: AsyncEngine) -> set[str]:
 async def test_a_paid_message_is_not_unpaid_whatever_attempt_a_callback_names(
     engine: AsyncEngine, attempt: str
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     await apply(engine, replace(callback(message, FAILED), attempt_id=f"{message.id}.{attempt}"))
     await read_at_twilio(engine, listed(message, DELIVERED))
@@ -101,7 +101,7 @@ async def test_a_paid_message_is_not_unpaid_whatever_attempt_a_callback_names(
 
 
 async def test_a_failure_is_refunded_whatever_attempt_a_callback_names(engine: AsyncEngine) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
 
     await apply(engine, replace(callback(message, FAILED), attempt_id=f"{message.id}.9"))
     await read_at_twilio(engine, listed(message, FAILED, error_code=30008))
@@ -233,7 +233,7 @@ async def test_what_turned_out_sent_is_not_sent_once_more(
 async def test_callbacks_that_come_after_the_charge_raise_no_alert_that_stays(
     engine: AsyncEngine,
 ) -> None:
-    message = await one_sent(engine)
+    message = await sent_message(engine)
     await give_back(engine, message, 30008)
     await apply(engine, callback(message, SENT))
     await read_at_twilio(engine, listed(message, SENT))
