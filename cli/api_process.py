@@ -85,4 +85,4 @@ async def _warn_if_away(client: Client) -> None:
     try:
         await client.service_client.check_health(timeout=RPC_TIMEOUT)
     except (RPCError, RuntimeError) as problem:
-        log.warning("temporal_away", detail=temporal_reason(problem))
+        log.warning("temporal_unavailable", detail=temporal_reason(problem))

@@ -156,7 +156,9 @@ class Upkeep:
             await notifying
         except Exception as problem:  # noqa: BLE001 - the relay notifies it later
             log.warning(
-                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notification_failed",
+                organization_id=organization_id,
+                reason=type(problem).__name__,
             )
 
 

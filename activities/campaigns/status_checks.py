@@ -100,7 +100,9 @@ class Checking:
             )
         except (RPCError, RuntimeError) as problem:  # the lifecycle workflow checks on its own, too
             log.warning(
-                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notification_failed",
+                organization_id=organization_id,
+                reason=type(problem).__name__,
             )
         except Exception as problem:
             log.error("status_check_failed", organization_id=organization_id, exc_info=problem)

@@ -170,7 +170,9 @@ class Enforcement:
                 await self._notifier.notify_campaign(organization_id, campaign_id)
         except Exception as problem:  # noqa: BLE001 - the suspension is applied, whoever hears of it
             log.warning(
-                "notify_failed", organization_id=organization_id, reason=type(problem).__name__
+                "notification_failed",
+                organization_id=organization_id,
+                reason=type(problem).__name__,
             )
 
     async def _account_of(self, step: Step) -> str:

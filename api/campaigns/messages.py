@@ -231,7 +231,7 @@ async def resend(
             paid, outcome = None, None
         else:
             paid, outcome = await resends.by_itself(conn, message)
-    log.warning("message_sent_once_more", organization_id=organization_id, message_id=message_id)
+    log.warning("message_resent", organization_id=organization_id, message_id=message_id)
     if message.campaign_id is not None:
         here.notify_campaigns(organization_id, message.campaign_id)
     elif paid is None:
@@ -293,7 +293,7 @@ async def refund(
         if message.status is MessageStatus.LOST:
             once.replayed()
         await resends.give_up(conn, message)
-    log.warning("message_given_up", organization_id=organization_id, message_id=message_id)
+    log.warning("message_refunded_as_lost", organization_id=organization_id, message_id=message_id)
     async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 

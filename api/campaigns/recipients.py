@@ -179,7 +179,7 @@ async def upload(
             await once.finish(here, received, uploaded)
             return uploaded
     except ClientDisconnect as problem:
-        log.info("upload_cut", organization_id=organization_id, campaign_id=campaign_id)
+        log.info("upload_aborted", organization_id=organization_id, campaign_id=campaign_id)
         raise Problem(Kind.BODY_INCOMPLETE, "nothing was stored") from problem
     except Problem:
         with suppress(ClientDisconnect):  # who is still sending hears a reset, not the answer

@@ -56,7 +56,9 @@ class Setups:
                     await alerts.clear(conn, alerts.INSTALLATION, kind, unseen_for=unseen_for)
         except (SQLAlchemyError, OSError) as problem:
             del self._written[key]
-            log.warning("setup_not_noted", kind=kind.value, problem=type(problem).__name__)
+            log.warning(
+                "webhook_setup_alert_failed", kind=kind.value, problem=type(problem).__name__
+            )
             return
         self._raised.discard(kind)
         if concern is not None:

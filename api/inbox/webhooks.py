@@ -66,7 +66,9 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
     await here.setups.note_version(name, event.concern)
     if not delivery.kept:
         log.warning(
-            "webhook_not_kept", event_id=event.event_id, transmission_id=event.transmission_id
+            "webhook_body_limit_reached",
+            event_id=event.event_id,
+            transmission_id=event.transmission_id,
         )
         # a genuine one comes again, and is listed by its provider besides
         raise Problem(Kind.DELIVERY_NOT_STORED)
