@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Text, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import Exists, Text, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -63,16 +63,19 @@ async def clear(
     *,
     unseen_for: timedelta = timedelta(0),
     naming: str = "",
+    unless: Exists | None = None,
 ) -> bool:
     """Clear an alert that no longer applies; returns whether it was open. `unseen_for`: only if it
-    was not raised again for that long. `naming`: only if its detail contains this. The caller
-    commits.
+    was not raised again for that long. `naming`: only if its detail contains this. `unless`: not if
+    such a row exists. The caller commits.
     """
     query = _CLEAR
     if unseen_for:
         query = query.where(alerts.c.last_seen_at < func.clock_timestamp() - unseen_for)
     if naming:
         query = query.where(alerts.c.detail.contains(naming, autoescape=True))
+    if unless is not None:
+        query = query.where(~unless)
     return (await conn.execute(query, {"of": organization_id, "of_kind": kind.value})).rowcount > 0
 
 

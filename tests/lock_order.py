@@ -23,9 +23,7 @@ _LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?update(?:\s+of\s+(\w+))?", re.IGNO
 
 @lru_cache(maxsize=4096)
 def locked_by(statement: str) -> frozenset[str]:
-    """The tables whose rows it locks, and may wait for; what skips locked rows waits for none."""
-    if "skip locked" in statement.lower():
-        return frozenset()
+    """The tables whose rows it locks."""
     tables = {*_WRITES.findall(statement), *_UPSERTS.findall(statement)}
     for of in _LOCKS.findall(statement):
         tables |= {of} if of else set(_READS.findall(statement))
@@ -56,7 +54,8 @@ def watched() -> Iterator[list[str]]:
         if not wanted:
             return
         locked: frozenset[str] = conn.info.get("locked", frozenset())
-        wrong = out_of_order(locked, wanted)
+        waits = "skip locked" not in statement.lower()
+        wrong = out_of_order(locked, wanted) if waits else set()
         if wrong:
             found.append(
                 f"holds {sorted(wrong)}, then locks {sorted(wanted - locked)}: {' '.join(statement.split())}"

@@ -21,7 +21,7 @@ from db.campaigns import parked_campaigns
 from db.inbox import deliveries, parking, state_updates
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
-from db.pipeline import reading
+from db.pipeline import reading, together
 from db.switching import switches
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider, Snapshot, Subscription
@@ -242,9 +242,10 @@ async def _finish(
     """
     if done:
         ids, owner = [delivery.id for delivery in done], done[0].organization_id
-        await deliveries.mark_handled(conn, ids, organization_id=owner)
-        if owner is not None:
-            await parking.note_settled(conn, owner)
+        async with together(conn):
+            await deliveries.mark_handled(conn, ids, organization_id=owner)
+            if owner is not None:
+                await parking.note_settled(conn, owner)
     if standing is None or standing.status is Status.SUSPENDED or standing.behind:
         return []  # a reactivation ends with this step
     return await parked_campaigns.resume_eligible(

@@ -190,15 +190,11 @@ class Enforcement:
         async with self._engine.begin() as conn:
             standing = await standings.lock(conn, step.organization_id)
             if standing is not None and standing.epoch == step.epoch:
-                await _line(
-                    conn,
-                    step,
-                    name,
-                    started_at,
-                    f"{account.sid} is {account.status.value}, read back",
-                )
-                if name == SUSPEND and activity.in_activity() and activity.info().attempt == 1:
-                    await suspensions.arrived(conn, step.organization_id)
+                detail = f"{account.sid} is {account.status.value}, read back"
+                async with together(conn):
+                    await _line(conn, step, name, started_at, detail)
+                    if name == SUSPEND and activity.in_activity() and activity.info().attempt == 1:
+                        await suspensions.arrived(conn, step.organization_id)
                 return
             late = standing is not None and not standing.behind and not _agree(standing, account)
             # it ran after the steps that superseded it: they are repeated

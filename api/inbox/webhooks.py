@@ -18,6 +18,7 @@ from api.context import Context, Here
 from api.http.errors import Kind, Problem, not_found
 from db.inbox import deliveries, owners, state_updates
 from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.state_updates import Received
 from db.pipeline import reading
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
@@ -116,17 +117,7 @@ async def store_and_fold(
     Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider
     sends it again.
     """
-    async with reading(here.services.engine).connect() as conn:
-        owner = await owners.of_event(conn, event)
-    async with _turn(here, owner):
-        try:
-            async with here.services.engine.begin() as conn:
-                received = await state_updates.receive(
-                    conn, event, raw, headers, now=datetime.now(UTC)
-                )
-        except (SQLAlchemyError, OSError):
-            await _keep(here, event, raw, headers, owner)
-            raise
+    received = await _receive(here, event, raw, headers)
     delivery = received.delivery
     if delivery.folded:
         return delivery, "heard before"
@@ -138,6 +129,27 @@ async def store_and_fold(
     # even for one that was not understood: the provider will be asked
     here.notify(delivery.organization_id)
     return delivery, outcome
+
+
+async def _receive(
+    here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
+) -> Received:
+    """Store and fold it, in its organization's turn if it has to wait for a lock."""
+    engine = here.services.engine
+    try:
+        async with engine.begin() as conn:
+            received = await state_updates.receive_at_once(
+                conn, event, raw, headers, now=datetime.now(UTC)
+            )
+        if received is not None:
+            return received
+        async with reading(engine).connect() as conn:
+            owner = await owners.of_event(conn, event)
+        async with _turn(here, owner), engine.begin() as conn:
+            return await state_updates.receive(conn, event, raw, headers, now=datetime.now(UTC))
+    except (SQLAlchemyError, OSError):
+        await _keep(here, event, raw, headers)
+        raise
 
 
 @asynccontextmanager
@@ -155,13 +167,12 @@ async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[Non
         raise Overloaded from None
 
 
-async def _keep(
-    here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str], owner: str | None
-) -> None:
+async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
     """The gate could not be shut, so the answer is no; but nothing that was verified is lost for
     that.
     """
     async with here.services.engine.begin() as conn:
+        owner = await owners.of_event(conn, event)
         await deliveries.receive(conn, event, raw, headers, owner)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import paid_back, subscriptions
 from db.lifecycle import standings
+from db.tables.audit import alerts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations
 from domain.billing.subscription import Record, Subscription
@@ -23,11 +24,15 @@ _HELD = (
 _OTHERS = select(subscriptions_table.c.provider_subscription_id).where(
     subscriptions_table.c.organization_id == _ID, ~subscriptions_table.c.is_current
 )
+_ALERTS = select(alerts.c.kind).where(
+    alerts.c.organization_id == _ID, alerts.c.cleared_at.is_(None)
+)
 _FACTS = (
     select(
         organizations.c.grace_seconds,
         _HELD.label("held"),
         _OTHERS.exists().label("others"),
+        func.array(_ALERTS.scalar_subquery()).label("alerts"),
         subscriptions_table,
         paid_back.AT.label("paid_back_at"),
     )
@@ -43,13 +48,14 @@ _FACTS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The input of a decision. `blocks` are those that do not depend on the subscription; `others`:
-    there are other subscriptions than the current one.
+    there are other subscriptions than the current one. `alerts` are the kinds that are open.
     """
 
     policy: Policy
     current: Subscription | None
     blocks: frozenset[Block]
     others: bool
+    alerts: frozenset[str]
 
     def decide(self, now: datetime) -> Decision:
         return decide(
@@ -65,6 +71,7 @@ async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
         current=None if row.provider is None else subscriptions.read(row),
         blocks=frozenset(Block(kind) for kind in row.held),
         others=row.others,
+        alerts=frozenset(row.alerts),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, case, func, insert, select, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, case, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,7 +34,7 @@ TOLLGATE = "tollgate"
 _IN_STATUS = (
     select(campaigns)
     .where(campaigns.c.organization_id == bindparam("of", type_=Text))
-    .where(campaigns.c.status == bindparam("in_status", type_=Text))
+    .where(campaigns.c.status == func.any(bindparam("statuses", type_=ARRAY(Text))))
     .order_by(campaigns.c.id)
     .with_for_update()
 )
@@ -280,10 +280,10 @@ async def _write(
 
 
 async def lock_in_status(
-    conn: AsyncConnection, organization_id: str, status: CampaignStatus
+    conn: AsyncConnection, organization_id: str, *statuses: CampaignStatus
 ) -> list[Campaign]:
     """By id, the order in which several are always locked; taken after the standing's lock."""
-    rows = await conn.execute(_IN_STATUS, {"of": organization_id, "in_status": status.value})
+    rows = await conn.execute(_IN_STATUS, {"of": organization_id, "statuses": list(statuses)})
     return [_campaign(row) for row in rows]
 
 

@@ -89,13 +89,16 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
 
     Campaigns parked for a weaker reason are parked for this one from now on.
     """
-    running = await lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
-    for campaign in running:
+    running = []
+    for campaign in await lock_in_status(
+        conn, organization_id, CampaignStatus.RUNNING, CampaignStatus.PARKED
+    ):
+        if campaign.status is CampaignStatus.RUNNING:
+            running.append(campaign.id)
+        elif campaign.reason not in OUTRANKS.get(park, ()):
+            continue
         await change(conn, campaign, Act.PARK, by=TOLLGATE, reason=park.value)
-    for campaign in await lock_in_status(conn, organization_id, CampaignStatus.PARKED):
-        if campaign.reason in OUTRANKS.get(park, ()):
-            await change(conn, campaign, Act.PARK, by=TOLLGATE, reason=park.value)
-    return [campaign.id for campaign in running]
+    return running
 
 
 async def resume_eligible(

@@ -196,13 +196,22 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
     """
     standing = await standings.lock(conn, organization_id)
     await alerts.clear(conn, organization_id, AlertKind.SENDING_REFUSED)
-    running = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.RUNNING)
-    parked = await campaigns.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
+    unfinished = await campaigns.lock_in_status(
+        conn, organization_id, CampaignStatus.RUNNING, CampaignStatus.PARKED
+    )
     await conn.execute(
         _FORGET_LIMITS, {"organization_id": organization_id, "waits_for": Waits.TWILIO_LIMIT}
     )
-    limited = [campaign.id for campaign in running if campaign.waits_for == Waits.TWILIO_LIMIT]
-    refused = [campaign for campaign in parked if campaign.reason in IN_WORDS]
+    limited = [
+        campaign.id
+        for campaign in unfinished
+        if campaign.status is CampaignStatus.RUNNING and campaign.waits_for == Waits.TWILIO_LIMIT
+    ]
+    refused = [
+        campaign
+        for campaign in unfinished
+        if campaign.status is CampaignStatus.PARKED and campaign.reason in IN_WORDS
+    ]
     wallet = await wallets.watch(conn, organization_id) if refused else None
     if standing is None or wallet is None:
         return limited

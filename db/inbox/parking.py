@@ -107,17 +107,12 @@ async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: st
     await conn.execute(update(inbox).where(inbox.c.id == delivery.id).values(outcome=outcome))
 
 
-async def any_put_off(conn: AsyncConnection, organization_id: str) -> bool:
-    query = select(inbox.c.id).where(
-        inbox.c.organization_id == organization_id, _PARKED, inbox.c.outcome.startswith(FOR_NOW)
-    )
-    return (await conn.execute(query.limit(1))).scalar_one_or_none() is not None
-
-
 async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
     """Clear the alert about postponed deliveries if there are none. The caller commits."""
-    if not await any_put_off(conn, organization_id):
-        await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS)
+    postponed = exists().where(
+        inbox.c.organization_id == organization_id, _PARKED, inbox.c.outcome.startswith(FOR_NOW)
+    )
+    await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS, unless=postponed)
 
 
 async def disown(

@@ -58,6 +58,39 @@ async def receive(
     subscription's state is folded: nothing would query its dispute later and lift the block.
     """
     standing = await _lock_subject(conn, event)
+    return await _receive(conn, standing, event, raw, headers, now=now)
+
+
+async def receive_at_once(
+    conn: AsyncConnection,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    *,
+    now: datetime,
+) -> Received | None:
+    """`receive`, but None, with nothing stored, if it would wait for the organization's lock, or if
+    the subscription does not name the organization.
+    """
+    if event.subscription_id is None:
+        return None
+    standing = await standings.lock_subscriber(
+        conn, event.provider, event.subscription_id, wait=False
+    )
+    if standing is None:
+        return None
+    return await _receive(conn, standing, event, raw, headers, now=now)
+
+
+async def _receive(
+    conn: AsyncConnection,
+    standing: Standing | None,
+    event: BillingEvent,
+    raw: bytes,
+    headers: Mapping[str, str],
+    *,
+    now: datetime,
+) -> Received:
     named = None if standing is None else standing.organization_id
     delivery = await deliveries.receive(conn, event, raw, headers, named)
     if named is not None and event.problem is not None and delivery.deliveries == 1:
@@ -281,7 +314,7 @@ async def confirm(
         and {facts.current.snapshot.state, recorded.snapshot.state} <= BILLING
     )
     if after != standing or not billed:
-        await succession.note_whether_billed(conn, after)
+        await succession.note_whether_billed(conn, after, facts)
     await switches.note_late_stop(conn, recorded, answer)
     return replace(after, ask_again=believed is None and answer.state is not State.UNKNOWN)
 
@@ -297,7 +330,9 @@ async def _write(
     checked = (
         await subscriptions.of_organization(conn, organization_id) if facts.others else [believed]
     )
-    if all(subscription.alert is None for subscription in checked):
+    if AlertKind.UNKNOWN_STATUS in facts.alerts and all(
+        subscription.alert is None for subscription in checked
+    ):
         await alerts.clear(conn, organization_id, AlertKind.UNKNOWN_STATUS)
     if facts.others:
         await succession.name_current(conn, organization_id, now)

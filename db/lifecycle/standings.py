@@ -31,6 +31,7 @@ _LOCKED_BY_SUBSCRIPTION = (
     )
     .with_for_update(of=standings)
 )
+_FREE_BY_SUBSCRIPTION = _LOCKED_BY_SUBSCRIPTION.with_for_update(of=standings, skip_locked=True)
 _DECIDED = update(standings).where(
     standings.c.organization_id == bindparam("of_organization", type_=Text)
 )
@@ -81,11 +82,14 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Standing | None:
 
 
 async def lock_subscriber(
-    conn: AsyncConnection, provider: Provider, subscription_id: str
+    conn: AsyncConnection, provider: Provider, subscription_id: str, *, wait: bool = True
 ) -> Standing | None:
-    """The same lock, of the organization that owns this subscription."""
+    """The same lock, of the organization that owns this subscription. Without `wait`, None if
+    another transaction has it.
+    """
     params = {"provider": provider.value, "subscription_id": subscription_id}
-    row = (await conn.execute(_LOCKED_BY_SUBSCRIPTION, params)).one_or_none()
+    query = _LOCKED_BY_SUBSCRIPTION if wait else _FREE_BY_SUBSCRIPTION
+    row = (await conn.execute(query, params)).one_or_none()
     return None if row is None else _standing(row)
 
 

@@ -8,7 +8,7 @@ way any more.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import null, select, update
+from sqlalchemy import BigInteger, Text, bindparam, null, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.lifecycle import standings as standing
@@ -17,6 +17,19 @@ from domain.lifecycle.standing import Standing, Status
 
 OURS_FOR = timedelta(days=1)
 """This long after a call was sent, an unrequested suspension is considered its late effect."""
+
+_OF_ORGANIZATION = update(standings).where(
+    standings.c.organization_id == bindparam("of_organization", type_=Text)
+)
+_NOTE_SENT = (
+    _OF_ORGANIZATION.where(
+        standings.c.epoch == bindparam("at", type_=BigInteger),
+        organizations.c.id == standings.c.organization_id,
+    )
+    .values(suspension_sent_at=bindparam("now"))
+    .returning(organizations.c.twilio_account_sid)
+)
+_NOTE_ARRIVED = _OF_ORGANIZATION.values(suspension_sent_at=null())
 
 
 async def send(
@@ -27,25 +40,15 @@ async def send(
     None: the epoch has changed, and nothing may be sent. The caller commits before it sends.
     """
     noted = await conn.execute(
-        update(standings)
-        .where(standings.c.organization_id == organization_id, standings.c.epoch == epoch)
-        .values(suspension_sent_at=now)
-        .returning(standings.c.organization_id)
+        _NOTE_SENT, {"of_organization": organization_id, "at": epoch, "now": now}
     )
-    if noted.one_or_none() is None:
-        return None
-    query = select(organizations.c.twilio_account_sid).where(organizations.c.id == organization_id)
-    account: str | None = (await conn.execute(query)).scalar_one_or_none()
-    return account
+    account_sid: str | None = noted.scalar_one_or_none()
+    return account_sid
 
 
 async def arrived(conn: AsyncConnection, organization_id: str) -> None:
     """The only call under way was answered: a later suspension is not ours. The caller commits."""
-    await conn.execute(
-        update(standings)
-        .where(standings.c.organization_id == organization_id)
-        .values(suspension_sent_at=null())
-    )
+    await conn.execute(_NOTE_ARRIVED, {"of_organization": organization_id})
 
 
 async def take_back(conn: AsyncConnection, active: Standing, *, now: datetime) -> bool:

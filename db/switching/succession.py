@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import subscriptions
+from db.billing.decisions import Facts
 from db.switching import switches
 from db.switching.switches import Switch
 from domain.alerts import AlertKind
@@ -78,11 +79,14 @@ def _charged(switch: Switch, now: datetime) -> bool:
     return switch.first_charge_at is None or switch.first_charge_at <= now
 
 
-async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None:
+async def note_whether_billed(conn: AsyncConnection, standing: Standing, facts: Facts) -> None:
     """A failed switch's alert stays open until the paid period ends: an operator has to act before
     that.
     """
-    linked = await subscriptions.of_organization(conn, standing.organization_id)
+    if facts.others or facts.current is None:
+        linked = await subscriptions.of_organization(conn, standing.organization_id)
+    else:
+        linked = [facts.current]
     states = [subscription.snapshot.state for subscription in linked]
     if nobody_bills(standing, states):
         detail = ", ".join(
@@ -90,5 +94,7 @@ async def note_whether_billed(conn: AsyncConnection, standing: Standing) -> None
             for subscription in linked
         )
         await alerts.raise_(conn, standing.organization_id, AlertKind.NOBODY_BILLS, detail)
-    elif standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states):
+    elif AlertKind.NOBODY_BILLS in facts.alerts and (
+        standing.status is Status.SUSPENDED or not BILLING.isdisjoint(states)
+    ):
         await alerts.clear(conn, standing.organization_id, AlertKind.NOBODY_BILLS)
