@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.inbox import deliveries
+from db.inbox import pending_deliveries
 from runtime.database import create_engine, known_revisions
 from runtime.wiring import Services
 
@@ -130,7 +130,7 @@ class Readiness:
     async def _relay(self) -> Relay:
         try:
             async with asyncio.timeout(PATIENCE), self._engine.connect() as conn:
-                backlog = await deliveries.backlog(conn)
+                backlog = await pending_deliveries.backlog(conn)
         except (SQLAlchemyError, TimeoutError, OSError):
             return Relay(ok=False, detail="cannot be seen: the database does not answer")
         late = backlog.oldest > LAG_LIMIT

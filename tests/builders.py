@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import certify
-from db.billing import decisions, subscriptions
+from db.billing import blocks, decisions, subscriptions
 from db.campaigns import (
     campaigns,
     messages,
@@ -23,15 +23,18 @@ from db.campaigns import (
     reservations,
     send_results,
     status_checks,
+    transitions,
+    windows,
 )
 from db.campaigns.callbacks import Applied, SubaccountCallback
-from db.campaigns.campaigns import PERSON, Campaign
+from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.readings import Reading
 from db.campaigns.recipients import Recipient
 from db.campaigns.send_results import Reply
 from db.campaigns.status_checks import Check
-from db.inbox import deliveries, owners, state_updates
+from db.campaigns.transitions import PERSON
+from db.inbox import deliveries, owners, snapshots, state_updates
 from db.inbox.deliveries import Delivery
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.organizations import Organization
@@ -141,7 +144,7 @@ async def subscribe(
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
         noted = await subscriptions.find(conn, Provider.PAYPAL, id_)
         assert noted is not None
-        await state_updates.link(conn, noted, provider_snapshot or snapshot(), now=now)
+        await snapshots.link(conn, noted, provider_snapshot or snapshot(), now=now)
     return await subscription(engine, id_)
 
 
@@ -237,7 +240,7 @@ async def confirm(
     """The provider's own answer to a GET, folded."""
     before = await subscription(engine, id_)
     async with engine.begin() as conn:
-        folded = await state_updates.confirm(
+        folded = await snapshots.confirm(
             conn, before, new_snapshot, now=now, cause="test", may_open=may_open
         )
     assert folded is not None
@@ -270,7 +273,7 @@ async def block(
 ) -> Standing:
     """Suspend by a block: the gate is shut when this returns."""
     async with engine.begin() as conn:
-        after = await state_updates.block(conn, organization_id, admin_block(kind=kind), now=NOON)
+        after = await blocks.block(conn, organization_id, admin_block(kind=kind), now=NOON)
     assert after is not None
     return after
 
@@ -280,9 +283,7 @@ async def unblock(
 ) -> Standing:
     """Lift the block; the gate stays shut until `open_gate`."""
     async with engine.begin() as conn:
-        after = await state_updates.unblock(
-            conn, organization_id, kind, "", by="operator", now=NOON
-        )
+        after = await blocks.unblock(conn, organization_id, kind, "", by="operator", now=NOON)
     assert after is not None
     return after
 
@@ -442,7 +443,7 @@ async def campaign(
             quiet_hours=quiet_hours,
         )
         if running:
-            created = await campaigns.change(conn, created, Act.START, by=PERSON)
+            created = await transitions.change(conn, created, Act.START, by=PERSON)
     return created
 
 
@@ -459,7 +460,7 @@ async def change_campaign(
     async with engine.begin() as conn:
         locked_campaign = await campaigns.lock(conn, of.organization_id, of.id)
         assert locked_campaign is not None
-        return await campaigns.change(conn, locked_campaign, act, by=by, reason=reason)
+        return await transitions.change(conn, locked_campaign, act, by=by, reason=reason)
 
 
 async def reserve(
@@ -478,9 +479,7 @@ async def begin_window(
 ) -> list[Message] | None:
     at = now or datetime.now(UTC)
     async with engine.begin() as conn:
-        return await reservations.next_window(
-            conn, of.organization_id, of.id, (), limit=limit, now=at
-        )
+        return await windows.next_window(conn, of.organization_id, of.id, (), limit=limit, now=at)
 
 
 async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:

@@ -31,7 +31,7 @@ from db.audit.certify import examine
 from db.billing import subscriptions
 from db.campaigns import campaigns
 from db.campaigns.campaigns import Campaign
-from db.inbox import deliveries
+from db.inbox import pending_deliveries
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.receipts import Receipt
 from db.wallet import wallets
@@ -279,7 +279,9 @@ class World:
         """
 
         async def reached() -> Standing | None:
-            waits = await self.read(lambda conn: deliveries.unhandled(conn, organization_id))
+            waits = await self.read(
+                lambda conn: pending_deliveries.unhandled(conn, organization_id)
+            )
             now = await self.standing(organization_id)
             return None if waits or now.behind else now
 

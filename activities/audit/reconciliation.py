@@ -23,9 +23,8 @@ from activities.failures import first_line
 from activities.notifier import Notifier
 from db import alerts, locks
 from db.audit import certify
-from db.billing import subscriptions
+from db.billing import blocks, subscriptions
 from db.campaigns import messages, runs
-from db.inbox import state_updates
 from db.lifecycle import organizations, standings, suspensions, unnotified
 from db.lifecycle.organizations import Organization
 from db.switching import switches
@@ -260,7 +259,7 @@ class Reconciling:
             ):
                 return
             reason = f"Twilio reports the subaccount as {account.status.value}"
-            await state_updates.block_telephony(
+            await blocks.block_telephony(
                 conn, standing.organization_id, reason, now=datetime.now(UTC)
             )
 

@@ -18,7 +18,7 @@ from activities.notifier import Notifier
 from db import alerts
 from db.billing import decisions, subscriptions, topups
 from db.campaigns import parked_campaigns
-from db.inbox import deliveries, parking, state_updates
+from db.inbox import deliveries, parking, pending_deliveries, snapshots
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
 from db.pipeline import reading, together
@@ -118,7 +118,7 @@ class Billing:
         async with self._reading.connect() as conn:
             return Pending(
                 organization_id=organization_id,
-                deliveries=await deliveries.unhandled(conn, organization_id),
+                deliveries=await pending_deliveries.unhandled(conn, organization_id),
                 subscriptions=await subscriptions.of_organization(conn, organization_id),
                 topups=await topups.waiting(conn, organization_id),
             )
@@ -223,7 +223,7 @@ async def _fold_answers(
     now, may_open = datetime.now(UTC), not answers.silent
     standing, doubted = None, set()
     for subscription, snapshot in answers.snapshots:
-        standing = await state_updates.confirm(
+        standing = await snapshots.confirm(
             conn, subscription, snapshot, now=now, cause=pending.cause, may_open=may_open
         )
         if standing is not None and standing.ask_again:

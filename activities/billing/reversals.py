@@ -10,15 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.inbox.parking import SURELY_THERE, Aside, is_older
 from db import alerts
-from db.billing import payments, reversals, subscriptions
-from db.billing.reversals import (
-    NeverCredited,
-    NotBooked,
-    OfSubscription,
-    OtherCurrency,
-    UnknownPayment,
-)
-from db.inbox import owners, parking, state_updates
+from db.billing import blocks, payments, reversals, subscriptions
+from db.billing.debts import NotBooked
+from db.billing.reversals import NeverCredited, OfSubscription, OtherCurrency, UnknownPayment
+from db.inbox import owners, parking
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
 from domain.alerts import AlertKind
@@ -96,7 +91,7 @@ class Reversing:
                 block = standings.HeldBlock(
                     kind=Block.DISPUTE, reference=dispute.id, reason=reason, placed_by=by
                 )
-                await state_updates.block(conn, organization_id, block, now=now)
+                await blocks.block(conn, organization_id, block, now=now)
             elif dispute.lost:
                 await alerts.raise_(
                     conn,
@@ -122,7 +117,7 @@ class Reversing:
                     )
                     await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
             if not dispute.open and dispute.withdrawn is False:
-                await state_updates.unblock(
+                await blocks.unblock(
                     conn, organization_id, Block.DISPUTE, dispute.id, by=by, now=now
                 )
         if problem is not None:
@@ -267,7 +262,7 @@ class Reversing:
         assert delivery.money is not None
         what, id_, by = delivery.money.kind.value, delivery.money.id, delivery.provider.value
         async with self._engine.begin() as conn:
-            await state_updates.unblock(
+            await blocks.unblock(
                 conn, organization_id, Block.DISPUTE, id_, by=by, now=datetime.now(UTC)
             )
         await self._aside.alert(organization_id, kind, f"{what} {id_}: {why}, so it blocks nothing")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.inbox.parking import Aside
 from db import alerts
 from db.billing import subscriptions
-from db.inbox import owners, parking, state_updates
+from db.inbox import owners, parking, snapshots
 from db.inbox.deliveries import Delivery
 from db.lifecycle import standings
 from domain.alerts import AlertKind
@@ -130,9 +130,9 @@ class Unlinked:
             noted = await subscriptions.find(conn, delivery.provider, id_)
             if noted is None or noted.organization_id != organization_id:
                 return
-            await state_updates.note_earlier_events(conn, noted, snapshot)
+            await snapshots.note_earlier_events(conn, noted, snapshot)
             cause = f"subscription {id_} names the organization"
-            standing = await state_updates.confirm(
+            standing = await snapshots.confirm(
                 conn, noted, snapshot, now=now, cause=cause, may_open=True
             )
             if standing is not None and standing.ask_again:

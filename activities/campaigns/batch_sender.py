@@ -14,7 +14,7 @@ from activities.campaigns.pauses import Pause, Pauses
 from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
 from activities.turns import Turns
-from db.campaigns import pace, refusals, reservations, send_results
+from db.campaigns import pace, refusals, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Course
 from db.lifecycle.organizations import Organization
@@ -165,7 +165,7 @@ class BatchSender:
     async def _next_window(self, limit: int) -> list[Message] | None:
         replies, self._posted = self._posted.replies, Tally()
         async with self.turns.of(self.organization.id), self.engine.begin() as conn:
-            return await reservations.next_window(
+            return await windows.next_window(
                 conn,
                 self.organization.id,
                 self.campaign_id,

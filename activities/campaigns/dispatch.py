@@ -16,11 +16,11 @@ from activities.failures import translated
 from activities.notifier import Notifier
 from activities.turns import Turns
 from db import alerts
+from db.billing import blocks
 from db.campaigns import messages as stored
-from db.campaigns import readings, refusals, reservations, send_results
+from db.campaigns import readings, refusals, reservations, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Failed
-from db.inbox import state_updates
 from db.lifecycle import organizations, standings, suspensions
 from db.lifecycle.organizations import Organization
 from domain.alerts import AlertKind
@@ -101,7 +101,7 @@ class Sending:
         """
         async with self._transaction(request.organization_id) as conn:
             organization = await organizations.get(conn, request.organization_id)
-            unknown = await reservations.mark_unanswered(
+            unknown = await windows.mark_unanswered(
                 conn, request.organization_id, request.campaign_id
             )
             course = await refusals.course(conn, request.organization_id, request.campaign_id)
@@ -125,7 +125,7 @@ class Sending:
     async def settle_batch(self, request: BatchOf) -> int:
         """Refund the messages that were not sent when the gate shut; they are pending again."""
         async with self._transaction(request.organization_id) as conn:
-            return await reservations.release(conn, request.organization_id, request.campaign_id)
+            return await windows.release(conn, request.organization_id, request.campaign_id)
 
     @activity.defn(name="resolve_unknown")
     async def resolve_unknown(self, request: BatchOf) -> int:
@@ -233,9 +233,7 @@ class Sending:
                 conn, before, now=datetime.now(UTC)
             )
             if not ours:
-                await state_updates.block_telephony(
-                    conn, organization.id, reason, now=datetime.now(UTC)
-                )
+                await blocks.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._notifier.notify_organization(organization.id)
         return True

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.inbox.parking import is_older, name
 from db import alerts
-from db.inbox import deliveries, owners, parking
+from db.inbox import adoption, deliveries, owners, parking
 from db.inbox.parking import Parked
 from domain.alerts import AlertKind
 from domain.billing.events import EventKind, brings_money
@@ -55,7 +55,7 @@ class Finding:
     async def find(self, *, now: datetime) -> None:
         """One pass over the due deliveries; the relay notifies organizations that get one assigned."""
         async with self._engine.begin() as conn:
-            adopted = await parking.adopt(conn, now=now)
+            adopted = await adoption.adopt(conn, now=now)
         await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))
 
     async def _ask(self, parked: Parked) -> None:

@@ -17,8 +17,8 @@ from temporalio import activity
 from activities.failures import superseded, translated
 from activities.notifier import Notifier
 from db import alerts
+from db.billing import blocks
 from db.campaigns import parked_campaigns
-from db.inbox import state_updates
 from db.lifecycle import receipts, standings, suspensions
 from db.pipeline import reading, together
 from db.wallet import wallets
@@ -156,9 +156,7 @@ class Enforcement:
 
     async def _block_telephony(self, organization_id: str, reason: str) -> None:
         async with self._engine.begin() as conn:
-            await state_updates.block_telephony(
-                conn, organization_id, reason, now=datetime.now(UTC)
-            )
+            await blocks.block_telephony(conn, organization_id, reason, now=datetime.now(UTC))
         log.warning("telephony_blocked", organization_id=organization_id, reason=reason)
 
     async def _notify_parked(self, organization_id: str, campaign_ids: Sequence[UUID]) -> None:

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.billing.snapshots import query
 from activities.failures import STALE, stale, translated
 from db.billing import subscriptions
-from db.inbox import state_updates
+from db.inbox import snapshots
 from db.switching import switches
 from db.switching.switches import Switch
 from domain.billing.subscription import BILLING, Provider, Snapshot, State
@@ -114,16 +114,16 @@ async def fold(
     """Apply the snapshots, the target's first, as it may become current. Returns the updated
     switch.
     """
-    snapshots = (
+    answers = (
         (switch.target_provider, switch.target_subscription_id, target),
         (switch.source_provider, switch.source_subscription_id, source),
     )
-    for provider, subscription_id, snapshot in snapshots:
+    for provider, subscription_id, snapshot in answers:
         known = await subscriptions.find(conn, provider, subscription_id or "")
         if snapshot is None or known is None:
             continue
         cause = f"switch {switch.id}"
-        folded = await state_updates.confirm(
+        folded = await snapshots.confirm(
             conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
         )
         if folded is not None and folded.ask_again:

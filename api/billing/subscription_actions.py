@@ -17,7 +17,7 @@ from api.http.fields import Amount, Body, Currency, Decimal, ReasonRequest
 from api.http.idempotency import Once, mark_replayed
 from db.billing import collections, subscriptions
 from db.billing.collections import Collection
-from db.inbox import state_updates
+from db.inbox import snapshots
 from db.lifecycle import organizations
 from domain.billing.events import PaymentStatus
 from domain.billing.subscription import Snapshot, State, Subscription
@@ -247,7 +247,7 @@ async def _followed(
         " as the application asked it to"
     )
     async with here.services.engine.begin() as conn:
-        await state_updates.confirm(
+        await snapshots.confirm(
             conn, subscription, snapshot, now=datetime.now(UTC), cause=cause, may_open=False
         )
         found = await subscriptions.find(

@@ -21,7 +21,7 @@ from api.http.auth import READ, WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
 from api.http.idempotency import Once, mark_replayed
 from db.billing import subscriptions
-from db.inbox import owners, parking, state_updates
+from db.inbox import owners, parking, snapshots
 from db.lifecycle import organizations, standings
 from domain.billing.subscription import BILLING, Provider, Snapshot, State, Subscription
 from providers.billing import BillingProvider, CheckoutLink
@@ -214,10 +214,10 @@ async def _link(
     if subscription is None or subscription.organization_id != organization_id:
         raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
     if not subscription.is_current:
-        await state_updates.link(conn, subscription, snapshot, now=now)
+        await snapshots.link(conn, subscription, snapshot, now=now)
         return
     cause = f"subscription {subscription.id} linked again"
-    await state_updates.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=True)
+    await snapshots.confirm(conn, subscription, snapshot, now=now, cause=cause, may_open=True)
 
 
 async def _note(

@@ -17,8 +17,9 @@ from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import FieldError, Kind, Problem, may_not_send, not_found
 from api.http.idempotency import Once, mark_replayed
-from db.campaigns import campaigns, progress, rates, reservations
-from db.campaigns.campaigns import PERSON, Campaign
+from db.campaigns import campaigns, progress, rates, transitions, windows
+from db.campaigns.campaigns import Campaign
+from db.campaigns.transitions import PERSON
 from db.lifecycle import organizations, standings
 from db.wallet import wallets
 from domain.audit import can_send
@@ -155,7 +156,7 @@ async def start(
         if not to_be_done:
             return await _campaign_out(conn, campaign)
         _after(campaign, Act.SCHEDULE)
-        campaign = await campaigns.change(
+        campaign = await transitions.change(
             conn, campaign, Act.SCHEDULE, by=PERSON, scheduled_at=body.at.astimezone(UTC)
         )
         answer = await _campaign_out(conn, campaign)
@@ -179,8 +180,8 @@ async def cancel(
         to_be_done = await once.do_once(conn)
         campaign = await _locked(conn, organization_id, campaign_id)
         if to_be_done and _after(campaign, Act.CANCEL) is CampaignStatus.CANCELED:
-            campaign = await campaigns.change(conn, campaign, Act.CANCEL, by=PERSON)
-            await reservations.release(conn, organization_id, campaign.id)
+            campaign = await transitions.change(conn, campaign, Act.CANCEL, by=PERSON)
+            await windows.release(conn, organization_id, campaign.id)
         else:
             once.replayed()
         answer = await _campaign_out(conn, campaign)
@@ -221,7 +222,7 @@ async def pause(
         if not to_be_done or _after(campaign, Act.PAUSE) is NoChange.DONE_BEFORE:
             once.replayed()
             return await _campaign_out(conn, campaign)
-        campaign = await campaigns.change(
+        campaign = await transitions.change(
             conn,
             campaign,
             Act.PAUSE,
@@ -255,7 +256,7 @@ async def _run(
             if not campaign.total:
                 raise Problem(Kind.CAMPAIGN_EMPTY, "the campaign has no recipients")
             await _refuse_unless_it_may_send(conn, organization_id)
-        campaign = await campaigns.change(
+        campaign = await transitions.change(
             conn,
             campaign,
             act,

@@ -26,8 +26,7 @@ from api.lifecycle.fields import (
 )
 from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, ReceiptPage, StandingOut
 from db.audit import explanations
-from db.billing import reversals
-from db.inbox import state_updates
+from db.billing import blocks, debts
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.organizations import AccountTaken, Organization
 from db.lifecycle.standings import HeldBlock
@@ -175,7 +174,7 @@ async def suspend(
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn, body):
             return await _standing_out(conn, organization_id)
-        standing = await state_updates.block(conn, organization_id, block, now=datetime.now(UTC))
+        standing = await blocks.block(conn, organization_id, block, now=datetime.now(UTC))
     return _settled(standing, here)
 
 
@@ -195,7 +194,7 @@ async def reinstate(
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn):
             return await _standing_out(conn, organization_id)
-        standing = await state_updates.unblock(
+        standing = await blocks.unblock(
             conn, organization_id, Block.ADMIN, "", by=by, now=datetime.now(UTC)
         )
     return _settled(standing, here)
@@ -207,7 +206,7 @@ async def reinstate(
     operation_id="list_blocks",
     summary="List the blocks of an organization",
 )
-async def blocks(
+async def list_blocks(
     organization_id: OrganizationId,
     caller: Caller,
     here: Here,
@@ -350,11 +349,9 @@ async def _lift(
         if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
             exists = await standings.get(conn, organization_id) is not None
             raise not_found("block") if exists else not_found("organization")
-        if (kind, reference) == (Block.DISPUTE, reversals.RECEIVABLE):
-            await reversals.waive(conn, organization_id, by=by, now=now)
-        standing = await state_updates.unblock(
-            conn, organization_id, kind, reference, by=by, now=now
-        )
+        if (kind, reference) == (Block.DISPUTE, debts.RECEIVABLE):
+            await debts.waive(conn, organization_id, by=by, now=now)
+        standing = await blocks.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.alerts import Alert
-from db.billing import reversals, subscriptions
+from db.billing import debts, subscriptions
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
-from db.inbox import deliveries
+from db.inbox import pending_deliveries
 from db.inbox.deliveries import Delivery
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.organizations import Organization
@@ -88,11 +88,13 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         stuck=await standings.stuck(conn, organization_id),
         blocks=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
-        owed_micros=await reversals.owed(conn, organization_id),
+        owed_micros=await debts.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         switch=await switches.newest(conn, organization_id),
-        deliveries=tuple(await deliveries.of_organization(conn, organization_id, limit=SHOWN)),
+        deliveries=tuple(
+            await pending_deliveries.of_organization(conn, organization_id, limit=SHOWN)
+        ),
         receipts=tuple(await receipts.of_organization(conn, organization_id, limit=SHOWN)),
         campaigns=tuple(
             [

@@ -8,9 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import messages, runs
-from db.inbox import deliveries, listed_events
-from db.inbox.deliveries import Backlog
+from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
+from db.inbox.pending_deliveries import Backlog
 from db.tables.audit import alerts
 from db.tables.lifecycle import standings
 from domain.billing.subscription import Provider
@@ -63,7 +63,7 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         behind=sum(row.behind for row in rows),
         behind_for=max(now - since, timedelta()),
         stuck=sum(row.stuck for row in rows),
-        backlog=await deliveries.backlog(conn),
+        backlog=await pending_deliveries.backlog(conn),
         compared=await listed_events.compared(conn),
         alerts={row.kind: row.all for row in raised},
         waiting=await runs.waiting(conn, now=now),

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.billing import reversals
+from db.billing import debts
 from db.lifecycle import standings
 from db.tables.billing import payments
 from db.tables.billing import reversals as reversals_table
@@ -105,7 +105,7 @@ async def book_topup(
         )
         if not new:
             await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
-        await reversals.recover(conn, organization_id, now=now)
+        await debts.recover(conn, organization_id, now=now)
     return outcome
 
 

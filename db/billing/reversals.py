@@ -9,54 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, case, func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing import decisions
+from db.billing.debts import LEFT_OWED, OWED, THIS, agree, change, collect, post
 from db.lifecycle import standings
-from db.lifecycle.standings import HeldBlock
 from db.tables.billing import payments, reversals
-from db.wallet import money_changes, wallets
-from db.wallet.money_changes import MoneyChange
+from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.billing.events import Reversal
 from domain.billing.subscription import Provider
-from domain.lifecycle.standing import Block
 from domain.money import Money
-from domain.wallet import refusals
-from domain.wallet.ledger import Posted, Posting, Wallet, credit, recovery, reversal
-
-RECEIVABLE = "receivable"
-"""The reference of the block for debts from reversals."""
-_LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
-
-_STANDS = (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None)
-_UNCOVERED = (
-    reversals.c.amount_micros
-    - reversals.c.taken_micros
-    - reversals.c.recovered_micros
-    - reversals.c.waived_micros
-)
-_OWED = case((_STANDS, func.greatest(0, _UNCOVERED)), else_=0).label("owed")
-"""What is still owed for a reversal."""
-_OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
-_IS_OWED = (_OF, _STANDS, _UNCOVERED > 0)
-_OWING = (
-    select(reversals, _OWED).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
-)
-_SUM_OWED = select(func.coalesce(func.sum(_UNCOVERED), 0)).where(*_IS_OWED)
-_THIS = (
-    _OF,
-    reversals.c.provider == bindparam("of_provider", type_=Text),
-    reversals.c.object_id == bindparam("of_object", type_=Text),
-)
-
-
-class NotBooked(Exception):
-    """The ledger refused the entry: another one has its reference. The transaction must be rolled
-    back.
-    """
+from domain.wallet.ledger import credit, reversal
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,38 +137,6 @@ async def twin(
     return (await conn.execute(query.limit(1))).scalar_one_or_none()
 
 
-async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Recover what is owed from the available balance, oldest first; returns whether anything
-    changed.
-    """
-    if await owed(conn, organization_id) == 0:
-        return False
-    await standings.lock(conn, organization_id)
-    recovered = await _recover(conn, organization_id)
-    await _agree(conn, organization_id, now)
-    return recovered
-
-
-async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: datetime) -> None:
-    """Forgive what is owed, on behalf of an operator. Locks the standing, then the wallet; the
-    caller commits.
-    """
-    await standings.lock(conn, organization_id)
-    await wallets.lock(conn, organization_id)
-    for row in (await conn.execute(_OWING, {"of_organization": organization_id})).all():
-        await _change(conn, row, waived_micros=row.waived_micros + row.owed)
-        of = f"{row.provider}:{row.object_id}"
-        await money_changes.note(
-            conn, organization_id, MoneyChange.DEBT_WAIVED, of, row.owed, by=by
-        )
-    await _agree(conn, organization_id, now)
-
-
-async def owed(conn: AsyncConnection, organization_id: str) -> int:
-    """The debt in micros of the wallet's currency, including changes of this transaction."""
-    return int((await conn.execute(_SUM_OWED, {"of_organization": organization_id})).scalar_one())
-
-
 async def _booked(
     conn: AsyncConnection,
     organization_id: str,
@@ -213,52 +146,19 @@ async def _booked(
     now: datetime,
 ) -> Booked:
     """Recovers first: money that was returned or is available may cover the debt."""
-    await _recover(conn, organization_id)
-    await _agree(conn, organization_id, now)
+    await collect(conn, organization_id)
+    await agree(conn, organization_id, now)
     row = await _find(conn, organization_id, provider, reversal.id)
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
     if row.owed:
-        await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, _LEFT_OWED)
+        await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, LEFT_OWED)
     return Booked(
         counted=Money(counted, currency),
         reported=reversal.amount,
         owed=Money(row.owed, currency),
         returned=row.returned_at is not None,
     )
-
-
-async def _recover(conn: AsyncConnection, organization_id: str) -> bool:
-    """The caller holds the standing. What the ledger refuses stays owed, with an alert."""
-    wallet = await wallets.lock(conn, organization_id)
-    left = 0 if wallet is None else wallet.available_micros
-    parts: list[tuple[Any, Posting]] = []
-    for row in await conn.execute(_OWING, {"of_organization": organization_id}):
-        micros = min(row.owed, left)
-        if wallet is None or micros <= 0:
-            break
-        left -= micros
-        name = f"recovery:{row.provider}:{row.object_id}:{row.recoveries + 1}"
-        parts.append(
-            (
-                row,
-                recovery(name, Money(micros, wallet.currency), f"debt left by a {row.what}"),
-            )
-        )
-    if wallet is None or not parts:
-        return False
-    try:
-        async with conn.begin_nested():
-            await _post(conn, wallet, [entry for _, entry in parts])
-            for row, entry in parts:
-                micros = row.recovered_micros + entry.amount.micros
-                await _change(conn, row, recovered_micros=micros, recoveries=row.recoveries + 1)
-    except NotBooked as problem:
-        await alerts.raise_(
-            conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"recovery: {problem}"
-        )
-        return False
-    return True
 
 
 async def _take(conn: AsyncConnection, organization_id: str, row: Any) -> None:
@@ -272,8 +172,8 @@ async def _take(conn: AsyncConnection, organization_id: str, row: Any) -> None:
         Money(micros, wallet.currency),
         f"{row.what} of {row.provider} payment {row.payment_id}",
     )
-    await _post(conn, wallet, [entry])
-    await _change(conn, row, taken_micros=micros)
+    await post(conn, wallet, [entry])
+    await change(conn, row, taken_micros=micros)
 
 
 async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now: datetime) -> None:
@@ -282,38 +182,8 @@ async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now:
     if wallet is not None and micros > 0:
         name = f"returned:{row.provider}:{row.object_id}"
         why = f"returned: the {row.what} of {row.provider} payment {row.payment_id}"
-        await _post(conn, wallet, [credit(name, Money(micros, wallet.currency), why)])
-    await _change(conn, row, returned_at=now)
-
-
-async def _post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) -> None:
-    for outcome in await wallets.post_locked(conn, wallet, entries) if entries else ():
-        if not isinstance(outcome, Posted) or outcome.replayed:
-            raise NotBooked(refusals.in_words(outcome))
-
-
-async def _agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """Keep the block exactly while something is owed. The gate shuts in this transaction; the
-    reactivation's steps open it.
-    """
-    micros = await owed(conn, organization_id)
-    stands = any(
-        (block.kind, block.reference) == (Block.DISPUTE, RECEIVABLE)
-        for block in await standings.held_blocks(conn, organization_id)
-    )
-    if stands is (micros > 0):
-        return
-    if micros:
-        detail = _LEFT_OWED
-        receivable = HeldBlock(
-            kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate"
-        )
-        await standings.place_block(conn, organization_id, receivable)
-    else:
-        detail = "no debt from reversals is left"
-        await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
-        await alerts.clear(conn, organization_id, AlertKind.RECEIVABLE)
-    await decisions.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
+        await post(conn, wallet, [credit(name, Money(micros, wallet.currency), why)])
+    await change(conn, row, returned_at=now)
 
 
 async def _payment(
@@ -369,13 +239,4 @@ async def _find(
         "of_provider": provider.value,
         "of_object": object_id,
     }
-    return (await conn.execute(select(reversals, _OWED).where(*_THIS), params)).one_or_none()
-
-
-async def _change(conn: AsyncConnection, row: Any, **values: Any) -> None:
-    params = {
-        "of_organization": row.organization_id,
-        "of_provider": row.provider,
-        "of_object": row.object_id,
-    }
-    await conn.execute(update(reversals).where(*_THIS).values(**values), params)
+    return (await conn.execute(select(reversals, OWED).where(*THIS), params)).one_or_none()

@@ -8,30 +8,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, case, func, insert, select, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import recipients as loading
 from db.campaigns.recipients import Recipient
-from db.tables.campaigns import campaign_changes, campaigns, messages
+from db.tables.campaigns import campaigns, messages
 from domain.campaigns.campaign import (
-    NO_FACTS,
-    PASSES_BY_ITSELF,
-    Act,
-    ActFacts,
     CampaignStatus,
     MessageStatus,
-    NoChange,
-    transition,
 )
 from domain.campaigns.quiet_hours import QuietHours
-from domain.campaigns.waits import OUTLASTS_A_PARK, Facts
+from domain.campaigns.waits import Facts
 
-PERSON = "person"
-TOLLGATE = "tollgate"
-
-_IN_STATUS = (
+IN_STATUS = (
     select(campaigns)
     .where(campaigns.c.organization_id == bindparam("of", type_=Text))
     .where(campaigns.c.status == func.any(bindparam("statuses", type_=ARRAY(Text))))
@@ -85,10 +76,6 @@ class DifferentRequest(Exception):
     """The idempotency key was used before, for something else."""
 
 
-class WrongStatus(Exception):
-    """The campaign's status does not allow the act."""
-
-
 async def create(
     conn: AsyncConnection,
     organization_id: str,
@@ -126,7 +113,7 @@ async def create(
         assert before is not None
         return before, False
     total = await loading.add(conn, organization_id, row.id, recipients)
-    return replace(_campaign(row), total=total), True
+    return replace(read(row), total=total), True
 
 
 async def repeated(
@@ -142,18 +129,18 @@ async def repeated(
     earlier = rows.one_or_none()
     if earlier is not None and bytes(earlier.request_sha256) != request_sha256:
         raise DifferentRequest(idempotency_key)
-    return None if earlier is None else _campaign(earlier)
+    return None if earlier is None else read(earlier)
 
 
 async def get(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:
     row = (await conn.execute(_by_id(organization_id, campaign_id))).one_or_none()
-    return None if row is None else _campaign(row)
+    return None if row is None else read(row)
 
 
 async def lock(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> Campaign | None:
     """Lock the campaign's row; taken after the standing's and before the wallet's."""
     row = (await conn.execute(_by_id(organization_id, campaign_id).with_for_update())).one_or_none()
-    return None if row is None else _campaign(row)
+    return None if row is None else read(row)
 
 
 async def page(
@@ -164,8 +151,7 @@ async def page(
     if before is not None:
         query = query.where(campaigns.c.id < before)
     return [
-        _campaign(row)
-        for row in await conn.execute(query.order_by(campaigns.c.id.desc()).limit(limit))
+        read(row) for row in await conn.execute(query.order_by(campaigns.c.id.desc()).limit(limit))
     ]
 
 
@@ -207,110 +193,13 @@ async def next_position(
     return position
 
 
-async def change(
-    conn: AsyncConnection,
-    campaign: Campaign,
-    act: Act,
-    *,
-    by: str,
-    facts: ActFacts = NO_FACTS,
-    reason: str = "",
-    detail: str = "",
-    scheduled_at: datetime | None = None,
-) -> Campaign:
-    """Write a change of status with who and why; an act that has no effect changes nothing. The
-    caller holds the campaign's row.
-
-    Raises `WrongStatus`. A wait that Twilio requested survives when Tollgate parks and resumes the
-    campaign.
-    """
-    to = transition(campaign.status, act, facts)
-    if to is NoChange.DONE_BEFORE:
-        return campaign
-    if isinstance(to, NoChange):
-        raise WrongStatus(f"{act.value}: the campaign is {campaign.status.value}")
-    return await _write(
-        conn, campaign, to, by=by, reason=reason, detail=detail, scheduled_at=scheduled_at
-    )
-
-
-async def _write(
-    conn: AsyncConnection,
-    campaign: Campaign,
-    to: CampaignStatus,
-    *,
-    by: str,
-    reason: str,
-    detail: str,
-    scheduled_at: datetime | None,
-) -> Campaign:
-    values: dict[str, Any] = {
-        "status": to.value,
-        "reason": reason,
-        "detail": detail,
-        "scheduled_at": scheduled_at,
-    }
-    keeps = _keeps_its_wait(campaign, to, by, reason)
-    values |= {"since": func.clock_timestamp()} | _wait(keeps=keeps)
-    if to is CampaignStatus.RUNNING:
-        values |= {"started_at": func.coalesce(campaigns.c.started_at, func.clock_timestamp())}
-        values |= {"heard_at": _wait(keeps=keeps)["waits_until"], "rung_at": None}
-    if to in (CampaignStatus.COMPLETED, CampaignStatus.CANCELED):
-        values["completed_at"] = func.clock_timestamp()
-    changed = await conn.execute(
-        update(campaigns)
-        .where(
-            campaigns.c.organization_id == campaign.organization_id, campaigns.c.id == campaign.id
-        )
-        .values(**values)
-        .returning(campaigns)
-    )
-    await conn.execute(
-        insert(campaign_changes).values(
-            organization_id=campaign.organization_id,
-            campaign_id=campaign.id,
-            from_status=campaign.status.value,
-            to_status=to.value,
-            by=by,
-            reason=reason,
-            position=await next_position(conn, campaign.organization_id, campaign.id),
-        )
-    )
-    return _campaign(changed.one())
-
-
-async def lock_in_status(
-    conn: AsyncConnection, organization_id: str, *statuses: CampaignStatus
-) -> list[Campaign]:
-    """By id, the order in which several are always locked; taken after the standing's lock."""
-    rows = await conn.execute(_IN_STATUS, {"of": organization_id, "statuses": list(statuses)})
-    return [_campaign(row) for row in rows]
-
-
-def _keeps_its_wait(campaign: Campaign, to: CampaignStatus, by: str, reason: str) -> bool:
-    goes_on_by_itself = to is CampaignStatus.RUNNING or (
-        to is CampaignStatus.PARKED and reason in PASSES_BY_ITSELF
-    )
-    return by == TOLLGATE and goes_on_by_itself and campaign.waits_for in OUTLASTS_A_PARK
-
-
-def _wait(*, keeps: bool) -> dict[str, Any]:
-    if not keeps:
-        return {"waits_for": "", "waits_until": None}
-    lasts = campaigns.c.waits_until > func.clock_timestamp()
-    return {
-        "waits_for": case((lasts, campaigns.c.waits_for), else_=""),
-        "waits_until": case((lasts, campaigns.c.waits_until)),
-    }
-
-
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:
     return select(campaigns).where(
         campaigns.c.organization_id == organization_id, campaigns.c.id == campaign_id
     )
 
 
-def _campaign(row: Row[Any]) -> Campaign:
+def read(row: Row[Any]) -> Campaign:
     return Campaign(
         organization_id=row.organization_id,
         id=row.id,

@@ -15,7 +15,8 @@ from sqlalchemy import BigInteger, Text, Uuid, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import tables
-from db.campaigns.campaigns import TOLLGATE, Campaign, change, lock_in_status
+from db.campaigns.campaigns import Campaign
+from db.campaigns.transitions import TOLLGATE, change, lock_in_status
 from db.lifecycle import standings
 from db.wallet import wallets
 from domain.campaigns.campaign import OUTRANKS, PASSES_BY_ITSELF, Act, CampaignStatus, Park, kept_by

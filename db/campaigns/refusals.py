@@ -12,9 +12,9 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.campaigns import campaigns, runs, send_results
-from db.campaigns.campaigns import TOLLGATE
+from db.campaigns import campaigns, runs, send_results, transitions
 from db.campaigns.send_results import Reply
+from db.campaigns.transitions import TOLLGATE
 from db.lifecycle import standings
 from db.wallet import wallets
 from domain.alerts import AlertKind
@@ -151,7 +151,9 @@ async def stop(
         return False
     if why.park in MAY_BE_THE_SENDER and now != sender:
         return False
-    await campaigns.change(conn, campaign, Act.PARK, by=TOLLGATE, reason=why.park, detail=why.text)
+    await transitions.change(
+        conn, campaign, Act.PARK, by=TOLLGATE, reason=why.park, detail=why.text
+    )
     await alerts.raise_(
         conn, organization_id, AlertKind.CAMPAIGN_REFUSED, runs.sentence(campaign_id, why.text)
     )
@@ -196,7 +198,7 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
     """
     standing = await standings.lock(conn, organization_id)
     await alerts.clear(conn, organization_id, AlertKind.SENDING_REFUSED)
-    unfinished = await campaigns.lock_in_status(
+    unfinished = await transitions.lock_in_status(
         conn, organization_id, CampaignStatus.RUNNING, CampaignStatus.PARKED
     )
     await conn.execute(
@@ -218,7 +220,7 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
     park = Park.SUSPENDED if standing.status is not Status.ACTIVE else kept_by(wallet)
     for campaign in refused:
         act = Act.GO_ON if park is None else Act.PARK
-        await campaigns.change(conn, campaign, act, by=TOLLGATE, reason=park or "")
+        await transitions.change(conn, campaign, act, by=TOLLGATE, reason=park or "")
     return limited if park is not None else [*limited, *(campaign.id for campaign in refused)]
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.campaigns import campaigns, messages, send_results
-from db.campaigns.campaigns import PERSON, TOLLGATE, Campaign
+from db.campaigns import campaigns, messages, send_results, transitions
+from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
+from db.campaigns.transitions import PERSON, TOLLGATE
 from db.lifecycle import standings
 from db.wallet import wallets
 from domain.campaigns.campaign import Act, ActFacts, CampaignStatus, MessageStatus, Park, kept_by
@@ -80,7 +81,7 @@ async def in_its_campaign(conn: AsyncConnection, message: Message, campaign_id: 
         return
     park = Park.SUSPENDED if wallet is None else kept_by(wallet)
     if park is None:
-        await campaigns.change(conn, campaign, Act.REOPEN, by=PERSON)
+        await transitions.change(conn, campaign, Act.REOPEN, by=PERSON)
     else:
         await reopen_parked(conn, campaign, park)
 
@@ -90,7 +91,9 @@ async def reopen_parked(conn: AsyncConnection, campaign: Campaign, park: Park) -
     caller holds the campaign's row.
     """
     facts = ActFacts(may_not_send=True)
-    await campaigns.change(conn, campaign, Act.REOPEN, by=TOLLGATE, facts=facts, reason=park.value)
+    await transitions.change(
+        conn, campaign, Act.REOPEN, by=TOLLGATE, facts=facts, reason=park.value
+    )
 
 
 async def by_itself(conn: AsyncConnection, message: Message) -> tuple[Message | None, Outcome]:

@@ -14,22 +14,21 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.campaigns import campaigns, messages, progress, runs, send_results
+from db.campaigns import campaigns, messages, runs, transitions
 from db.campaigns import reservation_statements as statements
-from db.campaigns.campaigns import TOLLGATE, Campaign
+from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
-from db.campaigns.send_results import Reply
+from db.campaigns.transitions import TOLLGATE
+from db.campaigns.windows import make_batch, quiet_hours_at, sending
 from db.tables.campaigns import messages as table
 from db.tables.lifecycle import organizations
 from db.wallet import wallets
 from domain.campaigns.campaign import Act, Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
-from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, not_sent, too_dear
+from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, too_dear
 from domain.money import Money
 from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
 
 QUIET_SELF_CHECK = timedelta(hours=6)
-HEARD_EVERY = timedelta(seconds=20)
-"""A sender at a slow pace needs long for a batch, and reports meanwhile."""
 
 
 class DifferentMessage(Exception):
@@ -48,7 +47,7 @@ async def reserve(
     campaign = await campaigns.lock(conn, organization_id, campaign_id)
     if campaign is None:
         return None
-    quiet = _quiet(campaign, now)
+    quiet = quiet_hours_at(campaign, now)
     waiting = await _waiting(conn, campaign, quiet)
     if (batch := _not_now(campaign, waiting.position, now)) is not None:
         return batch
@@ -61,9 +60,9 @@ async def reserve(
     if park is not None and park is not Park.INSUFFICIENT_FUNDS:
         return await _park(conn, campaign, park, waiting.position)
     if campaign.status is CampaignStatus.SCHEDULED:
-        campaign = await campaigns.change(conn, campaign, Act.BEGIN, by=TOLLGATE)
+        campaign = await transitions.change(conn, campaign, Act.BEGIN, by=TOLLGATE)
     if waiting.reserved:
-        return await _sending(conn, campaign, waiting.position, waiting.reserved, now)
+        return await sending(conn, campaign, waiting.position, waiting.reserved, now)
     if waiting.position is None:
         return await _handed_over(conn, campaign, waiting.unknown)
     rows = await _next(conn, campaign, limit, quiet)
@@ -77,7 +76,7 @@ async def reserve(
         )
         detail = too_dear(has, costs)
         return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
-    return await _sending(conn, campaign, waiting.position, reserved, now)
+    return await sending(conn, campaign, waiting.position, reserved, now)
 
 
 def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
@@ -90,12 +89,12 @@ def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch |
             return (
                 None
                 if begins_in <= 0
-                else replace(_batch(campaign, Next.STOP, 1), begins_in=begins_in)
+                else replace(make_batch(campaign, Next.STOP, 1), begins_in=begins_in)
             )
         case CampaignStatus.CANCELED:
-            return _batch(campaign, Next.DONE, position)
+            return make_batch(campaign, Next.DONE, position)
         case _:
-            return _batch(campaign, Next.STOP, position)
+            return make_batch(campaign, Next.STOP, position)
 
 
 def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:
@@ -110,7 +109,7 @@ def _until(campaign: Campaign, position: int | None, now: datetime) -> Batch | N
 def _for_later(
     campaign: Campaign, position: int | None, why: str, detail: str, rest: timedelta
 ) -> Batch:
-    stopped = _batch(campaign, Next.STOP, position)
+    stopped = make_batch(campaign, Next.STOP, position)
     return replace(
         stopped,
         reason=why,
@@ -122,28 +121,24 @@ def _for_later(
 async def _park(
     conn: AsyncConnection, campaign: Campaign, why: Park, position: int | None, detail: str = ""
 ) -> Batch:
-    parked = await campaigns.change(
+    parked = await transitions.change(
         conn, campaign, Act.PARK, by=TOLLGATE, reason=why, detail=detail
     )
-    return _batch(parked, Next.STOP, position)
+    return make_batch(parked, Next.STOP, position)
 
 
 async def _handed_over(conn: AsyncConnection, campaign: Campaign, unknown: int) -> Batch:
     if unknown:
         await runs.note(conn, campaign.organization_id, campaign.id, Waits.UNCONFIRMED)
-        waiting = _batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
+        waiting = make_batch(campaign, Next.WAIT_FOR_UNKNOWN, None)
         return replace(
             waiting,
             reason=Waits.UNCONFIRMED,
             detail=in_words(Waits.UNCONFIRMED),
             unconfirmed=unknown,
         )
-    completed = await campaigns.change(conn, campaign, Act.COMPLETE, by=TOLLGATE)
-    return _batch(completed, Next.DONE, None)
-
-
-def _quiet(campaign: Campaign, now: datetime) -> list[str]:
-    return [] if campaign.quiet_hours is None else campaign.quiet_hours.quiet_countries(now)
+    completed = await transitions.change(conn, campaign, Act.COMPLETE, by=TOLLGATE)
+    return make_batch(completed, Next.DONE, None)
 
 
 async def _next(
@@ -257,98 +252,6 @@ async def pay_for_one(
     return await messages.get(conn, organization_id, message_id), outcome
 
 
-async def next_window(
-    conn: AsyncConnection,
-    organization_id: str,
-    campaign_id: UUID,
-    replies: Sequence[Reply],
-    *,
-    limit: int,
-    now: datetime,
-) -> list[Message] | None:
-    """Settle the window that was posted, and mark the next reserved messages as being sent, in one
-    transaction.
-
-    None if the gate is no longer open. Holds the wallet's row, so that no gate shuts before the
-    commit, and the campaign's, so that a sender given up for dead and its successor never have the
-    same message. Locks the campaign, the wallet, then the messages; the caller commits, then posts
-    them.
-    """
-    campaign = await campaigns.lock(conn, organization_id, campaign_id)
-    lock = wallets.lock if send_results.returns_money(replies) else wallets.watch
-    wallet = await lock(conn, organization_id)
-    await send_results.settle_locked(conn, organization_id, wallet, replies)
-    if (
-        campaign is None
-        or campaign.status is not CampaignStatus.RUNNING
-        or wallet is None
-        or not wallet.pays
-    ):
-        return None
-    if campaign.heard_at is None or now - campaign.heard_at > HEARD_EVERY:
-        await runs.mark_alive(conn, organization_id, campaign_id)
-    quiet = _quiet(campaign, now)
-    params = {
-        "organization_id": organization_id,
-        "campaign_id": campaign_id,
-        "limit": limit,
-        "quiet": quiet,
-    }
-    rows = await conn.execute(statements.BEGIN, params)
-    return [
-        Message(
-            organization_id=organization_id,
-            id=row.id,
-            campaign_id=campaign_id,
-            position=row.position,
-            recipient=row.recipient,
-            body=campaign.body,
-            segments=row.segments,
-            price=Money(row.price_micros, wallet.currency),
-            status=MessageStatus.SENDING,
-            attempt=row.attempt,
-            sending_at=row.sending_at,
-            sender=row.sender,
-        )
-        for row in sorted(rows, key=lambda row: row.position)
-    ]
-
-
-async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
-    """Refund reserved messages that were not handed over, and make them pending again; returns how
-    many.
-
-    Locks the campaign, then the wallet; the caller commits.
-    """
-    campaign = await campaigns.lock(conn, organization_id, campaign_id)
-    why = "" if campaign is None else not_sent(campaign.facts)
-    reserved = await messages.in_status(
-        conn, organization_id, MessageStatus.RESERVED, campaign_id=campaign_id
-    )
-    replies = [
-        Reply(message=message, status=MessageStatus.PENDING, problem=why) for message in reserved
-    ]
-    return await send_results.settle(conn, organization_id, replies)
-
-
-async def mark_unanswered(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:
-    """Mark the messages in a dead sender's window as UNKNOWN: Twilio may have accepted them.
-    Returns how many.
-    """
-    left = await messages.in_status(
-        conn, organization_id, MessageStatus.SENDING, campaign_id=campaign_id
-    )
-    lost = [
-        Reply(
-            message=message,
-            status=MessageStatus.UNKNOWN,
-            problem="the sender died before it had Twilio's answer",
-        )
-        for message in left
-    ]
-    return await send_results.settle(conn, organization_id, lost)
-
-
 async def _waiting(conn: AsyncConnection, campaign: Campaign, quiet: list[str]) -> Any:
     params = {
         "organization_id": campaign.organization_id,
@@ -362,24 +265,3 @@ def _all_debited(outcomes: Sequence[Outcome]) -> None:
     refused = [outcome for outcome in outcomes if not isinstance(outcome, Debited)]
     if refused:
         raise RuntimeError(f"a locked wallet refused what its balance covers: {refused[0]}")
-
-
-async def _sending(
-    conn: AsyncConnection, campaign: Campaign, position: int, reserved: int, now: datetime
-) -> Batch:
-    if campaign.waits_for in (Waits.QUIET_HOURS, Waits.UNCONFIRMED):
-        await runs.note(conn, campaign.organization_id, campaign.id, None)
-    batch = _batch(campaign, Next.SEND, position, reserved=reserved)
-    return replace(batch, per_second=await progress.rate(conn, campaign, position, now=now))
-
-
-def _batch(campaign: Campaign, what: Next, position: int | None, *, reserved: int = 0) -> Batch:
-    return Batch(
-        next=what,
-        reserved=reserved,
-        position=position,
-        total=campaign.total,
-        status=campaign.status.value,
-        reason=campaign.reason,
-        detail=campaign.detail,
-    )

@@ -19,7 +19,6 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
-    select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -59,13 +58,6 @@ class InboxStatus(StrEnum):
 
 
 COLUMNS = tuple(column for column in inbox.c if column.name not in ("body", "headers"))
-_UNHANDLED = (
-    select(*COLUMNS)
-    .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
-    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
-    .order_by(inbox.c.id)
-    .limit(500)
-)
 _BODIES_BEFORE: ColumnElement[int] = literal_column(
     "(SELECT count(*) FROM inbox other"
     " WHERE other.provider = inbox.provider AND other.transmission_id = inbox.transmission_id)"
@@ -121,15 +113,6 @@ class Delivery:
     deliveries: int
     folded: bool
     kept: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """The unhandled deliveries; `oldest` is how long the oldest of them has waited."""
-
-    unhandled: int
-    parked: int
-    oldest: timedelta
 
 
 async def receive(
@@ -242,13 +225,6 @@ async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -
     await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
 
 
-async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Delivery]:
-    """The deliveries that wait for this organization's lifecycle, oldest first."""
-    return [
-        read(row) for row in await conn.execute(_UNHANDLED, {"organization_id": organization_id})
-    ]
-
-
 async def mark_handled(
     conn: AsyncConnection,
     delivery_ids: Sequence[int],
@@ -266,39 +242,6 @@ async def mark_handled(
         "of_organization": organization_id,
     }
     await conn.execute(_HANDLED, params)
-
-
-async def of_organization(
-    conn: AsyncConnection, organization_id: str, *, limit: int
-) -> list[Delivery]:
-    """The organization's deliveries, newest first."""
-    query = (
-        select(inbox)
-        .where(inbox.c.organization_id == organization_id)
-        .order_by(inbox.c.id.desc())
-        .limit(limit)
-    )
-    return [read(row) for row in await conn.execute(query)]
-
-
-async def backlog(conn: AsyncConnection) -> Backlog:
-    """Count the unhandled deliveries. `parked` are those that need a person: not those that the
-    provider has not decided, nor those that will be dismissed automatically because they carry no
-    money and name no organization.
-    """
-    waits = inbox.c.status == InboxStatus.UNHANDLED.value
-    no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
-    no_money |= inbox.c.kind.in_([EventKind.PAYMENT_FAILED.value, EventKind.PAYMENT_PENDING.value])
-    by_itself = inbox.c.outcome.startswith(UNDECIDED) | (
-        inbox.c.organization_id.is_(None) & no_money & inbox.c.outcome.startswith(UNKNOWN)
-    )
-    query = select(
-        func.count().filter(waits).label("unhandled"),
-        func.count().filter(~waits, ~by_itself).label("parked"),
-        (func.clock_timestamp() - func.min(inbox.c.received_at).filter(waits)).label("oldest"),
-    ).where(inbox.c.status != InboxStatus.HANDLED.value)
-    row = (await conn.execute(query)).one()
-    return Backlog(unhandled=row.unhandled, parked=row.parked, oldest=row.oldest or timedelta())
 
 
 def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[InboxStatus, str]:

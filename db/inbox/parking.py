@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.inbox import owners
 from db.inbox.deliveries import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -18,13 +17,12 @@ from db.inbox.deliveries import (
     UNKNOWN,
     Delivery,
     InboxStatus,
-    assign,
     read,
 )
 from db.tables.billing import reversals
 from db.tables.inbox import inbox
 from domain.alerts import AlertKind
-from domain.billing.events import BillingEvent, EventKind
+from domain.billing.events import EventKind
 from domain.billing.subscription import Provider, State, Word
 from domain.lifecycle.evidence import EventEffect
 from domain.money import Money
@@ -32,14 +30,14 @@ from domain.money import Money
 FOR_NOW = f"{UNKNOWN}for now: "
 """Prefix of the outcome of a delivery that could not be booked when it was tried."""
 LONGEST_PUT_OFF = timedelta(minutes=10)
-_PARKED = inbox.c.status == InboxStatus.PARKED.value
+PARKED = inbox.c.status == InboxStatus.PARKED.value
 _CLOSES = {
     EventKind.SUSPENDED.value: State.PAUSED,
     EventKind.PAUSED.value: State.PAUSED,
     EventKind.CANCELED.value: State.CANCELED,
     EventKind.EXPIRED.value: State.EXPIRED,
 }
-_BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
+BACKOFF = func.least(FIRST_RETRY * func.power(2, func.least(inbox.c.attempts, 20)), LAST_RETRY)
 """How long a parked delivery waits for its next attempt."""
 
 
@@ -68,7 +66,7 @@ async def park(
         .values(
             status=InboxStatus.PARKED.value,
             outcome=reason,
-            next_attempt_at=func.clock_timestamp() + _BACKOFF,
+            next_attempt_at=func.clock_timestamp() + BACKOFF,
             **_amount_values(amount),
         )
     )
@@ -84,7 +82,7 @@ async def put_off(conn: AsyncConnection, delivery_id: int, reason: str) -> None:
         .values(
             status=InboxStatus.PARKED.value,
             outcome=f"{FOR_NOW}{reason}",
-            next_attempt_at=func.clock_timestamp() + func.least(_BACKOFF, LONGEST_PUT_OFF),
+            next_attempt_at=func.clock_timestamp() + func.least(BACKOFF, LONGEST_PUT_OFF),
         )
     )
 
@@ -110,7 +108,7 @@ async def note_reversal(conn: AsyncConnection, delivery: Delivery, object_id: st
 async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
     """Clear the alert about postponed deliveries if there are none. The caller commits."""
     postponed = exists().where(
-        inbox.c.organization_id == organization_id, _PARKED, inbox.c.outcome.startswith(FOR_NOW)
+        inbox.c.organization_id == organization_id, PARKED, inbox.c.outcome.startswith(FOR_NOW)
     )
     await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS, unless=postponed)
 
@@ -132,48 +130,10 @@ async def disown(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
-    """`assigned` are the organizations whose deliveries are unhandled now; the owner of `lost`
-    deliveries is in none of our rows.
-    """
-
-    assigned: list[str]
-    lost: list[Parked]
-
-
-async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
-    """Look again for the organizations of parked deliveries; deliveries with an owner become
-    unhandled.
-
-    Their lifecycles are due to be notified at once. Skips rows that another process has locked.
-    Backs off from 5 s to 24 h. The caller commits.
-    """
-    query = (
-        select(inbox)
-        .where(_PARKED, inbox.c.next_attempt_at <= now)
-        .where(inbox.c.outcome.startswith(UNKNOWN))
-        .order_by(inbox.c.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    adopted = Adopted(assigned=[], lost=[])
-    for row in await conn.execute(query):
-        again = {"attempts": inbox.c.attempts + 1, "next_attempt_at": now + _BACKOFF}
-        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(again))
-        organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
-        if organization_id is not None:
-            await assign(conn, row.id, organization_id, now=now)
-            adopted.assigned.append(organization_id)
-        else:
-            adopted.lost.append(_parked(row))
-    return adopted
-
-
 async def page(conn: AsyncConnection, *, after: int, limit: int) -> list[Parked]:
     """The parked deliveries of all organizations, in order of arrival."""
-    query = select(inbox).where(_PARKED, inbox.c.id > after)
-    return [_parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
+    query = select(inbox).where(PARKED, inbox.c.id > after)
+    return [parked(row) for row in await conn.execute(query.order_by(inbox.c.id).limit(limit))]
 
 
 async def describe(
@@ -191,7 +151,7 @@ async def describe(
     values: dict[str, Any] = {"outcome": reason, "payer": payer} | _amount_values(amount)
     if custom_id is not None:
         values["custom_id"] = custom_id
-    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, _PARKED).values(**values))
+    await conn.execute(update(inbox).where(inbox.c.id == delivery_id, PARKED).values(**values))
 
 
 async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
@@ -199,7 +159,7 @@ async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
     handled = {"status": InboxStatus.HANDLED.value, "handled_at": func.clock_timestamp()}
     dismissed = await conn.execute(
         update(inbox)
-        .where(inbox.c.id == delivery_id, _PARKED)
+        .where(inbox.c.id == delivery_id, PARKED)
         .values(outcome=f"dismissed: {why}", **handled)
         .returning(inbox.c.organization_id)
     )
@@ -225,7 +185,7 @@ async def closing_word(
         .where(
             inbox.c.provider == provider.value, inbox.c.provider_subscription_id == subscription_id
         )
-        .where(_PARKED | (inbox.c.outcome == EventEffect.OTHER.value), inbox.c.kind.in_(_CLOSES))
+        .where(PARKED | (inbox.c.outcome == EventEffect.OTHER.value), inbox.c.kind.in_(_CLOSES))
         .order_by(inbox.c.occurred_at.desc().nulls_first())
     )
     row = (await conn.execute(query.limit(1))).one_or_none()
@@ -248,7 +208,7 @@ async def _due(
 ) -> None:
     await conn.execute(
         update(inbox)
-        .where(inbox.c.provider == provider.value, those, _PARKED)
+        .where(inbox.c.provider == provider.value, those, PARKED)
         .values(next_attempt_at=now)
     )
 
@@ -281,7 +241,7 @@ def _amount_values(amount: Money | None) -> dict[str, Any]:
     return {} if amount is None else {"amount_micros": amount.micros, "currency": amount.currency}
 
 
-def _parked(row: Row[Any]) -> Parked:
+def parked(row: Row[Any]) -> Parked:
     amount = None if row.amount_micros is None else Money(row.amount_micros, row.currency)
     return Parked(
         delivery=read(row),
@@ -289,18 +249,4 @@ def _parked(row: Row[Any]) -> Parked:
         payment_id=row.payment_id,
         amount=amount,
         payer=row.payer,
-    )
-
-
-def _event_again(row: Row[Any]) -> BillingEvent:
-    delivery = read(row)
-    return BillingEvent(
-        provider=delivery.provider,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        kind=delivery.kind,
-        subscription_id=delivery.subscription_id,
-        custom_id=row.custom_id,
-        payment_id=row.payment_id,
-        money=delivery.money,
     )

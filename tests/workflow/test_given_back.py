@@ -7,9 +7,9 @@ from uuid import UUID
 from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.batch_sender import ACCOUNT_RETRY, BatchOf
+from db.billing import blocks
 from db.campaigns import reservations
 from db.campaigns.messages import Message
-from db.inbox import state_updates
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus
@@ -176,7 +176,7 @@ async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_chan
         await standings.lock(conn, organization.id)
         sending = asyncio.create_task(world.services.sending.send_one(organization, message))
         await until_it_waits_for(engine, conn, sending)
-        await state_updates.block(conn, organization.id, admin_block(), now=datetime.now(UTC))
+        await blocks.block(conn, organization.id, admin_block(), now=datetime.now(UTC))
     await sending
 
     assert (await world.standing(organization.id)).blocks == {Block.ADMIN}

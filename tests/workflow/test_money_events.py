@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from db.billing import payments
-from db.inbox import deliveries, parking
+from db.inbox import parking, pending_deliveries
 from domain.lifecycle.standing import Block, Status
 from tests.world import World, until
 
@@ -275,7 +275,7 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(
     assert standing.status is (Status.ACTIVE if opens else Status.SUSPENDED)
     assert ("dispute_lost" in await world.alerts(organization_id)) is not opens
     unhandled = await world.read(
-        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+        lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=10)
     )
     end = next(delivery.outcome for delivery in unhandled if delivery.event_id == resolved)
     assert end.startswith("not booked: " if opens else "booked as ")

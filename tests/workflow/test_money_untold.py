@@ -6,7 +6,7 @@ import pytest
 
 from activities.billing.bookings import Booking
 from activities.billing.pending_deliveries import BOOKED_AT_ONCE
-from db.inbox import deliveries
+from db.inbox import pending_deliveries
 from db.inbox.deliveries import InboxStatus
 from domain.billing.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
@@ -35,7 +35,7 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
 
     async def why() -> str:
         known = await world.read(
-            lambda conn: deliveries.of_organization(conn, organization_id, limit=100)
+            lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=100)
         )
         return next(
             (
@@ -160,7 +160,7 @@ async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_mon
     await world.lapse(subscription_id)
     await stripe.happen(f"payments/{payment_id}/refund", amount="10.00")
     await has(world, organization_id, "16.00")
-    still = await world.read(lambda conn: deliveries.unhandled(conn, organization_id))
+    still = await world.read(lambda conn: pending_deliveries.unhandled(conn, organization_id))
     world.paypal.faults.clear()
 
     await world.applied(organization_id, "suspended")
@@ -205,7 +205,9 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     organization_id = await onboard(idle_world, balance="0")
     _, event_ids = await actor.paid_unheard(organization_id, "1.00")
     await actor.deliver(event_ids)
-    waiting = await idle_world.read(lambda conn: deliveries.unhandled(conn, organization_id))
+    waiting = await idle_world.read(
+        lambda conn: pending_deliveries.unhandled(conn, organization_id)
+    )
 
     left = await Booking(idle_world.services.engine, {}).book(organization_id, waiting)
 

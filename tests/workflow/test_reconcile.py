@@ -19,7 +19,7 @@ from activities.audit import reconciliation
 from activities.audit.reconciliation import Page
 from activities.workflow_contracts import RECONCILE, organization_workflow_id
 from db import alerts
-from db.inbox import state_updates
+from db.billing import blocks
 from db.lifecycle import standings, suspensions
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
@@ -157,7 +157,7 @@ async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_chan
             ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
         )
         await until_it_waits_for(engine, conn, comparing)
-        await state_updates.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
+        await blocks.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
     await comparing
 
     assert (await world.standing(organization_id)).blocks == {Block.ADMIN}

@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 from db.billing import payments
-from db.inbox import deliveries
+from db.inbox import pending_deliveries
 from db.lifecycle import receipts
 from domain.billing.subscription import State
 from domain.lifecycle.standing import Status
@@ -132,7 +132,7 @@ async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World)
     await world.applied(organization_id, "suspended")
     await world.at_rest(organization_id)
     stored = await world.read(
-        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+        lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=10)
     )
     assert [delivery.status for delivery in stored if delivery.event_id == thin["id"]] == [
         "handled"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.billing import reversals
-from db.inbox import deliveries
+from db.billing import debts
+from db.inbox import pending_deliveries
 from db.inbox.deliveries import InboxStatus
 from db.wallet import wallets
 from domain.billing.events import MoneyObject
@@ -51,7 +51,7 @@ async def blocked(world: World, organization_id: str) -> set[str]:
 async def handled(world: World, organization_id: str, event_id: str) -> None:
     async def is_handled() -> bool:
         known = await world.read(
-            lambda conn: deliveries.of_organization(conn, organization_id, limit=100)
+            lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=100)
         )
         return any(
             delivery.event_id == event_id and delivery.status is InboxStatus.HANDLED
@@ -80,7 +80,7 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
     assert before == ("0.00", "0.00")
     assert await entries(world, organization_id) == [("credit", 2500)]
     unhandled = await world.read(
-        lambda conn: deliveries.of_organization(conn, organization_id, limit=10)
+        lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=10)
     )
     checkouts = [
         delivery.outcome
@@ -217,7 +217,7 @@ async def test_an_operator_may_forgive_what_is_owed(actor: Actor) -> None:
     await actor.happen(f"payments/{payment_id}/refund")
     await world.applied(organization_id, "suspended")
 
-    path = f"/v1/organizations/{organization_id}/blocks/dispute/{reversals.RECEIVABLE}"
+    path = f"/v1/organizations/{organization_id}/blocks/dispute/{debts.RECEIVABLE}"
     assert (await world.api.delete(path)).is_success
     await world.applied(organization_id, "active")
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
-from db.billing import payments, reversals
+from db.billing import debts, payments, reversals
+from db.billing.debts import NotBooked
 from db.billing.payments import PaidBack
 from db.billing.reversals import (
     Booked,
     NeverCredited,
-    NotBooked,
     Nothing,
     OfSubscription,
     OtherCurrency,
@@ -104,14 +104,14 @@ async def owing_ten(engine: AsyncEngine) -> None:
 
 async def owed(engine: AsyncEngine) -> Money:
     async with engine.connect() as conn:
-        return Money(await reversals.owed(conn, ORGANIZATION), "USD")
+        return Money(await debts.owed(conn, ORGANIZATION), "USD")
 
 
 async def blocked(engine: AsyncEngine) -> bool:
     async with engine.connect() as conn:
         blocks = await standings.held_blocks(conn, ORGANIZATION)
     return any(
-        (block.kind, block.reference) == (Block.DISPUTE, reversals.RECEIVABLE) for block in blocks
+        (block.kind, block.reference) == (Block.DISPUTE, debts.RECEIVABLE) for block in blocks
     )
 
 
@@ -264,7 +264,7 @@ async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of
 
     await post(engine, credit("recovery:paypal:R-B:1", usd("40")))
     async with engine.begin() as conn:
-        recovered = await reversals.recover(conn, ORGANIZATION, now=NOON)
+        recovered = await debts.recover(conn, ORGANIZATION, now=NOON)
 
     assert not recovered
     assert await balance(engine) == usd("40")
@@ -330,7 +330,7 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     # and it is not even tried, which would tell a person of a fault
     async with engine.connect() as conn:
         assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
-            reversals.RECEIVABLE
+            debts.RECEIVABLE
         ]
     assert await broken_claims(engine) == set()
 
@@ -408,9 +408,9 @@ async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngin
     await post(engine, credit("by the host", usd("4")))
 
     async with engine.begin() as conn:
-        changed = await reversals.recover(conn, ORGANIZATION, now=NOON)
+        changed = await debts.recover(conn, ORGANIZATION, now=NOON)
     async with engine.begin() as conn:
-        again = await reversals.recover(conn, ORGANIZATION, now=NOON)
+        again = await debts.recover(conn, ORGANIZATION, now=NOON)
 
     assert (changed, again) == (True, False)
     assert (await owed(engine), await balance(engine)) == (usd("6"), usd("0"))
@@ -636,7 +636,7 @@ async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out
         waiving = asyncio.create_task(waived(engine))
         await until_it_waits_for(engine, holder, waiving)
 
-        await reversals.recover(holder, ORGANIZATION, now=NOON)
+        await debts.recover(holder, ORGANIZATION, now=NOON)
         await holder.commit()
     await waiving
 
@@ -755,9 +755,9 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 elif act == "let go":
                     await holds.release(conn, name, f"hold-{which}", now=NOON)
                 elif act == "recover":
-                    await reversals.recover(conn, name, now=NOON)
+                    await debts.recover(conn, name, now=NOON)
                 elif act == "waive":
-                    await reversals.waive(conn, name, by="operator", now=NOON)
+                    await debts.waive(conn, name, by="operator", now=NOON)
                 else:
                     id_ = f"{name}-{which}-{amount % 3}"
                     taken = Reversal(
@@ -772,7 +772,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                         back[id_] = (booked.counted.micros, booked.returned)
         async with engine.connect() as conn:
             left = await wallets.get(conn, name)
-            open_ = await reversals.owed(conn, name)
+            open_ = await debts.owed(conn, name)
         forgiven = await number(
             engine,
             "SELECT coalesce(sum(waived_micros), 0) FROM reversals WHERE organization_id = :of AND returned_at IS NULL",
@@ -816,9 +816,9 @@ async def test_the_standing_is_locked_before_the_wallet(engine: AsyncEngine, dee
 
 async def covered(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await reversals.recover(conn, ORGANIZATION, now=NOON)
+        await debts.recover(conn, ORGANIZATION, now=NOON)
 
 
 async def waived(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await reversals.waive(conn, ORGANIZATION, by="operator", now=NOON)
+        await debts.waive(conn, ORGANIZATION, by="operator", now=NOON)

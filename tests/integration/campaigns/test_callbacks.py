@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
-from db.campaigns import campaigns, status_checks, unpaid_sends
 from db.campaigns import messages as stored
+from db.campaigns import status_checks, transitions, unpaid_sends
 from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
@@ -519,7 +519,7 @@ async def test_a_completed_campaign_that_is_given_a_message_back_is_parked(
     now = await campaign_now(engine, sending)
     assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.SUSPENDED)
     [change] = await rows(engine, "SELECT * FROM campaign_changes WHERE from_status = 'completed'")
-    assert (change.by, change.position) == (campaigns.TOLLGATE, 1)
+    assert (change.by, change.position) == (transitions.TOLLGATE, 1)
 
 
 async def test_a_paused_campaign_that_is_given_a_message_back_stays_paused(

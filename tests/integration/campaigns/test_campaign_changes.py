@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.campaigns.campaigns import WrongStatus
+from db.campaigns.transitions import WrongStatus
 from db.tables.campaigns import campaign_changes
 from domain.campaigns.campaign import Act, CampaignStatus
 from tests.builders import campaign, campaign_now, change_campaign, onboard

@@ -8,7 +8,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.campaigns import campaigns, parked_campaigns, readings, reservations, runs
+from db.campaigns import (
+    campaigns,
+    parked_campaigns,
+    readings,
+    runs,
+    transitions,
+    windows,
+)
 from db.campaigns.readings import Reading
 from db.lifecycle import standings
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
@@ -43,7 +50,7 @@ async def test_a_campaign_that_a_person_is_pausing_is_not_parked_over_it(
     async with engine.begin() as conn:
         locked = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert locked is not None
-        await campaigns.change(conn, locked, Act.PAUSE, by=campaigns.PERSON, reason="asked")
+        await transitions.change(conn, locked, Act.PAUSE, by=transitions.PERSON, reason="asked")
         task = asyncio.create_task(reserve(engine, sending))
         await until_it_waits_for(engine, conn, task)
 
@@ -76,7 +83,7 @@ async def test_what_is_being_handed_over_is_not_released_with_the_rest(engine: A
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        window = await reservations.next_window(
+        window = await windows.next_window(
             conn, ORGANIZATION, sending.id, (), limit=2, now=datetime.now(UTC)
         )
         released = asyncio.create_task(_release(engine, sending))
@@ -93,7 +100,7 @@ async def test_what_is_being_handed_over_is_not_released_with_the_rest(engine: A
 
 async def _release(engine: AsyncEngine, sending: campaigns.Campaign) -> int:
     async with engine.begin() as conn:
-        return await reservations.release(conn, ORGANIZATION, sending.id)
+        return await windows.release(conn, ORGANIZATION, sending.id)
 
 
 async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.campaigns import messages, resends, reservations
+from db.campaigns import messages, resends, reservations, windows
 from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.reservations import DifferentMessage
@@ -65,7 +65,7 @@ ACCEPTED, REFUSED, UNKNOWN, LOST = (
 
 async def release(engine: AsyncEngine, of: Campaign) -> int:
     async with engine.begin() as conn:
-        return await reservations.release(conn, of.organization_id, of.id)
+        return await windows.release(conn, of.organization_id, of.id)
 
 
 async def test_a_batch_is_paid_for_one_entry_a_message(engine: AsyncEngine) -> None:
@@ -368,7 +368,7 @@ async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(
     await begin_window(engine, sending, limit=2)
 
     async with engine.begin() as conn:
-        left = await reservations.mark_unanswered(conn, ORGANIZATION, sending.id)
+        left = await windows.mark_unanswered(conn, ORGANIZATION, sending.id)
 
     assert left == 2
     assert await statuses(engine, sending) == [UNKNOWN, UNKNOWN, RESERVED]

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.campaigns.twilio_lookup import reply_to
-from db.campaigns import campaigns, messages, readings, resends, reservations
-from db.campaigns.campaigns import PERSON, Campaign
+from db.campaigns import campaigns, messages, readings, resends, transitions, windows
+from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.readings import Reading
 from db.campaigns.send_results import Reply
+from db.campaigns.transitions import PERSON
 from db.lifecycle import standings
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
@@ -126,7 +127,7 @@ class Play:
 
     async def _window(self, of: Campaign, replies: list[Reply], *, limit: int) -> None:
         async with self.engine.begin() as conn:
-            window = await reservations.next_window(
+            window = await windows.next_window(
                 conn, ORGANIZATION, of.id, replies, limit=limit, now=datetime.now(UTC)
             )
         self.answers += [self._post(message) for message in window or ()]
@@ -171,11 +172,11 @@ class Play:
                 answer for answer in self.answers if answer.message.campaign_id != of.id
             ]
         async with self.engine.begin() as conn:
-            await reservations.mark_unanswered(conn, ORGANIZATION, of.id)
+            await windows.mark_unanswered(conn, ORGANIZATION, of.id)
 
     async def settle_batch(self, of: Campaign | None = None) -> None:
         async with self.engine.begin() as conn:
-            await reservations.release(conn, ORGANIZATION, (of or self.any_campaign()).id)
+            await windows.release(conn, ORGANIZATION, (of or self.any_campaign()).id)
 
     async def call_back(self) -> None:
         """Twilio goes on with some messages, and tells of any stage that they were at."""
@@ -238,11 +239,11 @@ class Play:
             locked = await campaigns.lock(conn, ORGANIZATION, of.id)
             if locked is None or locked.status not in allowed:
                 return
-            await campaigns.change(
+            await transitions.change(
                 conn, locked, act, by=PERSON, reason="asked" if act is Act.PAUSE else ""
             )
             if act is Act.CANCEL:
-                await reservations.release(conn, ORGANIZATION, of.id)
+                await windows.release(conn, ORGANIZATION, of.id)
 
     async def suspend(self) -> None:
         await block(self.engine)

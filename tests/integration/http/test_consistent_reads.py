@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, event
 
 from db.api_keys import Scope
-from db.inbox import state_updates
+from db.billing import blocks
 from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block
 from runtime.database import create_engine
@@ -46,7 +46,7 @@ def suspend(database_url: str) -> None:
         engine = create_engine(database_url, pool_size=1)
         block = HeldBlock(kind=Block.ADMIN, reference="", reason="x", placed_by="a test")
         async with engine.begin() as conn:
-            await state_updates.block(conn, "acme", block, now=datetime.now(UTC))
+            await blocks.block(conn, "acme", block, now=datetime.now(UTC))
         await engine.dispose()
 
     thread = threading.Thread(target=lambda: asyncio.run(suspended()))

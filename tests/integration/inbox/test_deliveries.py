@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.inbox import deliveries, listed_events, parking
+from db.inbox import adoption, deliveries, listed_events, parking, pending_deliveries
 from db.inbox.deliveries import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -45,13 +45,13 @@ async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
     """Try the parked ones again, this long after now by the database's clock."""
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as conn:
-        return (await parking.adopt(conn, now=row.now + after)).assigned
+        return (await adoption.adopt(conn, now=row.now + after)).assigned
 
 
 async def only(engine: AsyncEngine) -> Delivery:
     async with engine.connect() as conn:
         parked = [parked.delivery for parked in await parking.page(conn, after=0, limit=10)]
-        waiting = parked or await deliveries.of_organization(conn, ORGANIZATION, limit=10)
+        waiting = parked or await pending_deliveries.of_organization(conn, ORGANIZATION, limit=10)
     [delivery] = waiting
     return delivery
 
@@ -65,7 +65,7 @@ async def test_a_delivery_waits_for_its_organization_lifecycle(engine: AsyncEngi
     assert delivery.deliveries == 1
     assert (delivery.organization_id, delivery.status) == (ORGANIZATION, InboxStatus.UNHANDLED)
     async with engine.connect() as conn:
-        assert await deliveries.unhandled(conn, ORGANIZATION) == [delivery]
+        assert await pending_deliveries.unhandled(conn, ORGANIZATION) == [delivery]
 
 
 async def test_the_same_event_25_times_at_once_is_one_row(engine: AsyncEngine) -> None:
@@ -286,7 +286,7 @@ async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
 
     async with engine.begin() as conn:
-        adopted = (await parking.adopt(conn, now=row.now)).assigned
+        adopted = (await adoption.adopt(conn, now=row.now)).assigned
     async with engine.begin() as conn:
         rung = await unnotified.organizations(conn, now=row.now, limit=10)
 
@@ -319,7 +319,7 @@ async def test_a_parked_delivery_is_tried_ever_more_rarely(engine: AsyncEngine) 
     for attempt in range(20):
         [before] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
         async with engine.begin() as conn:
-            await parking.adopt(conn, now=before.next_attempt_at)
+            await adoption.adopt(conn, now=before.next_attempt_at)
         [after] = await rows(engine, "SELECT next_attempt_at, attempts FROM inbox")
         assert after.attempts == attempt + 1
         waits.append(after.next_attempt_at - before.next_attempt_at)
@@ -344,7 +344,7 @@ async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) 
     await note_subscription(engine, "I-OTHER", organization_id="other")
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as first:
-        mine = (await parking.adopt(first, now=row.now + LAST_RETRY, limit=1)).assigned
+        mine = (await adoption.adopt(first, now=row.now + LAST_RETRY, limit=1)).assigned
 
         assert mine == [ORGANIZATION]
         assert await adopt(engine, LAST_RETRY) == ["other"]
@@ -394,7 +394,7 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await run(engine, "UPDATE inbox SET received_at = received_at - interval '90 seconds'")
 
     async with engine.connect() as conn:
-        backlog = await deliveries.backlog(conn)
+        backlog = await pending_deliveries.backlog(conn)
 
     assert (backlog.unhandled, backlog.parked) == (1, 1)
     assert backlog.oldest >= timedelta(seconds=90)

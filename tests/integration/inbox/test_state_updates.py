@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
-from db.billing import reversals, subscriptions
+from db.billing import blocks, reversals, subscriptions
 from db.inbox import deliveries, state_updates
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
@@ -309,26 +309,18 @@ async def test_an_alert_of_a_block_goes_with_the_last_block_of_its_kind(
 ) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
-        await state_updates.block_telephony(
-            conn, ORGANIZATION, "Twilio says it is suspended", now=NOON
-        )
+        await blocks.block_telephony(conn, ORGANIZATION, "Twilio says it is suspended", now=NOON)
         for reference in ("D-1", "D-2"):
-            await state_updates.block(
-                conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON
-            )
+            await blocks.block(conn, ORGANIZATION, admin_block(reference, Block.DISPUTE), now=NOON)
         await alerts.raise_(conn, ORGANIZATION, AlertKind.DISPUTE_LOST, "D-1")
     standing_at_first = await standing_alerts(engine)
 
     await unblock(engine, kind=Block.TELEPHONY)
     async with engine.begin() as conn:
-        await state_updates.unblock(
-            conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON
-        )
+        await blocks.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-1", by="operator", now=NOON)
     before_the_second = await standing_alerts(engine)
     async with engine.begin() as conn:
-        await state_updates.unblock(
-            conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON
-        )
+        await blocks.unblock(conn, ORGANIZATION, Block.DISPUTE, "D-2", by="operator", now=NOON)
 
     assert (standing_at_first, before_the_second) == (
         {"telephony", "dispute_lost"},
@@ -956,7 +948,7 @@ async def test_a_dispute_shuts_at_once_and_two_disputes_are_two_blocks(engine: A
         for money in disputes
     ]
     async with engine.begin() as conn:
-        after = await state_updates.unblock(
+        after = await blocks.unblock(
             conn, ORGANIZATION, Block.DISPUTE, "D-1", by="paypal", now=NOON
         )
 
@@ -1139,7 +1131,6 @@ async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: A
 async def test_nobody_there_is_an_answer(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         assert (
-            await state_updates.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON)
-            is None
+            await blocks.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON) is None
         )
         assert await subscriptions.find(conn, Provider.STRIPE, "sub_1") is None

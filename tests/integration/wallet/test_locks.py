@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.billing import decisions, payments, reversals
-from db.campaigns import campaigns, parked_campaigns, readings, reservations
+from db.billing import blocks, debts, decisions, payments, reversals
+from db.campaigns import campaigns, parked_campaigns, readings, reservations, transitions, windows
 from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.campaigns.readings import Reading
 from db.campaigns.send_results import Reply
-from db.inbox import deliveries, parking, state_updates
+from db.inbox import adoption, deliveries, pending_deliveries
 from db.lifecycle import standings, unnotified
 from db.wallet import holds, seals, wallets
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
@@ -236,7 +236,7 @@ async def test_a_gate_waits_for_a_window_that_is_being_marked(engine: AsyncEngin
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        window = await reservations.next_window(
+        window = await windows.next_window(
             conn, ORGANIZATION, sending.id, (), limit=5, now=datetime.now(UTC)
         )
         shutting = asyncio.create_task(shut_gate(engine))
@@ -253,7 +253,7 @@ async def test_two_senders_of_one_campaign_never_hold_the_same_message(engine: A
     sending = await campaign(engine, messages=6)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        first = await reservations.next_window(
+        first = await windows.next_window(
             conn, ORGANIZATION, sending.id, (), limit=4, now=datetime.now(UTC)
         )
         other = asyncio.create_task(begin_window(engine, sending, limit=4))
@@ -275,7 +275,7 @@ async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
     async with engine.begin() as conn:
         locked = await campaigns.lock(conn, ORGANIZATION, sending.id)
         assert locked is not None
-        await campaigns.change(conn, locked, Act.PAUSE, by=campaigns.PERSON, reason="asked")
+        await transitions.change(conn, locked, Act.PAUSE, by=transitions.PERSON, reason="asked")
         task = asyncio.create_task(begin_window(engine, sending))
         await until_it_waits_for(engine, conn, task)
 
@@ -307,7 +307,7 @@ async def test_decisions_about_one_organization_are_taken_one_after_the_other(
 ) -> None:
     await onboard(engine)
     async with engine.begin() as conn:
-        await state_updates.block(conn, ORGANIZATION, admin_block(), now=NOON)
+        await blocks.block(conn, ORGANIZATION, admin_block(), now=NOON)
         other = asyncio.create_task(unblock(engine))
         await until_it_waits_for(engine, conn, other)
     await other
@@ -407,7 +407,7 @@ class Storm:
 
     async def covers(self) -> None:
         async with self.engine.begin() as conn:
-            await reversals.recover(conn, ORGANIZATION, now=NOON)
+            await debts.recover(conn, ORGANIZATION, now=NOON)
 
     async def suspends(self) -> None:
         await block(self.engine)
@@ -456,7 +456,7 @@ class Storm:
     async def releases(self) -> None:
         sending = self.random.choice(self.sending)
         async with self.engine.begin() as conn:
-            await reservations.release(conn, ORGANIZATION, sending.id)
+            await windows.release(conn, ORGANIZATION, sending.id)
 
     async def calls_back(self) -> None:
         if self.sent:
@@ -483,9 +483,7 @@ class Storm:
 
     async def marks_unanswered(self) -> None:
         async with self.engine.begin() as conn:
-            await reservations.mark_unanswered(
-                conn, ORGANIZATION, self.random.choice(self.sending).id
-            )
+            await windows.mark_unanswered(conn, ORGANIZATION, self.random.choice(self.sending).id)
 
     async def sends_message(self) -> None:
         async with self.engine.begin() as conn:
@@ -514,10 +512,10 @@ class Storm:
 
     async def relays(self) -> None:
         async with self.engine.begin() as conn:
-            await parking.adopt(conn, now=NOON + timedelta(days=9000))
+            await adoption.adopt(conn, now=NOON + timedelta(days=9000))
             await unnotified.organizations(conn, now=NOON + timedelta(days=9000), limit=5)
         async with self.engine.begin() as conn:
-            found = await deliveries.unhandled(conn, ORGANIZATION)
+            found = await pending_deliveries.unhandled(conn, ORGANIZATION)
             await decisions.settle(conn, ORGANIZATION, now=NOON, cause="storm", may_open=True)
             await deliveries.mark_handled(conn, [row.id for row in found])
             await parked_campaigns.resume_eligible(conn, ORGANIZATION, now=NOON)

@@ -1,0 +1,70 @@
+"""Looks again for the organizations of parked deliveries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.inbox import owners
+from db.inbox.deliveries import (
+    UNKNOWN,
+    assign,
+    read,
+)
+from db.inbox.parking import BACKOFF, PARKED, Parked, parked
+from db.tables.inbox import inbox
+from domain.billing.events import BillingEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """`assigned` are the organizations whose deliveries are unhandled now; the owner of `lost`
+    deliveries is in none of our rows.
+    """
+
+    assigned: list[str]
+    lost: list[Parked]
+
+
+async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
+    """Look again for the organizations of parked deliveries; deliveries with an owner become
+    unhandled.
+
+    Their lifecycles are due to be notified at once. Skips rows that another process has locked.
+    Backs off from 5 s to 24 h. The caller commits.
+    """
+    query = (
+        select(inbox)
+        .where(PARKED, inbox.c.next_attempt_at <= now)
+        .where(inbox.c.outcome.startswith(UNKNOWN))
+        .order_by(inbox.c.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    adopted = Adopted(assigned=[], lost=[])
+    for row in await conn.execute(query):
+        again = {"attempts": inbox.c.attempts + 1, "next_attempt_at": now + BACKOFF}
+        await conn.execute(update(inbox).where(inbox.c.id == row.id).values(again))
+        organization_id = row.organization_id or await owners.of_event(conn, _event_again(row))
+        if organization_id is not None:
+            await assign(conn, row.id, organization_id, now=now)
+            adopted.assigned.append(organization_id)
+        else:
+            adopted.lost.append(parked(row))
+    return adopted
+
+
+def _event_again(row: Row[Any]) -> BillingEvent:
+    delivery = read(row)
+    return BillingEvent(
+        provider=delivery.provider,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        kind=delivery.kind,
+        subscription_id=delivery.subscription_id,
+        custom_id=row.custom_id,
+        payment_id=row.payment_id,
+        money=delivery.money,
+    )
