@@ -12,7 +12,7 @@ from activities.campaigns.dispatch import Sending
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import rows
 from tests.crash.processes import worker
-from tests.workflow.sent import comes_to, counts
+from tests.workflow.campaigns.sent import comes_to, counts
 from tests.world import World, until
 
 CAMPAIGNS, RECIPIENTS, PER_SECOND = 20, 100, 40

@@ -6,7 +6,7 @@ import sys
 
 from domain.switching.switch import SwitchStatus
 from tests.crash.processes import environment
-from tests.workflow import customers
+from tests.workflow.switching import customers
 from tests.world import World
 
 PAGES = ("--return-url", "https://host.test/moved", "--cancel-url", "https://host.test/not")

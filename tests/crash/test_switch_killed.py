@@ -10,8 +10,8 @@ from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
 from simulators.faults import Fault, Faults
 from tests.crash.processes import worker
-from tests.workflow import customers
-from tests.workflow.customers import Customer, charges, each_period_once, reached
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import Customer, charges, each_period_once, reached
 from tests.world import World, until
 
 

@@ -23,7 +23,7 @@ from activities.workflow_contracts import (
 from domain.campaigns.waits import Waits
 from domain.switching.switch import SwitchStatus
 from simulators.twilio.app import MAIN_SID
-from tests.workflow import customers
+from tests.workflow.switching import customers
 from tests.world import World, until
 
 Handle = WorkflowHandle[object, object]

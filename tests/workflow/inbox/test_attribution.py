@@ -11,7 +11,7 @@ from activities.inbox.owner_lookup import Finding
 from domain.lifecycle.standing import Block, Status
 from tests.builders import rows, run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, current, ids_of, onboard
-from tests.workflow.test_money_untold import alerted, has
+from tests.workflow.billing.test_unreported_money import alerted, has
 from tests.world import World, until
 
 

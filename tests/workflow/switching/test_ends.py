@@ -10,9 +10,9 @@ from db.switching import switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
 from simulators.faults import Fault
-from tests.workflow import customers
-from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import charges, each_period_once, reached
 from tests.world import World, until
 
 BOTH = pytest.mark.parametrize(

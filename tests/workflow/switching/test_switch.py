@@ -10,9 +10,9 @@ import pytest
 from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider, State
 from domain.switching.switch import SwitchStatus
-from tests.workflow import customers
-from tests.workflow.customers import charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, details
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import charges, each_period_once, reached
 from tests.world import World, until
 
 BOTH = pytest.mark.parametrize(

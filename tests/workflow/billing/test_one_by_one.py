@@ -15,7 +15,7 @@ from domain.lifecycle.standing import Status
 from simulators.paypal.state import Sale
 from tests.builders import rows, run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
-from tests.workflow.test_money_untold import alerted, has
+from tests.workflow.billing.test_unreported_money import alerted, has
 from tests.world import World, until
 
 BAD = ["another customer's", "not there", "of nothing", "always failing"]

@@ -13,7 +13,7 @@ from db.campaigns import refusals
 from domain.campaigns.campaign import Park
 from simulators.twilio.state import Account
 from tests.builders import rows, run
-from tests.workflow.sent import (
+from tests.workflow.campaigns.sent import (
     accepted,
     comes_to,
     counts,

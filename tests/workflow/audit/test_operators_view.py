@@ -16,7 +16,7 @@ from activities.workflow_contracts import (
     organization_workflow_id,
 )
 from domain.lifecycle.standing import Status
-from tests.workflow.sent import comes_to
+from tests.workflow.campaigns.sent import comes_to
 from tests.workflow.stops import details, restart_lifecycle
 from tests.world import World, until
 

@@ -13,8 +13,8 @@ import structlog
 
 from domain.billing.subscription import Provider
 from domain.switching.switch import OVER, SwitchStatus
-from tests.workflow import customers
-from tests.workflow.customers import PERIOD, Customer, charges, each_period_once
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import PERIOD, Customer, charges, each_period_once
 from tests.world import World, until
 
 log = structlog.get_logger()

@@ -10,7 +10,14 @@ from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import accepted as accepted_by_twilio
 from tests.builders import begin_window, reserve, settle_replies
-from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled
+from tests.workflow.campaigns.sent import (
+    accepted,
+    comes_to,
+    counts,
+    ends_with_each_once,
+    recipients,
+    settled,
+)
 from tests.world import World
 
 OPTED_OUT = "+15005550004"

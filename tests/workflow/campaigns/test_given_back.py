@@ -16,7 +16,14 @@ from domain.campaigns.campaign import MessageStatus
 from domain.lifecycle.standing import Block, Status
 from simulators.twilio.app import MAIN_SID
 from tests.builders import ONE_CENT, admin_block, reserve, until_it_waits_for
-from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, recipients, settled
+from tests.workflow.campaigns.sent import (
+    accepted,
+    comes_to,
+    counts,
+    ends_with_each_once,
+    recipients,
+    settled,
+)
 from tests.workflow.stops import Boundaries
 from tests.world import World, until
 

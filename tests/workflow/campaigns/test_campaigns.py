@@ -11,7 +11,7 @@ from activities.campaigns.batch_sender import BatchOf
 from domain.campaigns.campaign import Act
 from tests.builders import change_campaign, reserve
 from tests.workflow.actors import onboard
-from tests.workflow.sent import (
+from tests.workflow.campaigns.sent import (
     accepted,
     comes_to,
     counts,

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from db.campaigns import messages
 from domain.campaigns.campaign import MessageStatus
-from tests.workflow.test_reconcile import change, reconcile
+from tests.workflow.audit.test_reconcile import change, reconcile
 from tests.world import World, until
 
 OLDER = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = :organization_id"

@@ -14,7 +14,14 @@ from db.campaigns import runs
 from domain.campaigns.waits import Waits
 from simulators.twilio.app import MAIN_SID
 from tests.builders import run
-from tests.workflow.sent import accepted, comes_to, counts, ends_with_each_once, paid, settled
+from tests.workflow.campaigns.sent import (
+    accepted,
+    comes_to,
+    counts,
+    ends_with_each_once,
+    paid,
+    settled,
+)
 from tests.workflow.stops import messages_path
 from tests.world import World, until
 

@@ -11,9 +11,9 @@ from db.switching import cohorts, switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus, in_cohort
 from simulators.stripe.state import DEFAULT_PRICE
-from tests.workflow import customers
-from tests.workflow.customers import reached
 from tests.workflow.stops import somebody_waits_for
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import reached
 from tests.world import World
 
 FAST = 60_000.0

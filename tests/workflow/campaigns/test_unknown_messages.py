@@ -18,7 +18,7 @@ from domain.campaigns.campaign import MessageStatus
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from simulators.twilio.state import SentMessage
 from tests.builders import hand_over, reserve, rows, run, settle_replies
-from tests.workflow.sent import comes_to, counts, ends_with_each_once, paid, recipients
+from tests.workflow.campaigns.sent import comes_to, counts, ends_with_each_once, paid, recipients
 from tests.workflow.stops import messages_path
 from tests.world import World, until
 

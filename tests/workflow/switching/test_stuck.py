@@ -3,9 +3,9 @@
 from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
-from tests.workflow import customers
-from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries, details
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import Customer, reached
 from tests.world import World, until
 
 

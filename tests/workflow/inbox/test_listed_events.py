@@ -20,10 +20,10 @@ from activities.inbox.event_backfill import Settled, Tally
 from activities.workflow_contracts import RECONCILE_EVENTS
 from db.inbox import listed_events
 from domain.billing.subscription import Provider, State
-from tests.workflow import customers
 from tests.workflow.crc import with_crc
-from tests.workflow.customers import Customer
 from tests.workflow.stops import details
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import Customer
 from tests.world import World, until
 
 BOTH = pytest.mark.parametrize("provider", [Provider.PAYPAL, Provider.STRIPE])

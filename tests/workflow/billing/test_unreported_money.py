@@ -12,7 +12,7 @@ from domain.billing.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
 from tests.builders import run
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, ids_of, onboard
-from tests.workflow.test_topups import entries, wallet
+from tests.workflow.billing.test_topups import entries, wallet
 from tests.world import World, until
 
 

@@ -11,9 +11,9 @@ from db import alerts
 from db.alerts import Alert
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
-from tests.workflow import customers
-from tests.workflow.customers import Customer, reached
 from tests.workflow.stops import Boundaries
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import Customer, reached
 from tests.world import World, until
 
 BOTH = pytest.mark.parametrize(

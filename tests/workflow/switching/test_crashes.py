@@ -16,9 +16,9 @@ from db.lifecycle import standings
 from db.switching import switches
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
-from tests.workflow import customers
-from tests.workflow.customers import Customer, charges, each_period_once, reached
 from tests.workflow.stops import Boundaries, somebody_waits_for
+from tests.workflow.switching import customers
+from tests.workflow.switching.customers import Customer, charges, each_period_once, reached
 from tests.world import LIMIT, World, until
 from workflows import options
 
