@@ -18,7 +18,8 @@ from bench.outcome import BenchFailed
 from db.wallet import wallets
 from domain.billing.subscription import Provider
 from domain.money import Money
-from domain.wallet.ledger import Debited, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited
 from runtime.worker import SCHEDULES
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from db.wallet import wallets
 from domain.money import Money
-from domain.wallet.ledger import Debited, credit, debit
+from domain.wallet.entries import credit, debit
+from domain.wallet.ledger import Debited
 from runtime.coalescer import Coalescer
 
 SECONDS = 4

@@ -4,33 +4,18 @@ A command's own module is imported when the command runs, so that help, completi
 option are answered quickly.
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
-from cli.bench_commands import Json, bench
+from cli.bench_commands import bench
+from cli.operator_commands import OrganizationId, alerts, keys, parked, unpaid
 from domain.billing.subscription import Provider
-
-OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 
 app = typer.Typer(
     name="tollgate", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
-parked = typer.Typer(invoke_without_command=True)
-alerts = typer.Typer(invoke_without_command=True)
-unpaid = typer.Typer(
-    help="Messages that Twilio sent although they were refunded.", no_args_is_help=True
-)
-
-
-class ScopeName(StrEnum):
-    READ = "read"
-    WRITE = "write"
-    OPERATOR = "operator"
 
 
 def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -39,12 +24,6 @@ def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with th
 
         typer.echo(f"tollgate {version('tollgate')}")
         raise typer.Exit
-
-
-def not_blank(text: str) -> str:
-    if not text.strip():
-        raise typer.BadParameter("is empty")
-    return text
 
 
 @app.callback()
@@ -219,97 +198,6 @@ def explain(organization: OrganizationId) -> None:
     from cli.explanation import explain as run
 
     run(organization)
-
-
-@keys.command("create")
-def create_key(
-    name: Annotated[str, typer.Option(help="Who or what will use it.", callback=not_blank)],
-    scope: Annotated[
-        ScopeName, typer.Option(help="Each scope includes those before it.")
-    ] = ScopeName.READ,
-) -> None:
-    """Create a key. It is printed once, alone on standard output, and cannot be shown again."""
-    from cli.keys import create
-
-    create(name, scope.value)
-
-
-@keys.command("list")
-def list_keys() -> None:
-    """List the keys, the newest first."""
-    from cli.keys import show_all
-
-    show_all()
-
-
-@keys.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: key_...")]) -> None:
-    """Revoke a key. Running processes stop accepting it within seconds."""
-    from cli.keys import revoke
-
-    revoke(key_id)
-
-
-@parked.callback()
-def list_parked(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the parked webhook deliveries, the oldest first, with what to do about each."""
-    if context.invoked_subcommand is None:
-        from cli.parked import show_all
-
-        show_all(as_json=as_json)
-
-
-@parked.command("dismiss")
-def dismiss_parked(
-    delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
-    reason: Annotated[str, typer.Option(help="How it was resolved.", callback=not_blank)],
-) -> None:
-    """Dismiss a resolved delivery: it needs no further action. Exit status 1 if it is not parked."""
-    from cli.parked import dismiss
-
-    dismiss(delivery_id, reason)
-
-
-@alerts.callback()
-def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the open alerts of all organizations and of the installation, the oldest first."""
-    if context.invoked_subcommand is None:
-        from cli.alerts import show_all
-
-        show_all(as_json=as_json)
-
-
-@alerts.command("close")
-def close_alert(
-    organization: OrganizationId, kind: Annotated[str, typer.Argument(help="The alert's kind.")]
-) -> None:
-    """Close an alert that only a person can resolve. It is raised again if its cause recurs. Exit
-    status 1 if there is no such alert.
-    """
-    from cli.alerts import close
-
-    close(organization, kind)
-
-
-@unpaid.command("list")
-def list_unpaid(organization: OrganizationId, *, as_json: Json = False) -> None:
-    """List an organization's messages that are not charged yet, the oldest first."""
-    from cli.unpaid import show_all
-
-    show_all(organization, as_json=as_json)
-
-
-@unpaid.command("charge")
-def charge_unpaid(
-    organization: OrganizationId,
-    message_id: Annotated[UUID, typer.Argument(help="The message's id.")],
-) -> None:
-    """Debit a message's price again, once for each attempt that was sent. Exit status 1 if the
-    debit is refused.
-    """
-    from cli.unpaid import charge
-
-    charge(organization, message_id)
 
 
 app.add_typer(keys, name="keys")

@@ -10,12 +10,13 @@ import uvloop
 
 from cli import certification, keys
 from cli.actors import Company, Provider, Twilio
+from cli.children import StackFailed
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
 from cli.failures import CommandFailed
 from cli.narration import Differs, Teller
 from cli.second_story import SecondStory
-from cli.stack import Stack, StackFailed, check_settings, serve
+from cli.stack import Stack, check_settings, serve
 from cli.story import Story
 from db.api_keys import Scope
 from providers.http import in_words

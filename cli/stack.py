@@ -6,26 +6,21 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Never
 
 import httpx
 from temporalio.api.enums.v1 import TaskQueueType
@@ -34,9 +29,9 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 
-from cli.failures import CommandFailed
+from cli.children import Children, StackFailed
 from cli.simulated import HOST, Simulated
-from devservers import subprocesses, temporal
+from devservers import temporal
 from devservers.ports import free_ports
 from devservers.postgres import Postgres
 from runtime import database
@@ -44,16 +39,9 @@ from runtime.client import RPC_TIMEOUT, connect
 from runtime.settings import Settings, load, temporal_connection, writable
 
 START_LIMIT = 60.0
-WORKER_PATIENCE = 40.0
-TAIL_LINES = 15
-WATCH_EVERY = 0.25
 
 OnStarted = Callable[[str, float], None]
 Say = Callable[[str], None]
-
-
-class StackFailed(CommandFailed):
-    """A part did not start or ended early; the message ends with the last lines of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,66 +69,6 @@ class Stack:
     def ui(self) -> str:
         """The address of Temporal's UI, or a description if the server is not ours."""
         return self.temporal_ui_url or f"(of the server at {self.temporal_address})"
-
-
-@dataclass(slots=True)
-class Children:
-    """Tollgate's processes, each with its own log."""
-
-    logs: Path
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def run(
-        self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]
-    ) -> AsyncIterator[None]:
-        command = [sys.executable, "-m", module, *arguments]
-        with self.log(name).open("ab") as log:
-            process = subprocesses.spawn(
-                command, stop_signal=signal.SIGTERM, output=log, environment=environment
-            )
-        self.running[name] = process
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(subprocesses.stop, process, signal.SIGTERM, WORKER_PATIENCE)
-
-    def log(self, name: str) -> Path:
-        return self.logs / f"{name}.log"
-
-    def check(self) -> None:
-        """Raise StackFailed if one of them has ended."""
-        for name, process in self.running.items():
-            if process.poll() is not None:
-                log = self.log(name)
-                last = subprocesses.tail(log, TAIL_LINES)
-                raise StackFailed(
-                    f"{name} ended with status {process.returncode}; the end of {log}:\n{last}"
-                )
-
-    async def alive_during(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the work to its end; if a process ends first, cancels it and raises StackFailed."""
-        doing, watching = asyncio.create_task(work), asyncio.create_task(self.watch())
-        try:
-            await asyncio.wait({doing, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
-                await watching
-            await doing
-        finally:
-            for task in (doing, watching):
-                task.cancel()
-            await asyncio.gather(doing, watching, return_exceptions=True)
-
-    async def watch(self) -> Never:
-        while True:
-            self.check()
-            await asyncio.sleep(WATCH_EVERY)
-
-    def last_words(self) -> str:
-        """The last lines of all logs, for finding the cause of a failure."""
-        return "\n".join(
-            f"--- {self.log(name)}\n{subprocesses.tail(self.log(name), 8)}" for name in self.running
-        )
 
 
 def check_settings() -> Settings:

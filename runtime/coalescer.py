@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.pipeline import together
 from db.wallet import wallets
-from domain.wallet.ledger import Outcome, Posting
+from domain.wallet.entries import Posting
+from domain.wallet.ledger import Outcome
 
 log = structlog.get_logger()
 TOGETHER = 500

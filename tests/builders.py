@@ -39,7 +39,7 @@ from db.inbox.deliveries import Delivery
 from db.lifecycle import organizations, receipts, standings
 from db.lifecycle.organizations import Organization
 from db.lifecycle.standings import HeldBlock
-from db.wallet import wallets
+from db.wallet import gates, wallets
 from domain.billing.events import BillingEvent, EventKind, MoneyReference
 from domain.billing.subscription import OWING, PAID, Provider, Snapshot, State, Subscription
 from domain.campaigns.campaign import Act, MessageStatus, Park
@@ -48,7 +48,8 @@ from domain.campaigns.telephony import DeliveryStatus, SentMessage, StatusCallba
 from domain.lifecycle.evidence import EventEffect
 from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money, parse
-from domain.wallet.ledger import Outcome, Posting, Wallet, credit
+from domain.wallet.entries import Posting, credit
+from domain.wallet.ledger import Outcome, Wallet
 from runtime.callback_batcher import Callbacks
 
 ORGANIZATION = "acme"
@@ -298,7 +299,7 @@ async def open_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) ->
 
 async def open_gate_of(conn: AsyncConnection, standing: Standing) -> None:
     """The same for a caller that holds the standing."""
-    await wallets.open_gate(conn, standing.organization_id, epoch=standing.epoch, cause="test")
+    await gates.open_gate(conn, standing.organization_id, epoch=standing.epoch, cause="test")
     await _note(conn, standing, "unfreeze_wallet")
 
 
@@ -315,7 +316,7 @@ async def freeze(
         standing = await standings.lock(conn, organization_id)
         assert standing is not None
         if by_operator:
-            await wallets.freeze(
+            await gates.freeze(
                 conn,
                 organization_id,
                 epoch=standing.epoch,
@@ -328,7 +329,7 @@ async def freeze(
 
 async def freeze_of(conn: AsyncConnection, standing: Standing) -> None:
     """As a step of the suspension does, for a caller that holds the standing."""
-    await wallets.freeze(
+    await gates.freeze(
         conn, standing.organization_id, epoch=standing.epoch, cause="fraud suspected"
     )
     await _note(conn, standing, "freeze_wallet")
@@ -338,7 +339,7 @@ async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> 
     async with engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         assert standing is not None
-        await wallets.unfreeze_by_operator(
+        await gates.unfreeze_by_operator(
             conn, organization_id, epoch=standing.epoch, cause="looked at"
         )
 
@@ -357,11 +358,11 @@ async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -
             assert locked_standing is not None
             match step:
                 case "freeze_wallet":
-                    await wallets.freeze(
+                    await gates.freeze(
                         conn, organization_id, epoch=locked_standing.epoch, cause="suspended"
                     )
                 case "unfreeze_wallet":
-                    await wallets.open_gate(
+                    await gates.open_gate(
                         conn, organization_id, epoch=locked_standing.epoch, cause="active"
                     )
                 case "pause_campaigns":

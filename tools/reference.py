@@ -5,29 +5,21 @@ guarantees' checks, and the table of modules in CONTRIBUTING.md.
 date.
 """
 
-import ast
-import inspect
 import json
 import sys
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic.fields import FieldInfo
-from typer.main import get_command
-
 from api.app import ROUTES, create_app
 from api.http import auth, errors
-from cli.commands import app as commands
-from cli.failures import MEANINGS
 from db.audit.certify import CHECKS, GUARANTEES
-from runtime import billing, settings
 from tools import alert_tables, failures, lifecycle, rooms
+from tools.command_page import cli
+from tools.settings_page import settings_page
+from tools.tables import GENERATED, joined, table
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
-GENERATED = "<!-- Written by `python -m tools.reference` from the code; change it there. -->"
 Json = Mapping[str, Any]
 
 
@@ -89,7 +81,7 @@ def api() -> str:
     parts += ["## Errors", _errors(), "## Bodies and answers"]
     for name, shape in sorted(schemas.items(), key=lambda item: _title(item[0], item[1])):
         parts += _schema(name, shape, schemas)
-    return _joined(parts)
+    return joined(parts)
 
 
 def _operation(method: str, path: str, operation: Json) -> list[str]:
@@ -109,7 +101,7 @@ def _operation(method: str, path: str, operation: Json) -> list[str]:
         if parameter["in"] != "path"
     ]
     if rows:
-        parts.append(_table(("parameter", "in", "type", ""), rows))
+        parts.append(table(("parameter", "in", "type", ""), rows))
     body = (
         operation.get("requestBody", {})
         .get("content", {})
@@ -161,7 +153,7 @@ def _schema(name: str, shape: Json, schemas: Json) -> list[str]:
             )
             for field, property_ in shape["properties"].items()
         ]
-        parts.append(_table(("field", "type", ""), rows))
+        parts.append(table(("field", "type", ""), rows))
     return parts
 
 
@@ -198,168 +190,13 @@ def _title(name: str, shape: Json) -> str:  # noqa: ARG001 - one name for a thin
 
 def _errors() -> str:
     rows = [(str(kind.status), f"`{kind.code}`", kind.title) for kind in errors.Kind]
-    return _table(("status", "code", "title"), rows)
+    return table(("status", "code", "title"), rows)
 
 
 # The settings
 
 
-def settings_page() -> str:
-    parts = [
-        "# The settings",
-        GENERATED,
-        (
-            "All settings are environment variables; no file is read. An empty variable counts as "
-            "missing."
-        ),
-        (
-            "A process refuses to start when a variable that it needs is missing or wrong. One "
-            "line names all of them."
-        ),
-        (
-            "It also refuses unknown names that begin with `TOLLGATE_`, except those that Compose "
-            "and Kubernetes set."
-        ),
-        "Addresses begin with `https://`; `http://` is allowed for this machine only.",
-        "Live and test mode cannot be mixed: a live Stripe key with PayPal's sandbox is refused.",
-    ]
-    groups: list[type[settings.Group]] = [settings.Settings, *billing.REGISTRY, settings.Twilio]
-    for group in groups:
-        title = "Every process" if group is settings.Settings else group.__name__
-        about = (inspect.getdoc(group) or "") if "__doc__" in vars(group) and group.__doc__ else ""
-        prefix = str(group.model_config.get("env_prefix", ""))
-        docs = _attribute_docs(group)
-        rows = [
-            (f"`{prefix}{name}`".upper(), _default(field), docs.get(name, ""))
-            for name, field in group.model_fields.items()
-        ]
-        parts += [f"## {title}", about, _table(("variable", "default", ""), rows)]
-    parts += [
-        "## Temporal",
-        " ".join((inspect.getdoc(settings.temporal_connection) or "").split()),
-        (
-            "The API and the worker need `TEMPORAL_ADDRESS`. Without it, `demo` and `dev` start a "
-            "server of their own."
-        ),
-    ]
-    return _joined(part for part in parts if part)
-
-
-def _attribute_docs(group: type) -> dict[str, str]:
-    """The strings below the attributes, which Python itself discards."""
-    [body] = ast.parse(textwrap.dedent(inspect.getsource(group))).body
-    assert isinstance(body, ast.ClassDef)
-    comments: dict[str, str] = {}
-    for statement, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
-            assert isinstance(statement.target, ast.Name)
-            assert isinstance(following.value, ast.Constant)
-            comments[statement.target.id] = " ".join(str(following.value.value).split())
-    return comments
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "**required**"
-    if field.default_factory is not None:
-        return "the installed version"
-    match field.default:
-        case None:
-            return ""
-        case timedelta() as span:
-            return f"`{_iso(span)}`"
-        case tuple() as several:
-            return "<br>".join(f"`{value}`" for value in several)
-        case bool() as flag:
-            return f"`{str(flag).lower()}`"
-        case value:
-            return f"`{value}`"
-
-
-def _iso(span: timedelta) -> str:
-    """A duration in the form that the environment accepts (ISO 8601)."""
-    for unit, seconds, prefix in (("D", 86400, "P"), ("H", 3600, "PT"), ("M", 60, "PT")):
-        if span.total_seconds() % seconds == 0:
-            return f"{prefix}{span // timedelta(seconds=seconds)}{unit}"
-    return f"PT{span.total_seconds():g}S"
-
-
 # The commands
-
-
-def cli() -> str:
-    root = get_command(commands)
-    parts = [
-        "# The commands",
-        GENERATED,
-        "After `make` has run once, the command is at `.venv/bin/tollgate`.",
-    ]
-    parts += [
-        (
-            "`tollgate --version` shows the version, `tollgate --install-completion` sets up "
-            "completion in your shell."
-        ),
-        "A command ends with one of these statuses:",
-        _table(
-            ("status", ""), [(str(int(status)), meaning) for status, meaning in MEANINGS.items()]
-        ),
-        (
-            "`api`, `worker` and `migrate` wait up to a minute for their servers, and report the "
-            "wait; the others try once."
-        ),
-        "`migrate`, `certify`, `explain`, `keys`, `parked`, `alerts` and `unpaid` need a database:",
-        (
-            "the one in `TOLLGATE_DATABASE_URL` or, if that is not set, the embedded one in "
-            "`TOLLGATE_DATA_DIR`."
-        ),
-    ]
-    for name, command in root.commands.items():  # type: ignore[attr-defined]  # it is a group
-        parts += _command(f"tollgate {name}", command)
-    return _joined(parts)
-
-
-def _command(name: str, command: Any) -> list[str]:
-    arguments = " ".join(
-        parameter.name.upper()
-        for parameter in command.params
-        if parameter.param_type_name == "argument"
-    )
-    parts = [f"## `{f'{name} {arguments}'.strip()}`", " ".join((command.help or "").split())]
-    rows = [
-        (
-            f"`{', '.join(parameter.opts)}`",
-            getattr(parameter, "help", "") or "",
-            _option_default(parameter),
-        )
-        for parameter in command.params
-        if parameter.param_type_name == "option" and parameter.name != "help"
-    ]
-    if rows:
-        parts.append(_table(("option", "", "default"), rows))
-    for further, sub in getattr(command, "commands", {}).items():
-        parts += _command(f"{name} {further}", sub)
-    return parts
-
-
-def _option_default(option: Any) -> str:
-    if option.required:
-        return "**required**"
-    if option.is_flag or option.default is None:
-        return ""
-    return f"`{getattr(option.default, 'value', option.default)}`"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [
-        head,
-        ["---"] * len(head),
-        *([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ from db.billing import blocks
 from db.campaigns import parked_campaigns
 from db.lifecycle import receipts, standings, suspensions
 from db.pipeline import reading, together
-from db.wallet import wallets
+from db.wallet import gates
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Park
 from domain.campaigns.telephony import Account, AccountStatus
@@ -79,7 +79,7 @@ class Enforcement:
     async def freeze_wallet(self, step: Step) -> None:
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, _), together(conn):
-            await wallets.freeze(
+            await gates.freeze(
                 conn, step.organization_id, epoch=step.epoch, cause="the organization is suspended"
             )
             await _line(conn, step, "freeze_wallet", started_at, "frozen")
@@ -116,7 +116,7 @@ class Enforcement:
         """Lift the suspension's freeze and open the gate: the only place that opens a gate."""
         started_at = datetime.now(UTC)
         async with self._in(step) as (conn, _), together(conn):
-            await wallets.open_gate(
+            await gates.open_gate(
                 conn, step.organization_id, epoch=step.epoch, cause="the organization is active"
             )
             await _line(conn, step, "unfreeze_wallet", started_at, "unfrozen, gate open")

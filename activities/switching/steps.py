@@ -16,44 +16,37 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.billing.confirmation import Organization
+from activities.switching.moves import (
+    NOT_CURRENT,
+    SwitchState,
+    another_is_current,
+    moved,
+    note,
+    recheck,
+    state_of,
+    undo,
+)
 from activities.switching.switch_providers import (
     SwitchProviders,
     fold,
-    refuse_early_undo,
     refuse_unknown,
 )
 from db import alerts
 from db.billing import subscriptions
-from db.inbox import parking
 from db.lifecycle import standings
 from db.pipeline import reading
 from db.switching import switches
 from db.switching.switches import Switch
 from domain.alerts import AlertKind
-from domain.billing.subscription import BILLING, PAID, Provider, Snapshot, State
+from domain.billing.subscription import BILLING, PAID, Provider, State
 from domain.lifecycle.standing import Status
 from domain.switching import switch as rules
-from domain.switching.switch import CHECKOUT_LASTS, Cut, Ready, Recheck, SwitchStatus
-from providers.billing import BillingProvider, CheckoutLink
+from domain.switching.switch import CHECKOUT_LASTS, Ready, SwitchStatus
+from providers.billing import BillingProvider
 from providers.errors import ProviderRefused
 
 log = structlog.get_logger()
-NOT_CURRENT = "the old subscription is no longer the current one"
 _LAPSED = frozenset({State.CANCELED, State.EXPIRED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchState:
-    """The state of a switch. `until`: the renewal, or the end of the checkout, that it waits for.
-
-    Recorded histories hold the fields' names: `migration_id` is the switch's id.
-    """
-
-    migration_id: str
-    target: str
-    progress: SwitchStatus
-    reason: str = ""
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +69,7 @@ class Switching:
         """The state of the organization's switch that is due; None if there never was one."""
         async with self._reading.connect() as conn:
             found = await switches.due(conn, organization.organization_id)
-        return None if found is None else _state(found)
+        return None if found is None else state_of(found)
 
     @activity.defn(name="check_migration")
     async def check_switch(self, organization: Organization) -> SwitchState:
@@ -85,26 +78,26 @@ class Switching:
         """
         switch = await self._read(organization)
         if switch.state not in (SwitchStatus.STARTED, SwitchStatus.WAITING):
-            return _state(switch)
+            return state_of(switch)
         snapshot = await self._providers.ask(switch.source_provider, switch.source_subscription_id)
         now = datetime.now(UTC)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
+                return state_of(found or switch)
             switch = await fold(conn, switch, source=snapshot)
             refused = await self._refusal(conn, switch)
             checked = rules.check(snapshot, now, waited_for=switch.first_charge_at)
             if refused or checked.ready is Ready.REFUSED:
-                return await _moved(conn, switch, SwitchStatus.REFUSED, refused or checked.reason)
+                return await moved(conn, switch, SwitchStatus.REFUSED, refused or checked.reason)
             if checked.ready is Ready.WAIT:
-                return await _moved(
+                return await moved(
                     conn,
                     switch,
                     SwitchStatus.WAITING,
                     checked.reason,
                     first_charge_at=checked.until,
                 )
-            return await _moved(
+            return await moved(
                 conn,
                 switch,
                 SwitchStatus.CHECKED,
@@ -117,17 +110,17 @@ class Switching:
         """Create the target's checkout, one per switch; it charges first when the paid period ends."""
         switch = await self._read(organization)
         if switch.state is not SwitchStatus.CHECKED:
-            return _state(switch)
+            return state_of(switch)
         made = await self._providers.checkout(switch)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
+                return state_of(found or switch)
             if isinstance(made, ProviderRefused):
-                return await _moved(
+                return await moved(
                     conn, switch, SwitchStatus.UNDONE, f"the checkout could not be created: {made}"
                 )
-            await _note(conn, switch, made)
-            return await _moved(
+            await note(conn, switch, made)
+            return await moved(
                 conn,
                 switch,
                 SwitchStatus.OFFERED,
@@ -142,31 +135,31 @@ class Switching:
         """
         switch = await self._read(organization)
         if switch.state is not SwitchStatus.OFFERED:
-            return _state(switch)
+            return state_of(switch)
         source, target = await self._providers.ask_both(switch)
         now = datetime.now(UTC)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
+                return state_of(found or switch)
             switch = await fold(conn, switch, source=source, target=target)
             if rules.left(source, switch.marker):
-                return await _undo(
+                return await undo(
                     conn,
                     switch,
                     SwitchStatus.CANCELED,
                     "the customer canceled the old subscription",
                 )
             if target.state in PAID:
-                return await _moved(conn, switch, SwitchStatus.CONSENTED)
+                return await moved(conn, switch, SwitchStatus.CONSENTED)
             if target.state in _LAPSED or switch.expires_at is None or now >= switch.expires_at:
-                return await _undo(
+                return await undo(
                     conn,
                     switch,
                     SwitchStatus.ABANDONED,
                     "the customer did not complete the checkout in time",
                 )
             await alerts.clear(conn, organization.organization_id, AlertKind.SWITCH_STUCK)
-        return _state(switch)
+        return state_of(switch)
 
     @activity.defn(name="stop_source")
     async def stop_source(self, organization: Organization) -> SwitchState:
@@ -175,27 +168,27 @@ class Switching:
         """
         switch = await self._read(organization)
         if switch.state not in (SwitchStatus.CONSENTED, SwitchStatus.STOPPING):
-            return _state(switch)
+            return state_of(switch)
         source, target = await self._providers.ask_both(switch)
         refuse_unknown(source, target)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
-            decided = await _recheck(conn, switch, source, target)
+                return state_of(found or switch)
+            decided = await recheck(conn, switch, source, target)
         if isinstance(decided, SwitchState):
             return decided
         switch, found = decided, await self._read(organization)
         if found != switch:  # another attempt took over after the commit
-            return _state(found)
+            return state_of(found)
         stopped = await self._providers.stop(switch)
         async with self._locked(organization) as (conn, found):
             if found != switch:
                 await fold(conn, switch, source=stopped)  # an undo meanwhile raises an alert
-                return _state(found or switch)
+                return state_of(found or switch)
             if rules.left(stopped, switch.marker):
                 reason = "the customer canceled the old subscription at the same moment"
-                return await _undo(conn, switch, SwitchStatus.CANCELED, reason)
-            return await _moved(conn, switch, SwitchStatus.STOPPED)
+                return await undo(conn, switch, SwitchStatus.CANCELED, reason)
+            return await moved(conn, switch, SwitchStatus.STOPPED)
 
     @activity.defn(name="cut_over")
     async def cut_over(self, organization: Organization) -> SwitchState:
@@ -204,12 +197,12 @@ class Switching:
         """
         switch = await self._read(organization)
         if switch.state is not SwitchStatus.STOPPED:
-            return _state(switch)
+            return state_of(switch)
         source, target = await self._providers.ask_both(switch)
         refuse_unknown(source, target)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
+                return state_of(found or switch)
             known = await subscriptions.find(
                 conn, switch.target_provider, switch.target_subscription_id or ""
             )
@@ -222,13 +215,13 @@ class Switching:
                     AlertKind.NOBODY_BILLS,
                     f"switch {switch.id}: {reason}",
                 )
-                return await _moved(conn, switch, SwitchStatus.FAILED, reason)
+                return await moved(conn, switch, SwitchStatus.FAILED, reason)
             if not known.is_current:
                 await subscriptions.make_current(conn, known)
             # an ended source takes nothing back from the target
             switch = await fold(conn, switch, source=source)
             switch = await fold(conn, switch, target=target)
-            state = await _moved(conn, switch, SwitchStatus.COMPLETED)
+            state = await moved(conn, switch, SwitchStatus.COMPLETED)
         log.info(
             "customer_switched",
             organization_id=organization.organization_id,
@@ -243,7 +236,7 @@ class Switching:
         """
         switch = await self._read(organization)
         if switch.state is not SwitchStatus.UNDOING:
-            return _state(switch)
+            return state_of(switch)
         target = None
         if switch.target_subscription_id is not None:
             target = await self._providers.end_target(switch, switch.target_subscription_id)
@@ -251,7 +244,7 @@ class Switching:
             refuse_unknown(target)
         async with self._locked(organization) as (conn, found):
             if found != switch:
-                return _state(found or switch)
+                return state_of(found or switch)
             if target is not None:
                 await fold(conn, switch, target=target)
             if switch.late:
@@ -259,8 +252,8 @@ class Switching:
                 await alerts.raise_(
                     conn, organization.organization_id, AlertKind.LATE_CONSENT, detail
                 )
-            await _moved(conn, switch, switch.outcome or SwitchStatus.UNDONE, switch.reason)
-            return _state(await switches.due(conn, organization.organization_id) or switch)
+            await moved(conn, switch, switch.outcome or SwitchStatus.UNDONE, switch.reason)
+            return state_of(await switches.due(conn, organization.organization_id) or switch)
 
     @activity.defn(name="note_stuck_migration")
     async def note_stuck_switch(self, stuck: StuckSwitch) -> None:
@@ -275,7 +268,7 @@ class Switching:
         )
 
     async def _refusal(self, conn: AsyncConnection, switch: Switch) -> str:
-        if await _another_is_current(conn, switch):
+        if await another_is_current(conn, switch):
             return NOT_CURRENT
         if not self._providers.have(switch.target_provider):
             return f"{switch.target_provider.value} is not set up here"
@@ -300,75 +293,3 @@ class Switching:
         async with self._engine.begin() as conn:
             await standings.lock(conn, organization.organization_id)
             yield conn, await switches.due(conn, organization.organization_id)
-
-
-async def _recheck(
-    conn: AsyncConnection, switch: Switch, source: Snapshot, target: Snapshot
-) -> SwitchState | Switch:
-    """The state to move to instead; or the switch, now recorded as stopping the source."""
-    switch, now = await fold(conn, switch, source=source, target=target), datetime.now(UTC)
-    charge_at = switch.first_charge_at or now
-    again = rules.recheck(source, target, first_charge_at=charge_at, mark=switch.marker, now=now)
-    if again.cut is Cut.STOP and await _another_is_current(conn, switch):
-        again = Recheck(cut=Cut.UNDO, reason=NOT_CURRENT)
-    match again.cut:
-        case Cut.LEFT:
-            return await _undo(conn, switch, SwitchStatus.CANCELED, again.reason)
-        case Cut.UNDO:
-            refuse_early_undo(switch, now)
-            return await _undo(conn, switch, SwitchStatus.UNDONE, again.reason)
-        case Cut.STOPPED:
-            return await _moved(conn, switch, SwitchStatus.STOPPED)
-        case Cut.STOP:
-            return await switches.move(conn, switch, SwitchStatus.STOPPING)
-
-
-async def _another_is_current(conn: AsyncConnection, switch: Switch) -> bool:
-    """Whether another subscription than the source and the target is current, or none; the host may
-    have linked the target itself.
-    """
-    current = await subscriptions.current(conn, switch.organization_id)
-    source = (switch.source_provider, switch.source_subscription_id)
-    return current is None or (
-        (current.provider, current.id) != source and not switch.leads_to(current)
-    )
-
-
-async def _note(conn: AsyncConnection, switch: Switch, made: CheckoutLink) -> None:
-    """From now on every lookup of the organization queries the checkout, too."""
-    await subscriptions.add(
-        conn,
-        switch.organization_id,
-        switch.target_provider,
-        made.subscription_id,
-        checkout_url=made.url,
-        checkout_key=switch.marker,
-        checkout_plan_id=switch.target_plan_id,
-    )
-    await parking.adopt_subscription(
-        conn, switch.target_provider, made.subscription_id, datetime.now(UTC)
-    )
-
-
-async def _moved(
-    conn: AsyncConnection, switch: Switch, to: SwitchStatus, reason: str = "", **changed: object
-) -> SwitchState:
-    await alerts.clear(conn, switch.organization_id, AlertKind.SWITCH_STUCK)
-    return _state(await switches.move(conn, switch, to, reason=reason, **changed))
-
-
-async def _undo(
-    conn: AsyncConnection, switch: Switch, outcome: SwitchStatus, reason: str
-) -> SwitchState:
-    return await _moved(conn, switch, SwitchStatus.UNDOING, reason, outcome=outcome)
-
-
-def _state(switch: Switch) -> SwitchState:
-    waits = switch.expires_at if switch.state is SwitchStatus.OFFERED else switch.first_charge_at
-    return SwitchState(
-        migration_id=str(switch.id),
-        target=switch.target_provider.value,
-        progress=switch.state,
-        reason=switch.reason,
-        until=waits,
-    )

@@ -9,7 +9,8 @@ from api.http.errors import ProblemOut
 from api.http.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
 from db.wallet.wallets import Booked
 from domain.redaction import redact_text
-from domain.wallet.ledger import Entry, Wallet
+from domain.wallet.entries import Entry
+from domain.wallet.ledger import Wallet
 
 MOST = 1_000
 """Postings in one list."""

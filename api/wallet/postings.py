@@ -17,16 +17,14 @@ from api.wallet.wallets import resume
 from db.audit import explanations
 from domain.audit.can_send import Reason
 from domain.money import Money
+from domain.wallet.entries import Posting, credit, debit
 from domain.wallet.ledger import (
     Frozen,
     InsufficientFunds,
     Outcome,
     Posted,
-    Posting,
     Suspended,
     WalletNotFound,
-    credit,
-    debit,
 )
 
 router = APIRouter(

@@ -19,7 +19,7 @@ from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import debts
 from db.campaigns import parked_campaigns
 from db.lifecycle import standings
-from db.wallet import wallets
+from db.wallet import gates, wallets
 from domain.campaigns.campaign import Park
 from domain.lifecycle.standing import Status
 
@@ -79,7 +79,7 @@ async def freeze(
         if standing is None:
             raise not_found("organization")
         parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
-        await wallets.freeze(
+        await gates.freeze(
             conn, organization_id, epoch=standing.epoch, cause=body.reason, by_operator=True
         )
         answer = await _wallet_out(conn, organization_id)
@@ -110,7 +110,7 @@ async def unfreeze(
             raise not_found("organization")
         if standing.status is Status.SUSPENDED:  # what was frozen waits for that from now on
             await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
-        await wallets.unfreeze_by_operator(
+        await gates.unfreeze_by_operator(
             conn,
             organization_id,
             epoch=standing.epoch,

@@ -21,7 +21,8 @@ from domain.alerts import AlertKind
 from domain.lifecycle.standing import Block
 from domain.money import Money
 from domain.wallet import refusals
-from domain.wallet.ledger import Posted, Posting, Wallet, recovery
+from domain.wallet.entries import Posting, recovery
+from domain.wallet.ledger import Posted, Wallet
 
 RECEIVABLE = "receivable"
 """The reference of the block for debts from reversals."""

@@ -18,7 +18,8 @@ from domain.billing.events import Payment
 from domain.billing.subscription import Provider
 from domain.money import Money
 from domain.wallet import refusals
-from domain.wallet.ledger import Credited, Outcome, credit
+from domain.wallet.entries import credit
+from domain.wallet.ledger import Credited, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from domain.alerts import AlertKind
 from domain.billing.events import Reversal
 from domain.billing.subscription import Provider
 from domain.money import Money
-from domain.wallet.ledger import credit, reversal
+from domain.wallet.entries import credit, reversal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.campaigns import refusals, status_checks
+from db.campaigns.callback_statements import BY_SID, FREE, THERE, WAITING, WRITE
 from db.campaigns.refusals import Failed
 from db.campaigns.status_checks import Check
 from domain.alerts import AlertKind
@@ -32,40 +32,6 @@ from domain.campaigns.telephony import (
 
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED)
 _RETURNED = (MessageStatus.REFUSED, MessageStatus.LOST)
-_LOCK = """
-    SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status, m.sender
-    FROM messages m
-    JOIN (SELECT DISTINCT * FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]))
-              AS t (organization_id, id)) asked USING (organization_id, id)
-    ORDER BY m.organization_id, m.id FOR UPDATE OF m
-"""
-_WAITING = text(_LOCK)
-_FREE = text(f"{_LOCK} SKIP LOCKED")
-_THERE = text(
-    """
-    SELECT m.organization_id, m.id
-    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[])) AS t (organization_id, id)
-        USING (organization_id, id)
-    """
-)
-_BY_SID = text(
-    """
-    SELECT m.organization_id, m.provider_sid, m.id
-    FROM messages m JOIN unnest(CAST(:organizations AS text[]), CAST(:sids AS text[])) AS t (organization_id, sid)
-        ON m.organization_id = t.organization_id AND m.provider_sid = t.sid
-    """
-)
-_WRITE = text(
-    """
-    UPDATE messages m
-    SET status = 'accepted', provider_sid = t.sid, delivery_status = t.status, error_code = t.code,
-        sid_confirmed = m.sid_confirmed AND m.provider_sid IS NOT NULL,
-        settled_at = coalesce(m.settled_at, clock_timestamp())
-    FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]), CAST(:sids AS text[]), CAST(:statuses AS text[]),
-                CAST(:codes AS integer[])) AS t (organization_id, id, sid, status, code)
-    WHERE m.organization_id = t.organization_id AND m.id = t.id
-    """
-)
 
 
 class Applied(StrEnum):
@@ -188,7 +154,7 @@ async def apply(
             changed[key] = message
         answers.append(applied)
     if changed:
-        await conn.execute(_WRITE, _rows(changed))
+        await conn.execute(WRITE, _rows(changed))
     await status_checks.add(conn, findings.checks)
     for organization_id, detail in sorted(findings.sent_after_refund.items()):
         await alerts.raise_(conn, organization_id, AlertKind.SENT_AFTER_REFUND, detail)
@@ -236,7 +202,7 @@ async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback])
     }
     return {
         (row.organization_id, row.provider_sid): row.id
-        for row in await conn.execute(_BY_SID, params)
+        for row in await conn.execute(BY_SID, params)
     }
 
 
@@ -264,7 +230,7 @@ async def _lock(
             else DeliveryStatus(row.delivery_status),
             sender=row.sender,
         )
-        for row in await conn.execute(_WAITING if wait else _FREE, _params(named))
+        for row in await conn.execute(WAITING if wait else FREE, _params(named))
     }
 
 
@@ -275,7 +241,7 @@ async def _locked_elsewhere(
     missing = [key for key in keys if key is not None and key not in locked]
     if not missing:
         return set()
-    return {(row.organization_id, row.id) for row in await conn.execute(_THERE, _params(missing))}
+    return {(row.organization_id, row.id) for row in await conn.execute(THERE, _params(missing))}
 
 
 def _params(keys: Sequence[_Key]) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@ reading refunds an accepted message.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,9 +21,10 @@ from db.campaigns import (
     unpaid_sends,
 )
 from db.campaigns.messages import Message
+from db.campaigns.reading_outcomes import Decided, is_refunded, of_what_is_open, too_old
 from db.campaigns.refusals import Failed
 from db.campaigns.send_results import Reply
-from db.campaigns.status_checks import GIVEN_UP_AFTER, Check
+from db.campaigns.status_checks import Check
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
@@ -32,10 +33,7 @@ from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     TERMINAL,
     WENT_OUT,
-    DeliveryStatus,
     SentMessage,
-    exclude_each_other,
-    rank,
 )
 
 SURELY_THERE = timedelta(minutes=15)
@@ -91,15 +89,6 @@ class Outcome:
     look_up: tuple[UUID, ...] = ()
 
 
-@dataclass(slots=True)
-class _Decided:
-    replies: list[Reply] = field(default_factory=list)
-    words: list[tuple[UUID, DeliveryStatus, int | None]] = field(default_factory=list)
-    done: list[Check] = field(default_factory=list)
-    look_up: list[UUID] = field(default_factory=list)
-    alerts: dict[AlertKind, str] = field(default_factory=dict)
-
-
 async def apply(
     conn: AsyncConnection, organization_id: str, readings: Sequence[Reading], *, now: datetime
 ) -> Outcome:
@@ -116,17 +105,17 @@ async def apply(
     )
     wallet = await wallets.lock(conn, organization_id)
     locked = {row.id: row for row in await messages.lock(conn, organization_id, ids)}
-    decided = _Decided()
+    decided = Decided()
     for reading in readings:
         message = locked.get(reading.check.message_id)
         if message is None:
             decided.done.append(reading.check)
         elif reading.sent is None:
             await _not_there(conn, decided, message, reading.check, now)
-        elif _is_refunded(message, reading.check, reading.sent):
+        elif is_refunded(message, reading.check, reading.sent):
             await _of_what_was_refunded(conn, decided, message, reading.check, reading.sent, now)
         else:
-            _of_what_is_open(decided, message, reading.check, reading.sent, now)
+            of_what_is_open(decided, message, reading.check, reading.sent, now)
     refunded = await send_results.settle_locked(conn, organization_id, wallet, decided.replies)
     await _write(conn, organization_id, decided)
     await _run_again(conn, organization_id, decided.replies)
@@ -186,68 +175,8 @@ async def _run_again(conn: AsyncConnection, organization_id: str, replies: Seque
             await resends.reopen_parked(conn, campaign, Park.SUSPENDED)
 
 
-def _is_refunded(message: Message, check: Check, sent: SentMessage) -> bool:
-    """A callback can name any attempt: the Twilio message of the paid attempt does not belong to an
-    earlier one.
-    """
-    earlier = message.attempt != check.attempt and message.provider_sid != sent.sid
-    return earlier or message.status in send_results.RETURNED | {MessageStatus.SKIPPED}
-
-
-def _of_what_is_open(
-    decided: _Decided, message: Message, check: Check, sent: SentMessage, now: datetime
-) -> None:
-    if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.ACCEPTED):
-        decided.done.append(check)  # refused, or waiting for its next attempt
-    elif message.is_taken_on_trust or message.provider_sid is None:
-        decided.look_up.append(message.id)  # it is read again once its id is known
-        if _too_old(check, now):
-            decided.done.append(check)
-    elif message.provider_sid != sent.sid:
-        decided.done.append(check)  # a callback named a different message than Twilio's own answer
-        decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
-            f"a callback reported message {message.id} as {sent.sid}, but Twilio's id is "
-            f"{message.provider_sid}: somebody else may have the subaccount's token"
-        )
-    elif sent.status is None:  # unknown here
-        if _too_old(check, now):
-            decided.done.append(check)
-    elif delivery_failure.refunded(sent.status, sent.error_code):
-        decided.replies.append(
-            send_results.never_left(
-                message, sent.sid, sent.status, sent.error_code, after_acceptance=True
-            )
-        )
-        decided.done.append(check)
-    else:
-        _keep(decided, message, check, sent.status, sent.error_code, now)
-
-
-def _keep(
-    decided: _Decided,
-    message: Message,
-    check: Check,
-    status: DeliveryStatus,
-    code: int | None,
-    now: datetime,
-) -> None:
-    """It was sent, or may still be: nothing is refunded, whatever a callback said."""
-    recorded = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
-    if recorded is None or status in TERMINAL or rank(status) > rank(recorded):
-        decided.words.append((message.id, status, code))
-    if status not in TERMINAL and not _too_old(check, now):
-        return
-    decided.done.append(check)
-    if exclude_each_other(check.reported, status):
-        decided.alerts[AlertKind.CALLBACK_CONTRADICTED] = (
-            f"a callback reported {check.message_sid} of message {message.id} as "
-            f"{check.reported}, Twilio reports {status}: nothing was refunded; somebody else may "
-            "have the subaccount's token"
-        )
-
-
 async def _not_there(
-    conn: AsyncConnection, decided: _Decided, message: Message, check: Check, now: datetime
+    conn: AsyncConnection, decided: Decided, message: Message, check: Check, now: datetime
 ) -> None:
     """Forged, erased at Twilio, or too recent to be found: no reason to refund."""
     if check.since is not None and now - check.since < SURELY_THERE:
@@ -271,7 +200,7 @@ async def _not_there(
 
 async def _of_what_was_refunded(
     conn: AsyncConnection,
-    decided: _Decided,
+    decided: Decided,
     message: Message,
     check: Check,
     sent: SentMessage,
@@ -290,7 +219,7 @@ async def _of_what_was_refunded(
                 f"message {message.id}, attempt {attempt}, was refunded; Twilio reports "
                 f"{sent.sid} as {sent.status}"
             )
-    elif sent.status in TERMINAL or _too_old(check, now):
+    elif sent.status in TERMINAL or too_old(check, now):
         decided.done.append(check)
 
 
@@ -321,7 +250,7 @@ async def _stood_for(
     )
 
 
-async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided) -> None:
+async def _write(conn: AsyncConnection, organization_id: str, decided: Decided) -> None:
     if decided.words:
         params = {
             "organization_id": organization_id,
@@ -335,7 +264,3 @@ async def _write(conn: AsyncConnection, organization_id: str, decided: _Decided)
         await alerts.raise_(conn, organization_id, kind, detail)
     if decided.done:
         await unpaid_sends.clear_alert(conn, organization_id)
-
-
-def _too_old(check: Check, now: datetime) -> bool:
-    return check.since is not None and now - check.since > GIVEN_UP_AFTER

@@ -15,7 +15,8 @@ from db.campaigns.transitions import PERSON, TOLLGATE
 from db.lifecycle import standings
 from db.wallet import wallets
 from domain.campaigns.campaign import Act, ActFacts, CampaignStatus, MessageStatus, Park, kept_by
-from domain.wallet.ledger import Debited, Outcome, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, Outcome
 
 _AGAIN = text(
     """

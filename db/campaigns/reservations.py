@@ -26,7 +26,8 @@ from db.wallet import wallets
 from domain.campaigns.campaign import Act, Batch, CampaignStatus, MessageStatus, Next, Park, kept_by
 from domain.campaigns.waits import LONGEST_PAID, Waits, in_words, too_dear
 from domain.money import Money
-from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound
 
 QUIET_SELF_CHECK = timedelta(hours=6)
 

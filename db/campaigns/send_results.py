@@ -15,7 +15,8 @@ from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
 from domain.redaction import redact_text
-from domain.wallet.ledger import Wallet, refund
+from domain.wallet.entries import refund
+from domain.wallet.ledger import Wallet
 
 RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
 """The outcomes whose debit is refunded."""

@@ -17,7 +17,8 @@ from db.campaigns.send_results import RETURNED
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns.telephony import WENT_OUT, DeliveryStatus
-from domain.wallet.ledger import Debited, Outcome, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, Outcome
 
 _NOTE = text(
     """

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.lifecycle import receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
-from db.wallet import wallets
+from db.wallet import gates
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Decision, Standing, Status
 
@@ -124,7 +124,7 @@ async def record(
             conn, organization_id, epoch, decision.status, cause=cause, decided_at=now
         )
         if decision.status is Status.SUSPENDED:
-            await wallets.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+            await gates.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
     return replace(
         standing,
         status=decision.status,

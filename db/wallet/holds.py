@@ -17,6 +17,7 @@ from db.tables.wallet import holds
 from db.wallet import ledger, money_changes, wallets
 from db.wallet.money_changes import MoneyChange
 from domain.money import Money
+from domain.wallet.entries import debit
 from domain.wallet.holds import (
     BadExpiry,
     Captured,
@@ -38,7 +39,6 @@ from domain.wallet.ledger import (
     WalletNotFound,
     WrongCurrency,
     cannot_pay,
-    debit,
 )
 
 

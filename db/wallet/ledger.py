@@ -5,7 +5,7 @@ does.
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.wallet.ledger import Entry, EntryKind
+from domain.wallet.entries import Entry, EntryKind
 
 _ONE = text("""
     SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description

@@ -1,4 +1,6 @@
-"""Only `db/wallet/wallets` writes money, gates and the ledger, or locks a wallet's row."""
+"""Only `db/wallet/wallets` writes money and the ledger, or locks a wallet's row; `gates` beside it writes
+the gate alone.
+"""
 
 import ast
 import re
@@ -19,7 +21,9 @@ PACKAGES = (
     "runtime",
     "workflows",
 )
-MONEY_MODULES = {ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py")}
+MONEY_MODULES = {
+    ROOT / "db" / "wallet" / name for name in ("wallets.py", "statements.py", "gates.py")
+}
 MODULES = [
     path
     for package in PACKAGES

@@ -4,7 +4,7 @@ import pytest
 
 from api.app import create_app
 from tests.docs.pages import name
-from tools import lifecycle, reference
+from tools import command_page, lifecycle, reference, settings_page
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
@@ -22,13 +22,13 @@ def test_every_route_stands_in_the_api_reference_with_what_it_needs() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    for line in reference.settings_page().splitlines():
+    for line in settings_page.settings_page().splitlines():
         if line.startswith("| `TOLLGATE_"):
             assert line.split("|")[3].strip(), line
 
 
 def test_every_command_and_option_is_described() -> None:
-    for line in reference.cli().splitlines():
+    for line in command_page.cli().splitlines():
         if line.startswith("| `--"):
             assert line.split("|")[2].strip(), line
 

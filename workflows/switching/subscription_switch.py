@@ -9,7 +9,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Organization
     from activities.failures import cause_of
-    from activities.switching.steps import StuckSwitch, Switching, SwitchState
+    from activities.switching.moves import SwitchState
+    from activities.switching.steps import StuckSwitch, Switching
     from activities.workflow_contracts import SUBSCRIPTION_SWITCH, SwitchStart
     from domain.switching.switch import IN_WORDS, OVER, SwitchStatus
     from workflows import options

@@ -12,7 +12,8 @@ from domain.billing.subscription import State
 from domain.campaigns.campaign import PASSES_BY_ITSELF, Act, CampaignStatus, Park
 from domain.lifecycle.standing import Block
 from domain.money import Money
-from domain.wallet.ledger import Debited, credit, debit
+from domain.wallet.entries import credit, debit
+from domain.wallet.ledger import Debited
 from tests.builders import (
     ORGANIZATION,
     balance,

@@ -4,7 +4,8 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet.ledger import Debited, InsufficientFunds, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, InsufficientFunds
 from tests.builders import balance, broken_claims, onboard, post_one, usd
 
 

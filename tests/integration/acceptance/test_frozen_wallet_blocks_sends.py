@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet.ledger import Debited, Frozen, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, Frozen
 from tests.builders import (
     balance,
     begin_window,

@@ -9,7 +9,8 @@ from activities.lifecycle.enforcement import Enforcement, Step
 from db.lifecycle import receipts
 from domain.campaigns.telephony import Accepted, AccountStatus, OutboundMessage, Refused
 from domain.lifecycle.standing import Status
-from domain.wallet.ledger import Debited, Suspended, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, Suspended
 from providers.twilio import Twilio
 from simulators.twilio.app import TwilioSimulator
 from tests.builders import (

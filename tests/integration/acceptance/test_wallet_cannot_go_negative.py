@@ -2,7 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet.ledger import Debited, InsufficientFunds, debit
+from domain.wallet.entries import debit
+from domain.wallet.ledger import Debited, InsufficientFunds
 from tests.builders import ONE_CENT, balance, broken_claims, number, onboard, post, post_one, usd
 
 

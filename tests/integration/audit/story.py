@@ -24,8 +24,9 @@ from domain.billing.events import (
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.entries import debit, refund
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import Credited, Debited, debit, refund
+from domain.wallet.ledger import Credited, Debited
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.audit import certify
 from db.audit.certify import CHECKS, GUARANTEES
 from domain.lifecycle.standing import Status
-from domain.wallet.ledger import debit
+from domain.wallet.entries import debit
 from tests.builders import broken_claims, onboard, post, send_one, standing, usd
 from tests.integration.audit import test_certify_tampered
 from tests.integration.audit.story import live

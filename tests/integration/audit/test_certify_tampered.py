@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import certify
 from db.wallet import seals, wallets
-from domain.wallet.ledger import credit
+from domain.wallet.entries import credit
 from tests.builders import usd
 from tests.integration.audit.story import live
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.tables import APPEND_ONLY, metadata
 from db.wallet import holds, seals
 from domain.billing.subscription import State
+from domain.wallet.entries import debit, refund
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import debit, refund
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -32,8 +32,9 @@ from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentS
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
+from domain.wallet.entries import credit, debit
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import Credited, Debited, credit, debit
+from domain.wallet.ledger import Credited, Debited
 from tests.builders import (
     NOON,
     ORGANIZATION,

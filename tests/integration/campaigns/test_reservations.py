@@ -14,6 +14,7 @@ from db.campaigns.reservations import DifferentMessage
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
+from domain.wallet.entries import credit
 from domain.wallet.ledger import (
     Debited,
     Frozen,
@@ -21,7 +22,6 @@ from domain.wallet.ledger import (
     Outcome,
     Suspended,
     WalletNotFound,
-    credit,
 )
 from tests.builders import (
     ONE_CENT,

@@ -19,7 +19,8 @@ from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentS
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
-from domain.wallet.ledger import Conflict, Credited, WrongCurrency, credit, debit
+from domain.wallet.entries import credit, debit
+from domain.wallet.ledger import Conflict, Credited, WrongCurrency
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -17,7 +17,7 @@ from db.lifecycle.unnotified import BEHIND_FOR
 from domain.billing.subscription import State
 from domain.campaigns.campaign import Act, CampaignStatus, Next, Park
 from domain.campaigns.quiet_hours import QuietHours
-from domain.wallet.ledger import credit
+from domain.wallet.entries import credit
 from tests.builders import (
     NOON,
     ORGANIZATION,

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.audit import figures
 from db.campaigns.callbacks import SubaccountCallback
 from domain.alerts import AlertKind
-from domain.wallet.ledger import credit
+from domain.wallet.entries import credit
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer
 from runtime.loops import PATIENCE, Loop

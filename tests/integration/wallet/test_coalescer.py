@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.wallet import wallets
-from domain.wallet.ledger import Debited, InsufficientFunds, Outcome, WalletNotFound, credit, debit
+from domain.wallet.entries import credit, debit
+from domain.wallet.ledger import Debited, InsufficientFunds, Outcome, WalletNotFound
 from runtime.coalescer import APART, WAITING, Coalescer, Overloaded, Unanswered
 from tests.builders import ORGANIZATION, balance, number, onboard, rows, run, usd
 from tests.world import until

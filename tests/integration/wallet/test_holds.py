@@ -6,8 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.wallet import holds, wallets
 from domain.money import Money
+from domain.wallet.entries import debit
 from domain.wallet.holds import Held, Hold, HoldStatus, Released, Reserved
-from domain.wallet.ledger import Debited, InsufficientFunds, debit
+from domain.wallet.ledger import Debited, InsufficientFunds
 from tests.builders import (
     NOON,
     ORGANIZATION,

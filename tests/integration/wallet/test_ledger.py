@@ -12,27 +12,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.wallet import statements, wallets
+from db.wallet import gates, statements, wallets
 from domain.money import LARGEST_MICROS, Money
+from domain.wallet.entries import Entry, Posting, credit, debit, refund, reversal
 from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,
-    Entry,
     Frozen,
     NothingToRefund,
     Outcome,
-    Posting,
     Refunded,
     Suspended,
     TooLarge,
     Wallet,
     WalletNotFound,
     WrongCurrency,
-    credit,
-    debit,
-    refund,
-    reversal,
     settle,
 )
 from tests.builders import (
@@ -95,16 +90,14 @@ class Model:
 async def change(conn: AsyncConnection, organization_id: str, gate: Gate) -> None:
     match gate:
         case Gate.SHUT:
-            await wallets.shut_gate(conn, organization_id, epoch=1, cause="why")
+            await gates.shut_gate(conn, organization_id, epoch=1, cause="why")
         case Gate.OPEN:
-            await wallets.open_gate(conn, organization_id, epoch=1, cause="why")
+            await gates.open_gate(conn, organization_id, epoch=1, cause="why")
         case Gate.FREEZE | Gate.FREEZE_BY_OPERATOR:
             by_operator = gate is Gate.FREEZE_BY_OPERATOR
-            await wallets.freeze(
-                conn, organization_id, epoch=1, cause="why", by_operator=by_operator
-            )
+            await gates.freeze(conn, organization_id, epoch=1, cause="why", by_operator=by_operator)
         case Gate.UNFREEZE_BY_OPERATOR:
-            await wallets.unfreeze_by_operator(conn, organization_id, epoch=1, cause="why")
+            await gates.unfreeze_by_operator(conn, organization_id, epoch=1, cause="why")
 
 
 references = st.sampled_from(["a", "b", "c", "d", "e", "f"])
@@ -403,8 +396,8 @@ async def test_the_reason_told_is_that_of_the_freeze_which_still_stands(
     await onboard(engine)
     await freeze(engine, by_operator=True)
     async with engine.begin() as conn:
-        await wallets.freeze(conn, ORGANIZATION, epoch=1, cause="the organization is suspended")
-        await wallets.open_gate(conn, ORGANIZATION, epoch=2, cause="the organization is active")
+        await gates.freeze(conn, ORGANIZATION, epoch=1, cause="the organization is suspended")
+        await gates.open_gate(conn, ORGANIZATION, epoch=2, cause="the organization is active")
 
     assert await post_one(engine, debit("d", usd("1"))) == Frozen("fraud suspected")
 

@@ -16,22 +16,15 @@ from db.campaigns.readings import Reading
 from db.campaigns.send_results import Reply
 from db.inbox import adoption, deliveries, pending_deliveries
 from db.lifecycle import standings, unnotified
-from db.wallet import holds, seals, wallets
+from db.wallet import gates, holds, seals, wallets
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import Act, MessageStatus, Next
 from domain.campaigns.telephony import DeliveryStatus
 from domain.money import Money
+from domain.wallet.entries import credit, debit, refund
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import (
-    Debited,
-    Frozen,
-    InsufficientFunds,
-    Suspended,
-    credit,
-    debit,
-    refund,
-)
+from domain.wallet.ledger import Debited, Frozen, InsufficientFunds, Suspended
 from runtime.coalescer import Coalescer
 from tests.builders import (
     NO_RECEIPT,
@@ -144,10 +137,10 @@ async def test_a_debit_waits_for_a_gate_that_is_being_shut_and_is_refused(
     await onboard(engine)
     async with engine.begin() as conn:
         if close is shut_gate:
-            await wallets.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
+            await gates.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
         else:
             by_operator = close is freeze_by_operator
-            await wallets.freeze(conn, ORGANIZATION, epoch=1, cause="test", by_operator=by_operator)
+            await gates.freeze(conn, ORGANIZATION, epoch=1, cause="test", by_operator=by_operator)
         task = asyncio.create_task(post_one(engine, debit("d", usd("1"))))
         await until_it_waits_for(engine, conn, task)
 
@@ -223,7 +216,7 @@ async def test_a_window_waits_for_a_gate_that_is_being_shut_and_is_refused(
     sending = await campaign(engine)
     await reserve(engine, sending)
     async with engine.begin() as conn:
-        await wallets.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
+        await gates.shut_gate(conn, ORGANIZATION, epoch=1, cause="test")
         task = asyncio.create_task(begin_window(engine, sending))
         await until_it_waits_for(engine, conn, task)
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import certify
 from db.wallet import holds, seals
+from domain.wallet.entries import credit, debit, refund
 from domain.wallet.holds import Hold
-from domain.wallet.ledger import credit, debit, refund
 from tests.builders import (
     NOON,
     ORGANIZATION,

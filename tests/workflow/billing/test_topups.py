@@ -16,7 +16,7 @@ from db.wallet import wallets
 from domain.billing.events import MoneyObject
 from domain.lifecycle.standing import Block, Status
 from domain.money import parse
-from domain.wallet.ledger import refund
+from domain.wallet.entries import refund
 from simulators.paypal.state import Order
 from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
 from tests.world import World, until

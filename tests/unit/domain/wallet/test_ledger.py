@@ -7,29 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.money import LARGEST_MICROS, Money
+from domain.wallet.entries import (
+    Entry,
+    EntryKind,
+    Posting,
+    credit,
+    debit,
+    recovery,
+    refund,
+    reversal,
+)
 from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,
-    Entry,
-    EntryKind,
     Frozen,
     InsufficientFunds,
     NothingToRefund,
     Outcome,
     Posted,
-    Posting,
     Refunded,
     Suspended,
     TakenBack,
     TooLarge,
     Wallet,
     WrongCurrency,
-    credit,
-    debit,
-    recovery,
-    refund,
-    reversal,
     settle,
 )
 from tests.builders import usd

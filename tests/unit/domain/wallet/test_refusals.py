@@ -7,12 +7,11 @@ import pytest
 
 from db.billing import payments
 from db.billing.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
+from domain.wallet.entries import Entry, EntryKind
 from domain.wallet.ledger import (
     Conflict,
     Credited,
     Debited,
-    Entry,
-    EntryKind,
     Frozen,
     InsufficientFunds,
     NothingToRefund,
