@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,26 +23,32 @@ LAG_LIMIT = timedelta(seconds=60)
 
 
 class Component(BaseModel):
-    ok: bool
-    detail: str = ""
+    """The state of one component."""
+
+    ok: bool = Field(description="Whether it works.")
+    detail: str = Field(default="", description="What is wrong; empty if nothing is.")
 
 
 class Relay(Component):
-    """What the lifecycle has not acted on yet. `parked` waits for a person or for a subscription to
-    be linked.
-    """
+    """Webhook deliveries on which Tollgate has not acted yet."""
 
-    waiting: int = 0
-    oldest_seconds: float = 0.0
-    parked: int = 0
+    waiting: int = Field(default=0, description="Deliveries that wait.")
+    oldest_seconds: float = Field(default=0.0, description="The age of the oldest one.")
+    parked: int = Field(
+        default=0,
+        description="Deliveries that wait for a person, or until a subscription is linked.",
+    )
 
 
 class Ready(BaseModel):
-    """`degraded`: webhooks, wallets and gates work, but what Temporal does waits until it is
-    back.
-    """
+    """The state of the service."""
 
-    status: Literal["ready", "degraded", "unavailable"]
+    status: Literal["ready", "degraded", "unavailable"] = Field(
+        description=(
+            "`degraded`: webhooks, wallets and gates work, but work that needs Temporal waits"
+            " until it is back."
+        )
+    )
     database: Component
     migrations: Component
     temporal: Component
@@ -50,7 +56,9 @@ class Ready(BaseModel):
 
 
 class Live(BaseModel):
-    status: Literal["live"] = "live"
+    """The process answers."""
+
+    status: Literal["live"] = Field(default="live", description="Always `live`.")
 
 
 @router.get("/live", operation_id="check_liveness", summary="Check that the process answers")

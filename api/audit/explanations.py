@@ -12,28 +12,33 @@ from api.context import Here, OrganizationId
 from api.http import operator_notes
 from api.http.auth import READ, Caller
 from api.http.errors import ReasonOut, not_found
-from api.http.fields import Time
+from api.http.fields import Time, options
 from api.lifecycle.fields import OrganizationOut
 from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from api.wallet.fields import WalletOut
 from db.alerts import Alert
 from db.audit import explanations
 from db.audit.explanations import Explanation
-from db.inbox.deliveries import Delivery
+from db.inbox.deliveries import Delivery, InboxStatus
 from domain.alerts import AlertKind
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
 
 class DeliveryOut(BaseModel):
-    provider: str
-    event_id: str
-    event_type: str
-    received_at: Time
-    occurred_at: Time | None
-    status: str
-    outcome: str
-    deliveries: int
+    """A webhook delivery of a provider."""
+
+    provider: str = Field(description="The provider that sent it.")
+    event_id: str = Field(description="The provider's id of the event.")
+    event_type: str = Field(description="The provider's type of the event.")
+    received_at: Time = Field(description="When the event was received first.")
+    occurred_at: Time | None = Field(description="When it happened, according to the provider.")
+    status: str = Field(
+        description="`unhandled` until Tollgate has acted on it.",
+        json_schema_extra=options(InboxStatus),
+    )
+    outcome: str = Field(description="What came of it, in words.")
+    deliveries: int = Field(description="How often the event was delivered.")
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryOut":
@@ -50,12 +55,14 @@ class DeliveryOut(BaseModel):
 
 
 class AlertOut(BaseModel):
+    """Something that a person has to look at."""
+
     kind: AlertKind | str = Field(
-        description="Another text only if it was raised by another version."
+        description="The kind of the alert; another text only if another version raised it."
     )
-    detail: str
-    raised_at: Time
-    times: int
+    detail: str = Field(description="What happened, in words.")
+    raised_at: Time = Field(description="When it was raised first.")
+    times: int = Field(description="How often the cause has occurred.")
 
     @classmethod
     def of(cls, alert: Alert) -> "AlertOut":
@@ -65,26 +72,30 @@ class AlertOut(BaseModel):
 
 
 class StuckOut(BaseModel):
-    step: str
-    reason: str
+    """The step at which enforcement is stuck."""
+
+    step: str = Field(description="The name of the step.")
+    reason: str = Field(description="Why the step fails.")
 
 
 class ExplanationOut(BaseModel):
-    """`story` says it in plain sentences; the rest is what it was told from."""
+    """`story` summarizes everything else in plain sentences."""
 
-    story: list[str]
-    can_send: bool
-    reasons: list[ReasonOut]
+    story: list[str] = Field(description="Plain sentences, most important first.")
+    can_send: bool = Field(description="Whether a debit of one segment would be accepted now.")
+    reasons: list[ReasonOut] = Field(description="Why it may not send; empty if it may.")
     organization: OrganizationOut
     standing: StandingOut
-    stuck: StuckOut | None
-    blocks: list[BlockOut]
+    stuck: StuckOut | None = Field(
+        description="The step at which enforcement is stuck; null if none is."
+    )
+    blocks: list[BlockOut] = Field(description="What keeps it from sending.")
     wallet: WalletOut
-    subscriptions: list[SubscriptionOut]
-    campaigns: list[CampaignOut]
-    deliveries: list[DeliveryOut]
-    receipts: list[ReceiptOut]
-    alerts: list[AlertOut]
+    subscriptions: list[SubscriptionOut] = Field(description="Its subscriptions.")
+    campaigns: list[CampaignOut] = Field(description="Its latest campaigns.")
+    deliveries: list[DeliveryOut] = Field(description="Its latest webhook deliveries.")
+    receipts: list[ReceiptOut] = Field(description="Its latest receipts.")
+    alerts: list[AlertOut] = Field(description="Its open alerts.")
 
     @classmethod
     def of(cls, explanation: Explanation) -> "ExplanationOut":

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from api.http.fields import Body, Decimal, Time
-from domain.billing.subscription import Provider, Subscription
+from api.http.fields import Body, Decimal, Time, options
+from domain.billing.subscription import Provider, State, Subscription
 from domain.plain_text import is_token
 
 
@@ -20,55 +20,81 @@ Address = Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2000), Afte
 
 
 class LinkRequest(Body):
-    provider: Provider = Field(examples=["paypal"])
-    subscription_id: Token = Field(examples=["I-BW452GLLEP1G"])
+    """A subscription that exists at a provider."""
+
+    provider: Provider = Field(examples=["paypal"], description="The billing provider.")
+    subscription_id: Token = Field(
+        examples=["I-BW452GLLEP1G"], description="The provider's id of the subscription."
+    )
 
 
 class CheckoutRequest(Body):
-    provider: Provider = Field(examples=["paypal"])
-    plan_id: Token = Field(examples=["P-5ML4271244454362WXNWU5NQ"])
-    return_url: Address = Field(examples=["https://example.com/paid"])
-    cancel_url: Address = Field(examples=["https://example.com/canceled"])
+    """A subscription to create, and where the customer returns to."""
+
+    provider: Provider = Field(examples=["paypal"], description="The billing provider.")
+    plan_id: Token = Field(
+        examples=["P-5ML4271244454362WXNWU5NQ"],
+        description="The provider's id of the plan or price.",
+    )
+    return_url: Address = Field(
+        examples=["https://example.com/paid"],
+        description="Where the customer returns to after consenting.",
+    )
+    cancel_url: Address = Field(
+        examples=["https://example.com/canceled"],
+        description="Where the customer returns to after canceling.",
+    )
 
 
 class CheckoutOut(BaseModel):
-    """Where the customer consents. The subscription bills nobody before that."""
+    """The link at which the customer consents. The subscription charges nothing before that."""
 
-    provider: str
-    subscription_id: str
+    provider: str = Field(description="The billing provider.")
+    subscription_id: str = Field(description="The provider's id of the subscription or checkout.")
     url: str = Field(
         examples=[
             "https://www.paypal.com/webapps/billing/subscriptions?ba_token=BA-2M539689T3856352J"
-        ]
+        ],
+        description="Where the customer consents.",
     )
 
 
 class OutstandingOut(BaseModel):
-    amount: Decimal
-    currency: str
+    """An unpaid amount."""
+
+    amount: Decimal = Field(description="What is unpaid.")
+    currency: str = Field(description="ISO 4217 code.")
 
 
 class SubscriptionOut(BaseModel):
-    """As its provider last told it; `confirmed_at` is when the provider itself was last asked.
+    """A subscription as its provider last reported it."""
 
-    `state` may be what only a webhook has told since. `access_until` is when it charges next,
-    `paid_until` the end of the time that was really paid for, `past_due_since` when the first
-    payment failed that is unpaid.
-    """
-
-    provider: str
-    subscription_id: str
-    is_current: bool
-    status: str = Field(examples=["active"])
-    raw_status: str = Field(examples=["ACTIVE"])
-    as_of: Time | None
-    confirmed_at: Time | None
-    access_until: Time | None
-    paid_until: Time | None
-    past_due_since: Time | None
-    outstanding: OutstandingOut | None
-    alert: str | None
-    checkout_url: str | None
+    provider: str = Field(description="The billing provider.")
+    subscription_id: str = Field(description="The provider's id of the subscription.")
+    is_current: bool = Field(description="Whether it decides if the organization may send.")
+    status: str = Field(
+        examples=["active"],
+        description=(
+            "The status of the subscription, the same for every provider; a webhook may have "
+            "reported it after `confirmed_at`."
+        ),
+        json_schema_extra=options(State),
+    )
+    raw_status: str = Field(
+        examples=["ACTIVE"], description="The provider's own word for the status."
+    )
+    as_of: Time | None = Field(description="The provider's time of the status.")
+    confirmed_at: Time | None = Field(description="When Tollgate last read it from the provider.")
+    access_until: Time | None = Field(description="When the provider charges next.")
+    paid_until: Time | None = Field(description="The end of the period that was paid for.")
+    past_due_since: Time | None = Field(
+        description="When the first payment failed that is still unpaid."
+    )
+    outstanding: OutstandingOut | None = Field(description="What is unpaid; null if nothing is.")
+    alert: str | None = Field(description="What a person has to look at; null if nothing.")
+    checkout_url: str | None = Field(
+        description="Where the customer consents; null if it was not created by Tollgate."
+    )
 
     @classmethod
     def of(cls, subscription: Subscription) -> "SubscriptionOut":
@@ -93,7 +119,11 @@ class SubscriptionOut(BaseModel):
 
 
 class SubscriptionsOut(BaseModel):
-    """The current one decides whether the organization may send."""
+    """The current subscription decides whether the organization may send."""
 
-    current: SubscriptionOut | None
-    others: list[SubscriptionOut]
+    current: SubscriptionOut | None = Field(
+        description="The current subscription; null without one."
+    )
+    others: list[SubscriptionOut] = Field(
+        description="All other subscriptions, such as replaced ones."
+    )

@@ -29,11 +29,14 @@ _NOT_BEGUN = (State.NONE, State.PENDING)
 
 
 class ResumptionOut(BaseModel):
-    """`needs_payment`: what is owed has to be paid first; `needs_new_consent`: only a new checkout
-    helps.
-    """
+    """The result of resuming a subscription."""
 
-    outcome: Resumed
+    outcome: Resumed = Field(
+        description=(
+            "`needs_payment`: the unpaid amount must be paid first; `needs_new_consent`: only"
+            " a new checkout helps."
+        )
+    )
     subscription: SubscriptionOut
 
 
@@ -44,32 +47,41 @@ class _Outcome(BaseModel):
 
 
 class PlanRequest(Body):
-    plan_id: Token = Field(examples=["P-5ML4271244454362WXNWU5NQ"])
+    """The plan to change to."""
+
+    plan_id: Token = Field(
+        examples=["P-5ML4271244454362WXNWU5NQ"],
+        description="The provider's id of the plan or price.",
+    )
 
 
 class PlanOut(BaseModel):
-    """`approve_url` is where the customer has to consent before the change counts; null: it
-    counts.
-    """
+    """The result of changing a plan."""
 
-    approve_url: str | None
+    approve_url: str | None = Field(
+        description="Where the customer must approve the change; null if the change is in force."
+    )
 
 
 class CollectionRequest(Body):
-    amount: Amount
-    currency: Currency
+    """The amount to collect; it must equal `outstanding` of the subscription."""
+
+    amount: Amount = Field(description="The outstanding amount.")
+    currency: Currency = Field(description="ISO 4217 code.")
 
 
 class CollectedOut(BaseModel):
+    """The result of an attempt to collect."""
+
     payment_id: str | None = Field(
-        description="null while the provider has not named the payment, or made none."
+        description="The provider's id of the payment; null if it has not named one, or made none."
     )
     status: str = Field(
         examples=["completed"],
-        description="`completed`, `pending` (ask again with the same key) or `declined`.",
+        description="`completed`, `pending` (repeat the request with the same key) or `declined`.",
     )
-    amount: Decimal
-    currency: str
+    amount: Decimal = Field(description="The amount of the attempt.")
+    currency: str = Field(description="ISO 4217 code.")
 
 
 @router.post(

@@ -24,23 +24,34 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["w
 
 
 class TopUpRequest(Body):
-    provider: Provider = Field(examples=["stripe"])
-    amount: Amount
-    currency: Currency
-    return_url: Address = Field(examples=["https://example.com/paid"])
-    cancel_url: Address = Field(examples=["https://example.com/canceled"])
+    """A payment to ask for, and where the customer returns to."""
+
+    provider: Provider = Field(examples=["stripe"], description="The billing provider.")
+    amount: Amount = Field(description="What the customer is asked to pay.")
+    currency: Currency = Field(description="The currency of the wallet.")
+    return_url: Address = Field(
+        examples=["https://example.com/paid"],
+        description="Where the customer returns to after paying.",
+    )
+    cancel_url: Address = Field(
+        examples=["https://example.com/canceled"],
+        description="Where the customer returns to after canceling.",
+    )
 
 
 class TopUpOut(BaseModel):
-    """Where the customer pays. The wallet is credited when the provider confirms that it has the
+    """A checkout for one payment. The wallet is credited when the provider confirms that it has the
     money.
     """
 
-    provider: str
-    checkout_id: str
-    url: str = Field(examples=["https://checkout.stripe.com/c/pay/cs_live_a1b2c3"])
-    amount: Decimal
-    currency: str
+    provider: str = Field(description="The billing provider.")
+    checkout_id: str = Field(description="The provider's id of the checkout.")
+    url: str = Field(
+        examples=["https://checkout.stripe.com/c/pay/cs_live_a1b2c3"],
+        description="Where the customer pays.",
+    )
+    amount: Decimal = Field(description="What the customer is asked to pay.")
+    currency: str = Field(description="ISO 4217 code.")
     status: str = Field(examples=["open"], description="`open`, `paid` or `expired`.")
 
     @classmethod

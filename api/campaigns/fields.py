@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from api.http.cursors import Page
-from api.http.fields import Body, Moment, Name, SmsBody, Time
+from api.http.fields import Body, Moment, Name, SmsBody, Time, options
 from db.campaigns.campaigns import Campaign
 from db.campaigns.progress import Progress
+from domain.campaigns.campaign import CampaignStatus
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.waits import Wait
 
@@ -33,13 +34,11 @@ LocalTime = Annotated[
 
 
 class QuietHoursBody(Body):
-    """Local time in the recipient's country, in all its time zones; at most 12 hours, over midnight
-    if need be.
+    """Local time in the country of the recipient, in all its time zones; at most 12 hours, which
+    may pass midnight.
     """
 
-    model_config = ConfigDict(
-        title="QuietHours", json_schema_extra={"examples": [{"begins": "21:00", "ends": "08:00"}]}
-    )
+    model_config = ConfigDict(title="QuietHours")
 
     begins: LocalTime = Field(description="When quiet hours begin; recipients get no message then.")
     ends: LocalTime = Field(description="When quiet hours end.")
@@ -56,8 +55,8 @@ class QuietHoursBody(Body):
 
 
 class CampaignRequest(Body):
-    """A number that stands twice gets one message. Without recipients it is a draft to upload them
-    to.
+    """A campaign. A number that occurs twice gets one message. Without recipients it is a draft;
+    upload recipients to it.
     """
 
     model_config = ConfigDict(
@@ -72,14 +71,15 @@ class CampaignRequest(Body):
         }
     )
 
-    name: Name
-    body: SmsBody
-    recipients: Annotated[
-        list[Annotated[str, Field(max_length=32)]],
-        Field(default_factory=list, max_length=MOST_RECIPIENTS),
-    ]
+    name: Name = Field(description="For people; recipients do not see it.")
+    body: SmsBody = Field(description="The text of each message.")
+    recipients: list[Annotated[str, Field(max_length=32)]] = Field(
+        default_factory=list,
+        max_length=MOST_RECIPIENTS,
+        description="Phone numbers in E.164 form.",
+    )
     quiet_hours: Annotated[
-        QuietHoursBody | None, Field(description="When recipients are left alone; none: never.")
+        QuietHoursBody | None, Field(description="When recipients get no message; null: never.")
     ] = None
 
     @property
@@ -88,10 +88,11 @@ class CampaignRequest(Body):
 
 
 class StartRequest(Body):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"at": "2026-12-24T08:00:00Z"}]})
+    """When a campaign starts."""
 
     at: Annotated[
-        Moment | None, Field(description="When to begin; now if it is missing or past.")
+        Moment | None,
+        Field(description="The time at which to start; immediately if missing or past."),
     ] = None
 
 
@@ -100,16 +101,22 @@ class ProgressOut(BaseModel):
 
     model_config = ConfigDict(title="CampaignProgress")
 
-    sent: int
-    delivered: int
-    failed: int
-    refunded: int
+    sent: int = Field(description="Messages that Twilio accepted.")
+    delivered: int = Field(description="Messages that Twilio reports as delivered.")
+    failed: int = Field(description="Messages that were not delivered.")
+    refunded: int = Field(description="Messages whose price was refunded.")
     skipped: int = Field(description="Recipients that have opted out; not charged.")
-    unconfirmed: int
-    remaining: int
-    per_second: float = Field(description="Handed over in the last minute, per second.")
+    unconfirmed: int = Field(
+        description="Messages that Twilio may have accepted; their outcome is still unknown."
+    )
+    remaining: int = Field(description="Messages that were not handed to Twilio yet.")
+    per_second: float = Field(
+        description="Messages handed to Twilio per second, over the last minute."
+    )
     remaining_seconds: int | None = Field(
-        description="At that rate; null while it waits, or nothing is left to go."
+        description=(
+            "Time left at that pace; null while the campaign waits, or if no message remains."
+        )
     )
 
     @classmethod
@@ -118,12 +125,12 @@ class ProgressOut(BaseModel):
 
 
 class WaitOut(BaseModel):
-    """Why a campaign does not move. `until` is when it is tried again, null where nobody knows."""
+    """Why a campaign does not move."""
 
-    code: str = Field(examples=["twilio_limit"])
-    message: str = Field(examples=["Twilio asked to wait"])
-    since: Time | None
-    until: Time | None
+    code: str = Field(examples=["twilio_limit"], description="The cause, for programs.")
+    message: str = Field(examples=["Twilio asked to wait"], description="The cause, for people.")
+    since: Time | None = Field(description="When the wait began.")
+    until: Time | None = Field(description="When the campaign tries again; null if unknown.")
 
     @classmethod
     def of(cls, wait: Wait) -> "WaitOut":
@@ -131,37 +138,47 @@ class WaitOut(BaseModel):
 
 
 class CampaignOut(BaseModel):
-    """`scheduled` campaigns begin at their time, `canceled` ones never go on.
+    """A campaign with its status and, if it was read alone, its progress."""
 
-    `parked` campaigns go on by themselves once they may; `paused` ones only when a person resumes
-    them.
-
-    `next_position` is the first message, counted from 1, that was not handed over yet; null when
-    all were.
-    """
-
-    id: str
-    organization_id: str
-    name: str
-    body: str
-    status: str = Field(examples=["running"])
-    reason: str = Field(description="Why it is parked or paused.", examples=[""])
-    waiting: WaitOut | None = Field(
-        default=None, description="Why it does not move; null while it does, and when it is over."
+    id: str = Field(description="The id of the campaign.")
+    organization_id: str = Field(description="The id of the organization.")
+    name: str = Field(description="For people; recipients do not see it.")
+    body: str = Field(description="The text of each message.")
+    status: str = Field(
+        examples=["running"],
+        description=(
+            "`scheduled` campaigns start at `scheduled_at`; `parked` ones resume by "
+            "themselves once they may; `paused` ones only on request; `canceled` ones never."
+        ),
+        json_schema_extra=options(CampaignStatus),
     )
-    total: int
-    next_position: int | None
-    created_at: Time
-    started_at: Time | None
-    completed_at: Time | None
-    scheduled_at: Time | None = None
-    quiet_hours: QuietHoursBody | None = None
-    progress: ProgressOut | None = Field(default=None, description="Only for one campaign.")
+    reason: str = Field(description="Why it is parked or paused; empty otherwise.", examples=[""])
+    waiting: WaitOut | None = Field(
+        default=None, description="Why it does not move; null while it moves, and after its end."
+    )
+    total: int = Field(description="How many recipients it has.")
+    next_position: int | None = Field(
+        description=(
+            "The first message, counted from 1, that was not handed to Twilio; null if all were."
+        )
+    )
+    created_at: Time = Field(description="When it was created.")
+    started_at: Time | None = Field(description="When it was started.")
+    completed_at: Time | None = Field(
+        description="When its last message was handed to Twilio or refunded."
+    )
+    scheduled_at: Time | None = Field(default=None, description="When it is to start.")
+    quiet_hours: QuietHoursBody | None = Field(
+        default=None, description="When recipients get no message; null: never."
+    )
+    progress: ProgressOut | None = Field(
+        default=None, description="Counts and pace; only if one campaign is read."
+    )
     counts: dict[str, int] | None = Field(
-        default=None, description="Messages by status; only for one campaign."
+        default=None, description="Messages by status; only if one campaign is read."
     )
     duplicates_dropped: int | None = Field(
-        default=None, description="Only in the answer to its creation."
+        default=None, description="Numbers that occurred twice; only in the answer to the creation."
     )
 
     @classmethod

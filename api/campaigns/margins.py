@@ -17,27 +17,33 @@ router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=
 
 
 class Sums(BaseModel):
-    """Of messages that Twilio accepted. `unpriced` ones have no price of Twilio's yet, which takes
-    up to a day; `incomparable` ones have one in another currency. `margin` leaves both out.
-    """
+    """Sums over messages that Twilio accepted."""
 
-    messages: int
-    unpriced: int
-    incomparable: int
-    charged: Decimal
-    cost: Decimal
-    margin: Decimal
+    messages: int = Field(description="How many messages.")
+    unpriced: int = Field(
+        description="Messages whose price Twilio has not reported yet; it takes up to a day."
+    )
+    incomparable: int = Field(description="Messages that Twilio priced in another currency.")
+    charged: Decimal = Field(description="What the organization was charged.")
+    cost: Decimal = Field(description="What Twilio charged.")
+    margin: Decimal = Field(
+        description="The difference, without unpriced and incomparable messages."
+    )
 
 
 class CountryMargin(Sums):
-    """`country` is null where it is not known."""
+    """Sums over the messages to one country."""
 
-    country: str | None = Field(examples=["US"])
+    country: str | None = Field(
+        examples=["US"], description="ISO 3166 code; null if the country is unknown."
+    )
 
 
 class MarginOut(Sums):
-    currency: str
-    countries: list[CountryMargin]
+    """What a campaign was charged and what it cost."""
+
+    currency: str = Field(description="ISO 4217 code.")
+    countries: list[CountryMargin] = Field(description="The same sums by country.")
 
 
 @router.get(

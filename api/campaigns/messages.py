@@ -46,34 +46,47 @@ def _number(text: str) -> str:
 
 
 class MessageRequest(Body):
-    to: Annotated[str, AfterValidator(_number), Field(examples=["+14155550100"])]
-    body: SmsBody
+    """A message to send."""
+
+    to: Annotated[str, AfterValidator(_number), Field(examples=["+14155550100"])] = Field(
+        description="The phone number of the recipient in E.164 form."
+    )
+    body: SmsBody = Field(description="The text of the message.")
 
 
 class MessageOut(BaseModel):
-    """`status` is accepted (Twilio has it), refused (refunded), unknown (it may have been sent; it
-    is being found out), pending, or lost (given up and refunded).
-    """
+    """A message with its price and status."""
 
-    id: str
-    campaign_id: str | None
-    to: str
-    status: str = Field(examples=["accepted"])
-    delivery_status: str | None = Field(
-        description="What Twilio last said of it.", examples=["delivered"]
+    id: str = Field(description="The id of the message.")
+    campaign_id: str | None = Field(
+        description="The id of its campaign; null for a single message."
     )
-    provider_sid: str | None
-    segments: int
-    price: Decimal
-    currency: str
-    country: str | None = Field(examples=["US"])
+    to: str = Field(description="The phone number of the recipient.")
+    status: str = Field(
+        examples=["accepted"],
+        description=(
+            "`pending`: not handed to Twilio yet; `accepted`: Twilio has it; `refused`: not "
+            "sent, refunded; `unknown`: possibly sent, the outcome is being determined; "
+            "`lost`: given up, refunded; `skipped`: the recipient has opted out."
+        ),
+    )
+    delivery_status: str | None = Field(
+        description="The status that Twilio last reported.", examples=["delivered"]
+    )
+    provider_sid: str | None = Field(description="Twilio's id of the message.")
+    segments: int = Field(description="How many segments it has.")
+    price: Decimal = Field(description="What the organization was charged.")
+    currency: str = Field(description="ISO 4217 code.")
+    country: str | None = Field(
+        examples=["US"], description="ISO 3166 code of the recipient's country."
+    )
     provider_price: Decimal | None = Field(
         description="What Twilio charged; known up to a day later."
     )
-    provider_currency: str | None
-    error_code: int | None
-    problem: str | None
-    created_at: datetime | None
+    provider_currency: str | None = Field(description="The currency of `provider_price`.")
+    error_code: int | None = Field(description="Twilio's error code.")
+    problem: str | None = Field(description="Why it was not sent or not delivered.")
+    created_at: datetime | None = Field(description="When it was created.")
 
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
@@ -142,15 +155,15 @@ async def send(
 
 
 class UnpaidSendOut(BaseModel):
-    """A message that went out although it had been refunded; `attempt` counts how often it was paid
-    for.
-    """
+    """A message that was sent although it had been refunded."""
 
-    message_id: str
-    attempt: int
-    provider_sid: str
-    delivery_status: str = Field(examples=["delivered"])
-    found_at: datetime
+    message_id: str = Field(description="The id of the message.")
+    attempt: int = Field(description="Which attempt was sent, counted from 1.")
+    provider_sid: str = Field(description="Twilio's id of the message.")
+    delivery_status: str = Field(
+        examples=["delivered"], description="The status that Twilio last reported."
+    )
+    found_at: datetime = Field(description="When Tollgate found it.")
 
     @classmethod
     def of(cls, send: UnpaidSend) -> "UnpaidSendOut":

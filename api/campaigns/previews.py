@@ -26,12 +26,14 @@ MOST_NAMED = 100
 
 
 class DestinationOut(BaseModel):
-    """`country` is null for numbers whose country is not known."""
+    """The recipients in one country."""
 
-    country: str | None = Field(examples=["DE"])
-    recipients: int
-    price_per_segment: Decimal
-    cost: Decimal
+    country: str | None = Field(
+        examples=["DE"], description="ISO 3166 code; null if the country is unknown."
+    )
+    recipients: int = Field(description="How many recipients.")
+    price_per_segment: Decimal = Field(description="The price of one segment.")
+    cost: Decimal = Field(description="The price of all messages to this country.")
 
     @classmethod
     def of(cls, destination: Destination) -> "DestinationOut":
@@ -44,29 +46,32 @@ class DestinationOut(BaseModel):
 
 
 class BadRecipientOut(BaseModel):
+    """A number that cannot be sent to."""
+
     index: int = Field(description="Its place in the request, counted from 0.")
-    message: str
+    message: str = Field(description="Why it cannot be sent to.")
 
 
 class PreviewOut(BaseModel):
-    """`recipients` would get a message of `segments` segments each; the first hundred of `bad` ones
-    are named.
+    """What a campaign would cost, and how far the wallet would pay for it."""
 
-    `runs_dry_position` is the first message, counted from 1, that `available` would not pay; null if it
-    pays all.
-    """
-
-    recipients: int
-    duplicates: int
-    bad: int
-    bad_recipients: list[BadRecipientOut]
+    recipients: int = Field(description="How many recipients would get a message.")
+    duplicates: int = Field(description="Numbers that occur more than once.")
+    bad: int = Field(description="Numbers that cannot be sent to.")
+    bad_recipients: list[BadRecipientOut] = Field(description="The first hundred of them.")
     encoding: Encoding
-    segments: int
-    cost: Decimal
-    currency: str
-    countries: list[DestinationOut]
-    available: Decimal
-    runs_dry_position: int | None = Field(examples=[41200])
+    segments: int = Field(description="Segments of one message.")
+    cost: Decimal = Field(description="The price of the campaign.")
+    currency: str = Field(description="ISO 4217 code.")
+    countries: list[DestinationOut] = Field(description="The cost by country.")
+    available: Decimal = Field(description="What the wallet has available.")
+    runs_dry_position: int | None = Field(
+        examples=[41200],
+        description=(
+            "The first message, counted from 1, that `available` would not pay for; null if "
+            "it pays for all."
+        ),
+    )
 
 
 @router.post(

@@ -40,27 +40,29 @@ InCurrency = Annotated[Currency, Query(description="Whose rate is meant.")]
 
 
 class RateRequest(Body):
-    """In the organization's currency."""
+    """A rate in the currency of the organization."""
 
-    price_per_segment: PricePerSegment
+    price_per_segment: PricePerSegment = Field(description="The price of one segment.")
 
 
 class DefaultRateRequest(RateRequest):
-    """It counts for organizations whose wallet has this currency."""
+    """A rate for every organization whose wallet has this currency."""
 
-    currency: Currency
+    currency: Currency = Field(description="ISO 4217 code.")
 
 
 class RateOut(BaseModel):
-    """`organization_id` is null for everybody's. An organization's own rate comes first, then
-    everybody's, then its `price_per_segment`.
+    """A price per segment. An organization's own rate precedes the default rate, which precedes the
+    `price_per_segment` of the organization.
     """
 
-    organization_id: str | None
-    country: str = Field(examples=["DE"])
-    currency: str
-    price_per_segment: Decimal
-    changed_at: datetime
+    organization_id: str | None = Field(
+        description="The id of the organization; null for a default rate."
+    )
+    country: str = Field(examples=["DE"], description="ISO 3166 code.")
+    currency: str = Field(description="ISO 4217 code.")
+    price_per_segment: Decimal = Field(description="The price of one segment.")
+    changed_at: datetime = Field(description="When the rate was set.")
 
     @classmethod
     def of(cls, rate: Rate) -> "RateOut":

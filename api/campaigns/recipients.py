@@ -80,21 +80,26 @@ class Priced:
 
 
 class BadLineOut(BaseModel):
-    line: int
-    message: str = Field(examples=["no number of that country has this length"])
+    """A line whose number cannot be sent to."""
+
+    line: int = Field(description="The line, counted from 1.")
+    message: str = Field(
+        examples=["no number of that country has this length"],
+        description="Why the number cannot be sent to.",
+    )
 
 
 class Uploaded(BaseModel):
-    """`total` is what the campaign has now. The first hundred of the `bad` ones are named by the
-    line they begin on.
-    """
+    """The result of an upload."""
 
-    total: int
+    total: int = Field(description="Recipients that the campaign has now.")
     rows: int = Field(description="Recipients in the file, without its header and blank lines.")
-    added: int
-    duplicates: int = Field(description="Numbers that the file or the campaign had before.")
+    added: int = Field(description="Recipients that the upload added.")
+    duplicates: int = Field(description="Numbers that the file or the campaign already had.")
     bad: int = Field(description="Numbers that cannot be sent to; they are left out.")
-    bad_lines: list[BadLineOut]
+    bad_lines: list[BadLineOut] = Field(
+        description="The first hundred of them, by the line on which they begin."
+    )
 
 
 @dataclass(frozen=True, slots=True)

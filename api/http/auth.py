@@ -15,7 +15,10 @@ _KEY = re.compile(rf"{PREFIX}[\x21-\x7e]{{1,100}}")
 _bearer = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="tg_...",
-    description="A key made by `tollgate keys create`. Scopes: read, write (moves money, sends), operator (suspends).",
+    description=(
+        "A key made by `tollgate keys create`. Scopes: read, write (moves money, sends), "
+        "operator (suspends)."
+    ),
     auto_error=False,
 )
 

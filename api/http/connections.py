@@ -7,6 +7,7 @@ import asyncio
 import http
 import json
 from typing import Any, NoReturn
+from uuid import uuid4
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -197,6 +198,11 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
+    def _request_id(self) -> str:
+        """That of the request under way; a new one where none has begun."""
+        state = self.cycle.scope.get("state", {}) if self._answering() else {}
+        return str(state.get("request_id") or uuid4().hex)
+
     def _cut(self, kind: Kind) -> None:
         """Close the connection, with the problem if a request waits for an answer that has not
         begun.
@@ -210,16 +216,17 @@ class Connection(HttpToolsProtocol):
             # nothing was asked
             silent = kind is Kind.REQUEST_TIMEOUT and not (self._head_bytes or self._unread)
         if not silent:
-            self.transport.write(_answer(kind))
+            self.transport.write(_answer(kind, self._request_id()))
         self.transport.close()
 
 
-def _answer(kind: Kind) -> bytes:
-    body = json.dumps(Problem(kind).document).encode()
+def _answer(kind: Kind, request_id: str) -> bytes:
+    body = json.dumps(Problem(kind).document | {"request_id": request_id}).encode()
     lines = [
         f"HTTP/1.1 {kind.status} {http.HTTPStatus(kind.status).phrase}",
         f"content-type: {MEDIA_TYPE}",
         f"content-length: {len(body)}",
+        f"x-request-id: {request_id}",
         "connection: close",
         *([f"retry-after: {RETRY_AFTER}"] if kind.status == 503 else []),
     ]

@@ -20,7 +20,10 @@ Position = TypeVar("Position")
 
 Cursor = Annotated[
     str | None,
-    Query(max_length=2_000, description="`next_cursor` of the page before; without it, the first."),
+    Query(
+        max_length=2_000,
+        description="`next_cursor` of the previous page; the first page without it.",
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=500, description="Page size.")]
 Number = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
@@ -28,10 +31,14 @@ Number = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 
 
 class Page(BaseModel, Generic[Item]):
-    """What every list answers; each has a subclass, whose name stands in the API's description."""
+    """What every list returns; each list has a subclass, which names the schema in the OpenAPI
+    document.
+    """
 
-    data: list[Item]
-    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
+    data: list[Item] = Field(description="The items of this page.")
+    next_cursor: str | None = Field(
+        description="Pass it as `cursor` to get the next page; null on the last page."
+    )
 
 
 class Cursors(Generic[Position]):

@@ -6,20 +6,37 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from api.http import examples
 from api.http.errors import MEDIA_TYPE
 
 _REF = "#/components/schemas/"
 _VERBS = ("get", "post", "put", "patch", "delete")
 _ANSWERS = {"200": "Done", "201": "Created", "204": "Done; the answer has no body"}
 _REPEATED = "The request was repeated: the same answer, and nothing was done again"
-_RENAMED = {"Resumed": "ResumptionOutcome"}
-"""Enumerations of the domain, which have no title of their own."""
+_ENUMERATIONS = {
+    "Encoding": ("Encoding", "The encoding of a message, which decides how many segments it has."),
+    "HoldStatus": ("HoldStatus", "The status of a hold."),
+    "Provider": ("Provider", "A billing provider."),
+    "Resumed": ("ResumptionOutcome", "The result of resuming a subscription."),
+    "SwitchStatus": ("SwitchStatus", "The status of a switch to another provider."),
+}
+"""Names and descriptions of enumerations that the domain does not describe for callers."""
+_HEADERS = {
+    "Request-Id": ("X-Request-Id", "The id of the request: the caller's, or a new one."),
+    "Retry-After": ("Retry-After", "After how many seconds to try again."),
+    "Www-Authenticate": ("WWW-Authenticate", "What is wrong with the API key (RFC 6750)."),
+}
+_HEADERS_OF = {"401": ("Www-Authenticate",), "403": ("Www-Authenticate",), "503": ("Retry-After",)}
 Json = dict[str, Any]
 
 
 def finish(document: Json) -> None:
     """Changes the document in place."""
     _name_schemas(document)
+    document["components"]["headers"] = {
+        name: {"description": description, "schema": {"type": "string"}}
+        for name, (_, description) in _HEADERS.items()
+    }
     for path, item in document["paths"].items():
         document["paths"][path] = {verb: item[verb] for verb in _VERBS if verb in item}
         for operation in item.values():
@@ -39,12 +56,23 @@ def _name_schemas(document: Json) -> None:
         raise ValueError(f"two schemas have the same name: {sorted(names.values())}")
     _walk(document["paths"], lambda node: _rename(node, names))
     _walk(schemas, lambda node: _rename(node, names))
+    for name, schema in schemas.items():
+        if name in _ENUMERATIONS:
+            schema["description"] = _ENUMERATIONS[name][1]
+        elif name.endswith("Page"):
+            schema["description"] = "One page of a list."
+    shown = examples.REQUESTS | examples.ANSWERS
+    for name, schema in schemas.items():
+        if names[name] in shown:
+            schema["examples"] = [shown[names[name]]]
     document["components"]["schemas"] = {names[name]: schemas[name] for name in schemas}
 
 
 def _name(name: str, schema: Mapping[str, Any]) -> str:
     title = schema.get("title", name)
-    return _RENAMED.get(name) or (str(title) if title != name else name.removesuffix("Out"))
+    if name in _ENUMERATIONS:
+        return _ENUMERATIONS[name][0]
+    return str(title) if title != name else name.removesuffix("Out")
 
 
 def _rename(node: Json, names: Mapping[str, str]) -> None:
@@ -73,6 +101,10 @@ def _finish_answers(answers: Json) -> None:
         repeated = answers.setdefault("200", {"description": _REPEATED})
         repeated.setdefault("content", deepcopy(answers["201"].get("content", {})))
     for status, answer in answers.items():
+        headers = ("Request-Id", *_HEADERS_OF.get(status, ()))
+        answer.setdefault("headers", {}).update(
+            {_HEADERS[name][0]: {"$ref": f"#/components/headers/{name}"} for name in headers}
+        )
         content = answer.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         if schema.get("$ref") == f"{_REF}Problem":

@@ -123,31 +123,71 @@ class FieldError(NamedTuple):
 
 
 class FieldProblem(BaseModel):
-    field: str = Field(examples=["amount"])
-    code: str = Field(examples=["invalid_value"])
-    message: str = Field(examples=["an amount has at most six decimals"])
+    """One wrong field or query parameter."""
+
+    field: str = Field(
+        examples=["amount"], description="Its name; parts of nested fields are separated by dots."
+    )
+    code: str = Field(examples=["invalid_value"], description="The cause, for programs.")
+    message: str = Field(
+        examples=["an amount has at most six decimals"], description="The cause, for people."
+    )
 
 
 class ReasonOut(BaseModel):
-    """Why an organization may not send: a code for programs and a message for people."""
+    """A reason why an organization may not send."""
 
-    code: str = Field(examples=["nonpayment"])
-    message: str = Field(examples=["the subscription is not paid"])
+    code: str = Field(
+        examples=["nonpayment"],
+        description=(
+            "The reason, for programs: a kind of block, `reactivating`, `frozen`, `no_rate` "
+            "or `insufficient_funds`."
+        ),
+    )
+    message: str = Field(
+        examples=["the subscription is not paid"],
+        description="The reason, for people; it may be shown to the customer.",
+    )
 
 
 class ProblemOut(BaseModel):
-    """A problem document (RFC 9457). `code` names the cause and does not change; `errors` names
-    fields, `reasons` says why the organization may not send.
-    """
+    """A problem document (RFC 9457). Members that do not apply are missing."""
 
-    type: str = Field(examples=["urn:tollgate:problem:invalid"])
-    title: str = Field(examples=["Invalid request; `errors` names the fields"])
-    status: int = Field(examples=[422])
-    detail: str | None = None
-    code: str = Field(examples=["invalid"])
-    errors: list[FieldProblem] | None = None
-    reasons: list[ReasonOut] | None = None
-    request_id: str | None = None
+    type: str = Field(
+        description="`urn:tollgate:problem:` and the code.",
+        examples=["urn:tollgate:problem:invalid"],
+    )
+    title: str = Field(
+        description="The cause, for people; the same for each code.",
+        examples=["Invalid request; `errors` names the fields"],
+    )
+    status: int = Field(description="The HTTP status.", examples=[422])
+    detail: str | None = Field(
+        default=None, description="What was wrong with this request, for people."
+    )
+    code: str = Field(
+        description="The cause, for programs; it never changes its meaning.",
+        examples=["invalid"],
+        json_schema_extra={"enum": [kind.code for kind in Kind]},
+    )
+    errors: list[FieldProblem] | None = Field(
+        default=None, description="The wrong fields, with status 422."
+    )
+    reasons: list[ReasonOut] | None = Field(
+        default=None, description="Why the organization may not send, with status 402 or 423."
+    )
+    balance: str | None = Field(
+        default=None, description="With `insufficient_funds`: what the wallet holds."
+    )
+    needed: str | None = Field(
+        default=None, description="With `insufficient_funds`: what the request takes."
+    )
+    seq: int | None = Field(
+        default=None, description="With `reference_reused`: the ledger entry with that reference."
+    )
+    request_id: str | None = Field(
+        default=None, description="The id of the request, also in the header `X-Request-Id`."
+    )
 
 
 class Problem(HTTPException):

@@ -1,6 +1,7 @@
 """Fields that many bodies share: amounts as decimal strings, texts that the database can hold."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     WithJsonSchema,
 )
@@ -73,6 +75,13 @@ def _without_placeholders(text: str) -> str:
             f"{placeholder[:40]!r} looks like a placeholder, and would be sent as it stands: a text is the same for all"
         )
     return text
+
+
+def options(values: type[StrEnum]) -> dict[str, JsonValue]:
+    """Describes a text of an answer as one of these, without checking it: a newer version of
+    Tollgate may have stored another.
+    """
+    return {"enum": [value.value for value in values]}
 
 
 _DECIMAL = {

@@ -26,27 +26,33 @@ DeliveryId = Annotated[
 
 
 class ParkedOut(BaseModel):
-    """`amount` and `payer` are as the provider told them; `custom_id` is what the host application
-    wrote into it.
-    """
+    """A webhook delivery that waits for a decision of a person."""
 
     model_config = ConfigDict(title="ParkedDelivery")
 
-    id: int
-    provider: str = Field(examples=["paypal"])
-    event_id: str
-    event_type: str
-    received_at: Time
-    organization_id: str | None
-    subscription_id: str | None
-    money: str | None = Field(examples=["capture"])
-    money_id: str | None
-    custom_id: str | None
-    amount: str | None = Field(examples=["7.00"])
-    currency: str | None
-    payer: str
-    outcome: str
-    to_do: str
+    id: int = Field(description="The id of the delivery.")
+    provider: str = Field(examples=["paypal"], description="The provider that sent it.")
+    event_id: str = Field(description="The provider's id of the event.")
+    event_type: str = Field(description="The provider's type of the event.")
+    received_at: Time = Field(description="When it was received.")
+    organization_id: str | None = Field(
+        description="The organization that it belongs to; null if unknown."
+    )
+    subscription_id: str | None = Field(
+        description="The provider's id of the subscription that it names."
+    )
+    money: str | None = Field(
+        examples=["capture"], description="What kind of payment object it is about."
+    )
+    money_id: str | None = Field(description="The provider's id of that object.")
+    custom_id: str | None = Field(description="What the host application wrote into the payment.")
+    amount: str | None = Field(
+        examples=["7.00"], description="The amount that the provider reported."
+    )
+    currency: str | None = Field(description="ISO 4217 code.")
+    payer: str = Field(description="The payer that the provider reported.")
+    outcome: str = Field(description="Why it is parked.")
+    to_do: str = Field(description="What a person should do.")
 
     @classmethod
     def of(cls, parked: Parked) -> "ParkedOut":

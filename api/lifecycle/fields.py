@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
@@ -11,23 +11,6 @@ from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
 from domain.campaigns.telephony import ACCOUNT_SID
 from domain.lifecycle.organization import ID_PATTERN
-
-_EXAMPLE: dict[str, JsonValue] = {
-    "id": "acme",
-    "name": "Acme Ltd",
-    "currency": "USD",
-    "twilio_account_sid": "AC0123456789abcdef0123456789abcdef",
-    "sender": "+15550001000",
-    "price_per_segment": "0.0125",
-    "grace_period_seconds": 259200,
-}
-
-
-_ANSWER_EXAMPLE: dict[str, JsonValue] = {
-    **_EXAMPLE,
-    "messages_per_second": None,
-    "created_at": "2026-05-04T09:30:00Z",
-}
 
 
 def _sender(text: str) -> str:
@@ -47,37 +30,57 @@ GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 
 
 class OrganizationRequest(Body):
-    """`grace_period_seconds` is how long it keeps sending while a payment is past due.
+    """An organization to create."""
 
-    `price_per_segment` counts where no rate is set; without it only countries with a rate are sent
-    to.
-    """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-
-    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
-    name: Name
-    currency: Currency
-    twilio_account_sid: Annotated[str, Field(pattern=f"^{ACCOUNT_SID}$")]
+    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")] = Field(
+        description="The id that the host application chooses."
+    )
+    name: Name = Field(description="For people.")
+    currency: Currency = Field(description="The currency of its wallet, an ISO 4217 code.")
+    twilio_account_sid: Annotated[str, Field(pattern=f"^{ACCOUNT_SID}$")] = Field(
+        description="The Twilio subaccount that sends its messages."
+    )
     sender: Sender
-    price_per_segment: PricePerSegment | None = None
-    grace_period_seconds: GracePeriod | None = None
-    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    price_per_segment: PricePerSegment | None = Field(
+        default=None,
+        description=(
+            "The price where no rate is set; without it only countries with a rate can be sent to."
+        ),
+    )
+    grace_period_seconds: GracePeriod | None = Field(
+        default=None,
+        description=(
+            "How long it keeps sending while a payment is past due; the installation's "
+            "default if missing."
+        ),
+    )
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description=(
+            "The pace of its campaigns; without it only the pace of the whole Twilio account "
+            "applies."
+        ),
+    )
 
 
 class OrganizationChangeRequest(Body):
-    """Only what is named changes. `price_per_segment` null: only countries with a rate are sent to.
-
-    A new price counts for recipients that are loaded and single messages that are sent from now on;
-    a new grace period also for one that runs.
+    """The fields to change. A new price applies to recipients and messages that are added from now
+    on; a new grace period also to one that runs.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"sender": "ACME"}]})
-
-    name: Name | None = None
-    sender: Sender | None = None
-    price_per_segment: PricePerSegment | None = None
-    grace_period_seconds: GracePeriod | None = None
+    name: Name | None = Field(default=None, description="For people.")
+    sender: Sender | None = Field(
+        default=None, description="Where its messages come from, in the forms of a creation."
+    )
+    price_per_segment: PricePerSegment | None = Field(
+        default=None,
+        description=(
+            "The price where no rate is set; null: only countries with a rate can be sent to."
+        ),
+    )
+    grace_period_seconds: GracePeriod | None = Field(
+        default=None, description="How long it keeps sending while a payment is past due."
+    )
 
     @model_validator(mode="after")
     def _something(self) -> "OrganizationChangeRequest":
@@ -92,23 +95,41 @@ class OrganizationChangeRequest(Body):
 
 
 class PaceRequest(Body):
-    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None
+    """The pace of an organization's campaigns."""
+
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        description="Null: only the pace of the whole Twilio account applies."
+    )
 
 
 class OrganizationOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER_EXAMPLE]})
+    """An organization with its settings."""
 
-    id: str
-    name: str
-    currency: str
-    twilio_account_sid: str
-    sender: str
-    price_per_segment: Decimal | None
-    grace_period_seconds: int
-    messages_per_second: int | None = Field(
-        default=None, description="How fast its campaigns may go."
+    id: str = Field(description="The id that the host application chose.")
+    name: str = Field(description="For people.")
+    currency: str = Field(description="The currency of its wallet, an ISO 4217 code.")
+    twilio_account_sid: str = Field(description="The Twilio subaccount that sends its messages.")
+    sender: str = Field(
+        description=(
+            "The phone number, short code, alphanumeric sender id or messaging service that "
+            "its messages come from."
+        )
     )
-    created_at: Time | None
+    price_per_segment: Decimal | None = Field(
+        description=(
+            "The price where no rate is set; null: only countries with a rate can be sent to."
+        )
+    )
+    grace_period_seconds: int = Field(
+        description="How long it keeps sending while a payment is past due."
+    )
+    messages_per_second: int | None = Field(
+        default=None,
+        description=(
+            "The pace of its campaigns; null: only the pace of the whole Twilio account applies."
+        ),
+    )
+    created_at: Time | None = Field(description="When it was created.")
 
     @classmethod
     def of(cls, organization: Organization) -> "OrganizationOut":
@@ -131,5 +152,9 @@ class OrganizationPage(Page[OrganizationOut]):
 
 
 class CanSend(BaseModel):
-    can_send: bool = Field(examples=[False])
-    reasons: list[ReasonOut]
+    """Whether an organization may send, and why not."""
+
+    can_send: bool = Field(
+        examples=[False], description="Whether a debit of one segment would be accepted now."
+    )
+    reasons: list[ReasonOut] = Field(description="Why it may not send; empty if it may.")

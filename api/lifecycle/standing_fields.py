@@ -6,21 +6,27 @@ from pydantic import BaseModel, Field
 
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
-from api.http.fields import Time
+from api.http.fields import Time, options
 from db.lifecycle.receipts import Receipt
 from db.lifecycle.standings import HeldBlock
-from domain.lifecycle.standing import IN_WORDS, Standing
+from domain.lifecycle.standing import IN_WORDS, Block, Standing, Status
 
 
 class StandingOut(BaseModel):
-    """`epoch` counts changes of mind; the steps are done once `applied_epoch` has caught up."""
+    """Whether an organization may send, and how far that is applied at every system."""
 
-    status: str = Field(examples=["suspended"])
-    epoch: int
-    applied_epoch: int
-    applied: bool
-    deadline: Time | None
-    blocks: list[ReasonOut]
+    status: str = Field(
+        examples=["suspended"],
+        description="Whether it may send.",
+        json_schema_extra=options(Status),
+    )
+    epoch: int = Field(description="Counts the changes of the decision.")
+    applied_epoch: int = Field(description="The last epoch whose steps are all done.")
+    applied: bool = Field(description="Whether every step of the current epoch is done.")
+    deadline: Time | None = Field(
+        description="When it is suspended if nothing changes; null without a deadline."
+    )
+    blocks: list[ReasonOut] = Field(description="What keeps it from sending.")
 
     @classmethod
     def of(cls, standing: Standing) -> "StandingOut":
@@ -38,17 +44,24 @@ class StandingOut(BaseModel):
 
 
 class BlockOut(BaseModel):
-    """`held` ones stand by themselves until they are lifted; the others follow from the
-    subscription.
-    """
+    """Something that keeps an organization from sending."""
 
-    kind: str = Field(examples=["admin"])
-    message: str
-    held: bool
-    reference: str | None = None
-    reason: str | None = None
-    placed_by: str | None = None
-    placed_at: Time | None = None
+    kind: str = Field(
+        examples=["admin"], description="The kind of the block.", json_schema_extra=options(Block)
+    )
+    message: str = Field(description="The kind in words, which may be shown to the customer.")
+    held: bool = Field(
+        description=(
+            "Whether it stands by itself until it is lifted; other blocks follow from the "
+            "subscription."
+        )
+    )
+    reference: str | None = Field(
+        default=None, description="Which one of several, such as the id of a dispute."
+    )
+    reason: str | None = Field(default=None, description="Why it was placed.")
+    placed_by: str | None = Field(default=None, description="Who placed it.")
+    placed_at: Time | None = Field(default=None, description="When it was placed.")
 
     @classmethod
     def all_of(cls, standing: Standing, held_blocks: Sequence[HeldBlock]) -> "list[BlockOut]":
@@ -76,18 +89,27 @@ class BlockPage(Page[BlockOut]):
 
 
 class ReceiptOut(BaseModel):
-    """One suspension or reactivation. The leaks are counted when a suspension has finished: both
-    are 0.
-    """
+    """The record of one suspension or reactivation."""
 
-    epoch: int
-    status: str
-    cause: str
-    decided_at: Time
-    finished_at: Time | None
-    steps: list[dict[str, str]]
-    leaked_debits: int | None
-    leaked_messages: int | None
+    epoch: int = Field(description="The epoch that it applied.")
+    status: str = Field(
+        description="The status that it applied.", json_schema_extra=options(Status)
+    )
+    cause: str = Field(description="What caused it.")
+    decided_at: Time = Field(description="When it was decided.")
+    finished_at: Time | None = Field(description="When its last step was done.")
+    steps: list[dict[str, str]] = Field(
+        description="Its steps with their times, in order of execution."
+    )
+    leaked_debits: int | None = Field(
+        description=(
+            "Debits that passed the closed gate, counted when a suspension has finished; "
+            "expected: 0."
+        )
+    )
+    leaked_messages: int | None = Field(
+        description="Messages that passed the closed gate, counted likewise; expected: 0."
+    )
 
     @classmethod
     def of(cls, receipt: Receipt) -> "ReceiptOut":

@@ -6,41 +6,60 @@ from pydantic import BaseModel, Field
 
 from api.billing.fields import Address, Token
 from api.http.cursors import Page
-from api.http.fields import Body, Time
+from api.http.fields import Body, Time, options
 from db.switching.switches import Switch
 from domain.billing.subscription import Provider
-from domain.switching.switch import IN_WORDS
+from domain.switching.switch import IN_WORDS, SwitchStatus
 
 
 class SwitchRequest(Body):
-    provider: Provider = Field(examples=["stripe"])
-    plan_id: Token = Field(examples=["price_standard"])
-    return_url: Address = Field(examples=["https://example.com/moved"])
-    cancel_url: Address = Field(examples=["https://example.com/not-moved"])
+    """The plan to switch to, and where the customer returns to."""
+
+    provider: Provider = Field(examples=["stripe"], description="The provider to switch to.")
+    plan_id: Token = Field(
+        examples=["price_standard"], description="That provider's id of the plan or price."
+    )
+    return_url: Address = Field(
+        examples=["https://example.com/moved"],
+        description="Where the customer returns to after consenting.",
+    )
+    cancel_url: Address = Field(
+        examples=["https://example.com/not-moved"],
+        description="Where the customer returns to after canceling.",
+    )
 
 
 class SubscriptionRef(BaseModel):
-    provider: str
-    subscription_id: str | None
+    """A subscription at a provider."""
+
+    provider: str = Field(description="The billing provider.")
+    subscription_id: str | None = Field(
+        description="The provider's id of the subscription; null until it exists."
+    )
 
 
 class SwitchOut(BaseModel):
-    """The customer consents at `checkout_url` until `expires_at`; the target charges first at
-    `first_charge_at`.
-    """
+    """A switch of a customer to another provider."""
 
-    organization_id: str
-    id: UUID
-    status: str = Field(examples=["offered"])
-    message: str = Field(examples=["the customer has the checkout link and has not consented yet"])
-    reason: str
-    source: SubscriptionRef
-    target: SubscriptionRef
-    checkout_url: str | None
-    first_charge_at: Time | None
-    expires_at: Time | None
-    started_at: Time
-    ended_at: Time | None
+    organization_id: str = Field(description="The id of the organization.")
+    id: UUID = Field(description="The id of the switch.")
+    status: str = Field(
+        examples=["offered"], description="How far it is.", json_schema_extra=options(SwitchStatus)
+    )
+    message: str = Field(
+        examples=["the customer has the checkout link and has not consented yet"],
+        description="The status in words.",
+    )
+    reason: str = Field(
+        description="Why it ended without success, or why it waits; empty otherwise."
+    )
+    source: SubscriptionRef = Field(description="The subscription that is replaced.")
+    target: SubscriptionRef = Field(description="The subscription that replaces it.")
+    checkout_url: str | None = Field(description="Where the customer consents.")
+    first_charge_at: Time | None = Field(description="When the new subscription charges first.")
+    expires_at: Time | None = Field(description="Until when the customer can consent.")
+    started_at: Time = Field(description="When it was started.")
+    ended_at: Time | None = Field(description="When it ended.")
 
     @classmethod
     def of(cls, switch: Switch) -> "SwitchOut":

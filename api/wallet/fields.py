@@ -17,10 +17,8 @@ MOST = 1_000
 
 
 class PostingRequest(Body):
-    """The reference counts once: the same again is answered again, other content is a conflict.
-
-    Without one, the header `Idempotency-Key` is the reference; in a list followed by a colon and
-    the place, from 1.
+    """A credit or debit. It is booked once for each reference: repeating it returns the same entry;
+    other content is a conflict.
     """
 
     model_config = ConfigDict(
@@ -29,10 +27,16 @@ class PostingRequest(Body):
         }
     )
 
-    reference_id: Reference | None = None
-    amount: Amount
-    currency: Currency
-    description: Note = ""
+    reference_id: Reference | None = Field(
+        default=None,
+        description=(
+            "Identifies the posting. Without it the header `Idempotency-Key` is the "
+            "reference; in a list followed by a colon and the place, counted from 1."
+        ),
+    )
+    amount: Amount = Field(description="More than zero.")
+    currency: Currency = Field(description="The currency of the wallet.")
+    description: Note = Field(default="", description="For people.")
 
 
 def _form(body: object) -> str:
@@ -48,22 +52,25 @@ PostingsRequest = Annotated[
 
 
 class WalletOut(BaseModel):
-    """It pays while its gate is open and nobody has frozen it."""
+    """A wallet. It pays while its gate is open and it is not frozen."""
 
-    organization_id: str
-    balance: Decimal
-    held: Decimal = Field(description="What open holds have set aside.")
-    available: Decimal = Field(
-        description="The balance without what is held: what a debit may take."
-    )
+    organization_id: str = Field(description="The id of the organization.")
+    balance: Decimal = Field(description="What was credited and not debited.")
+    held: Decimal = Field(description="What open holds set aside.")
+    available: Decimal = Field(description="The balance without `held`: what a debit may take.")
     receivable: Decimal = Field(
-        description="What it owes: payers got it back, and it was spent. The next top-up covers it first."
+        description=(
+            "What the organization owes because payments were reversed after the money was "
+            "spent; the next top-up covers it first."
+        )
     )
-    currency: str
-    gate: Literal["open", "shut"]
-    frozen: bool
-    frozen_by: list[Literal["suspension", "operator"]]
-    freeze_reason: str | None
+    currency: str = Field(description="ISO 4217 code.")
+    gate: Literal["open", "shut"] = Field(description="`shut` while the organization is suspended.")
+    frozen: bool = Field(description="Whether it is frozen.")
+    frozen_by: list[Literal["suspension", "operator"]] = Field(description="Who froze it.")
+    freeze_reason: str | None = Field(
+        description="Why it is frozen; null if it is not, or for keys that may not read it."
+    )
     entries: int = Field(description="How many ledger entries it has.")
 
     @classmethod
@@ -89,22 +96,23 @@ class WalletOut(BaseModel):
 
 
 class EntryOut(BaseModel):
-    """`amount` is signed: what left the wallet is negative. `seq` counts the wallet's entries from
-    1 without a gap.
-    """
+    """A ledger entry."""
 
-    seq: int
+    seq: int = Field(description="Counts the entries of the wallet from 1, without gaps.")
     kind: str = Field(
         examples=["debit"],
-        description="`credit`, `debit`, `refund` of a debit, `reversal` of a top-up, or `recovery` of what is owed.",
+        description=(
+            "`credit`, `debit`, `refund` of a debit, `reversal` of a top-up, or `recovery` of"
+            " a debt."
+        ),
     )
-    amount: Decimal
-    currency: str
-    balance_after: Decimal
-    reference_id: str
-    refunds: str | None
-    description: str
-    created_at: Time | None = None
+    amount: Decimal = Field(description="Signed: negative if it left the wallet.")
+    currency: str = Field(description="ISO 4217 code.")
+    balance_after: Decimal = Field(description="The balance after this entry.")
+    reference_id: str = Field(description="The reference that it was booked with.")
+    refunds: str | None = Field(description="The reference of the debit that a refund returns.")
+    description: str = Field(description="For people.")
+    created_at: Time | None = Field(default=None, description="When it was booked.")
 
     @classmethod
     def of(cls, entry: Entry, currency: str, booked: Booked | None = None) -> "EntryOut":
@@ -134,18 +142,24 @@ def _described(entry: Entry) -> str:
 
 
 class PostingOut(BaseModel):
-    """What became of one posting of a list: its entry, or the problem that it would have been
-    answered with alone.
-    """
+    """What became of one posting of a list."""
 
     model_config = ConfigDict(title="PostingOutcome")
 
-    reference_id: str
+    reference_id: str = Field(description="The reference of the posting.")
     outcome: Literal["booked", "replayed", "refused"] = Field(
-        description="`replayed`: the same was booked before, and nothing is booked now."
+        description="`replayed`: the same posting was booked before, and nothing was booked now."
     )
-    entry: EntryOut | None = None
-    problem: ProblemOut | None = None
+    entry: EntryOut | None = Field(
+        default=None, description="The entry; null if the posting was refused."
+    )
+    problem: ProblemOut | None = Field(
+        default=None,
+        description=(
+            "The problem that this posting alone would have been answered with; null if it "
+            "was booked."
+        ),
+    )
 
 
 class PostingsOut(BaseModel):
@@ -153,4 +167,4 @@ class PostingsOut(BaseModel):
 
     model_config = ConfigDict(title="PostingOutcomes")
 
-    outcomes: list[PostingOut]
+    outcomes: list[PostingOut] = Field(description="The outcomes.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.context import Here, OptionalKey, OrganizationId
@@ -53,48 +53,46 @@ HoldReference = Annotated[str, Depends(_hold_reference)]
 
 
 class HoldRequest(Body):
-    """The reference counts once: the same again is answered again, other content is a conflict.
-    Without one, the header `Idempotency-Key` is the reference.
+    """A hold. It is created once for each reference: repeating it returns the same hold; other
+    content is a conflict.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "reference_id": "ride-17",
-                    "amount": "20.00",
-                    "currency": "USD",
-                    "expires_at": "2026-12-24T18:00:00Z",
-                }
-            ]
-        }
+    reference_id: Reference | None = Field(
+        default=None,
+        description=(
+            "Identifies the hold, and the debit that captures it. Without it the header "
+            "`Idempotency-Key` is the reference."
+        ),
     )
-
-    reference_id: Reference | None = None
-    amount: Amount
-    currency: Currency
+    amount: Amount = Field(description="More than zero.")
+    currency: Currency = Field(description="The currency of the wallet.")
     expires_at: Annotated[
-        Moment, Field(description="When it is let go of; in the future, within a year.")
+        Moment, Field(description="When it is released; in the future, within a year.")
     ]
-    description: Note = ""
+    description: Note = Field(default="", description="For people.")
 
 
 class CaptureRequest(Body):
-    """Without an amount all of it is captured."""
+    """How much of a hold to capture."""
 
-    amount: Amount | None = None
+    amount: Amount | None = Field(
+        default=None,
+        description="At most the amount of the hold; without it all of it is captured.",
+    )
 
 
 class HoldOut(BaseModel):
-    """`captured` is what its debit took; the debit has the hold's reference."""
+    """A hold on money in a wallet."""
 
-    reference_id: str
-    amount: Decimal
-    captured: Decimal
-    currency: str
-    status: HoldStatus
-    expires_at: Time
-    description: str
+    reference_id: str = Field(
+        description="The reference of the hold, and of the debit that captures it."
+    )
+    amount: Decimal = Field(description="What was set aside.")
+    captured: Decimal = Field(description="What its debit took.")
+    currency: str = Field(description="ISO 4217 code.")
+    status: HoldStatus = Field(description="`open`, `captured`, `released` or `expired`.")
+    expires_at: Time = Field(description="When it is released.")
+    description: str = Field(description="For people.")
 
     @classmethod
     def of(cls, hold: Hold) -> "HoldOut":

@@ -60,7 +60,9 @@ async def asking(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) 
 def kind(answer: bytes) -> str:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head, answer[:300]
-    return str(json.loads(body)["code"])
+    document = json.loads(body)
+    assert f"x-request-id: {document['request_id']}\r\n".encode() in head.lower() + b"\r\n"
+    return str(document["code"])
 
 
 def status(answer: bytes) -> int:

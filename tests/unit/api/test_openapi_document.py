@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import (  # type: ignore[import-untyped]
+    Draft202012Validator,
+    FormatChecker,
+)
 
 from api.app import create_app
+from api.http import examples
 
 VERBS = {
     *("list", "get", "check", "explain", "preview"),
@@ -71,3 +76,46 @@ def test_a_repeated_creation_is_answered_like_the_first(document: dict[str, Any]
         answers = operation["responses"]
         if "201" in answers:
             assert answers["200"]["content"], path
+
+
+def test_every_schema_field_and_parameter_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    undescribed = [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, shape in schema.get("properties", {}).items()
+        if not shape.get("description") and "$ref" not in shape
+    ]
+    undescribed += [name for name, schema in schemas.items() if not schema.get("description")]
+    undescribed += [
+        f"{operation['operationId']}({parameter['name']})"
+        for _, _, operation in _operations(document)
+        for parameter in operation.get("parameters", ())
+        if not parameter.get("description")
+    ]
+
+    assert undescribed == []
+
+
+def test_every_request_and_the_main_answers_have_an_example(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    requests = {name for name in schemas if name.endswith("Request")}
+
+    assert requests == examples.REQUESTS.keys()
+    assert examples.ANSWERS.keys() <= schemas.keys()
+
+
+@pytest.mark.parametrize("name", [*examples.REQUESTS, *examples.ANSWERS])
+def test_examples_are_valid(document: dict[str, Any], name: str) -> None:
+    schema = document["components"]["schemas"][name]
+    validator = Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": document["components"]},
+        format_checker=FormatChecker(),
+    )
+
+    [example] = schema["examples"]
+
+    assert [error.message for error in validator.iter_errors(example)] == []
+    assert example.keys() <= schema["properties"].keys()
+    if name in examples.ANSWERS and name != "Problem":
+        assert example.keys() == schema["properties"].keys()
