@@ -1,4 +1,4 @@
-"""A whole Tollgate in the test's own process: API, worker and both simulators, over real HTTP, on
+"""A complete Tollgate in the test's own process: API, worker and simulators, over real HTTP, on
 real servers.
 """
 
@@ -50,8 +50,7 @@ from simulators.twilio.state import Behaviour
 
 WEBHOOK_ID = "WH-TEST"
 LIMIT = 180.0
-"""Seconds until a condition that does not come true fails a test: generous, never a measure of
-speed.
+"""Seconds until an unmet condition fails a test: generous, never a measure of speed.
 """
 T = TypeVar("T")
 
@@ -71,7 +70,7 @@ async def serve_app(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]
 
 
 async def until(condition: Callable[[], Awaitable[T]], what: str = "the condition") -> T:
-    """Wait for a condition to give something true, and return that."""
+    """Wait until the condition returns a true value, and return it."""
     try:
         async with asyncio.timeout(LIMIT):
             while not (found := await condition()):  # noqa: ASYNC110 - it may come true in another process
@@ -98,7 +97,9 @@ class World:
     _workers: list[tuple[asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
 
     def start_worker(self, client: Client | None = None) -> None:
-        """A worker on both queues; `client` where the world's own does not reach Temporal."""
+        """A worker on both queues; `client` is for a world whose own client does not reach
+        Temporal.
+        """
         built, stop = self.services, asyncio.Event()
         if client is not None:
             built = replace(built, client=client, notifier=replace(built.notifier, client=client))
@@ -106,7 +107,7 @@ class World:
         self._workers.append((stop, asyncio.create_task(work(built, queues, stop))))
 
     def heal(self) -> None:
-        """End every fault, and let the simulators behave as they do by themselves."""
+        """Clear every fault, and reset the simulators' behaviour."""
         self.paypal.faults.clear()
         self.stripe.faults.clear()
         self.twilio.faults.clear()
@@ -132,11 +133,11 @@ class World:
         return document
 
     def simulator(self, provider: str) -> PayPalSimulator | StripeSimulator:
-        """By the provider's name."""
+        """By provider name."""
         return self.paypal if provider == "paypal" else self.stripe
 
     async def act(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Let something happen at PayPal, without delivering it."""
+        """Perform an action at PayPal without delivering its events."""
         answer = await self.paypal_control.post(
             f"/_sim/{path}", json={"deliver": False, **(body or {})}
         )
@@ -145,24 +146,22 @@ class World:
         return document
 
     async def happen(self, path: str, body: dict[str, Any] | None = None) -> list[str]:
-        """The same; returns the ids of the events that it causes, in their order."""
+        """The same; returns the ids of the events that it causes, in order."""
         return [event["id"] for event in (await self.act(path, body))["events"]]
 
     async def deliver(self, event_id: str) -> int:
-        """POST an event's genuinely signed delivery to our webhook; returns the status of the
-        answer.
-        """
+        """POST an event's genuinely signed delivery to our webhook; returns the response's status."""
         signed = await self.sign(event_id)
         answer = await self.api.post("/webhooks/paypal", content=signed[1], headers=signed[0])
         return answer.status_code
 
     async def lapse(self, subscription_id: str) -> None:
-        """PayPal suspends it for non-payment, and its webhook is answered."""
+        """PayPal suspends the subscription for non-payment, and its webhook is answered."""
         for event_id in await self.happen(f"subscriptions/{subscription_id}/suspend"):
             assert await self.deliver(event_id) == 200
 
     async def pay(self, subscription_id: str) -> None:
-        """All is paid, and the webhooks are answered."""
+        """Everything is paid, and the webhooks are answered."""
         for event_id in await self.happen(f"subscriptions/{subscription_id}/pay"):
             assert await self.deliver(event_id) == 200
 
@@ -254,8 +253,8 @@ class World:
         return newest
 
     async def applied(self, organization_id: str, status: str) -> Standing:
-        """Wait until the world agrees with a standing of this status, and the lifecycle has said so
-        once.
+        """Wait until a standing with this status is applied everywhere, and the lifecycle has
+        recorded it.
         """
         query = text(
             "SELECT applied_at IS NOT NULL FROM standings WHERE organization_id = :organization_id"
@@ -274,8 +273,8 @@ class World:
         return found
 
     async def at_rest(self, organization_id: str) -> Standing:
-        """Wait until every delivery is handled, the world agrees and the lifecycle waits; returns
-        the standing.
+        """Wait until every delivery is handled, the standing is applied and the lifecycle is idle;
+        returns the standing.
         """
 
         async def reached() -> Standing | None:
@@ -295,16 +294,16 @@ class World:
         return found.twilio_account_sid
 
     async def subaccount_status(self, organization_id: str) -> str:
-        """What the simulator says, not what we believe."""
+        """The simulator's state, not our record."""
         return self.twilio.state.accounts[await self.account_sid(organization_id)].status
 
     async def alerts(self, organization_id: str) -> dict[str, str]:
-        """The standing alerts' details by kind."""
+        """The details of the open alerts, by kind."""
         found = await self.read(lambda conn: alerts.standing(conn, organization_id))
         return {alert.kind: alert.detail for alert in found}
 
     async def debit(self, organization_id: str) -> httpx.Response:
-        """A cent out of the wallet, under a new reference, whatever is answered."""
+        """Debit a cent from the wallet, under a new reference, whatever the outcome."""
         body = {"reference_id": uuid.uuid4().hex, "amount": "0.01", "currency": "USD"}
         return await self.api.post(f"/v1/organizations/{organization_id}/wallet/debits", json=body)
 
@@ -312,9 +311,9 @@ class World:
         await self.services.notifier.notify_organization(organization_id)
 
     async def look_again(self, organization_id: str, *, rings: int = 2) -> Standing:
-        """Ring, and wait until the lifecycle has asked the provider and is at rest.
+        """Notify the lifecycle, and wait until it has queried the provider and is idle.
 
-        Twice: what is confirmed first may have been asked before we rang.
+        Twice: the first confirmation may come from a query before the notification.
         """
         for _ in range(rings):
             before = await self.confirmed_at(organization_id)
@@ -326,8 +325,8 @@ class World:
         return await self.at_rest(organization_id)
 
     async def settle_doubt(self, organization_id: str) -> Standing:
-        """Wait until an answer of the provider contradicts what has shut it, let the time pass for
-        which it has to stay the same, and wait until the lifecycle is at rest.
+        """Wait until a provider's answer contradicts what shut the gate, let the time pass for
+        which it has to stay the same, and wait until the lifecycle is idle.
         """
         doubted = "organization_id = :organization_id AND doubted_at IS NOT NULL"
         body = {"organization_id": organization_id}
@@ -365,7 +364,7 @@ class World:
 async def world(
     database_url: str, client: Client, directory: Path, authority: Authority, **overrides: Any
 ) -> AsyncIterator[World]:
-    """Everything but the worker is up; `overrides` are settings."""
+    """Everything except the worker runs; `overrides` are settings."""
     ca_file = directory / "ca.pem"
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

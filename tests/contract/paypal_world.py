@@ -1,4 +1,4 @@
-"""PayPal's simulator as a contract test sees it."""
+"""PayPal's simulator behind the interface of the contract tests."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -1,6 +1,4 @@
-"""What every billing provider's adapter has to do alike; a new provider adds its world and nothing
-else.
-"""
+"""The common behaviour of all billing adapters; a new provider adds only its world."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

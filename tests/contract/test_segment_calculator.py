@@ -1,4 +1,6 @@
-"""Our segments, the simulator's and those of Twilio's own calculator, on thousands of texts."""
+"""Compares our segment counts with the simulator's and with Twilio's own calculator, on thousands
+of texts.
+"""
 
 import json
 import os
@@ -18,11 +20,11 @@ from simulators.twilio.segments import count_segments as billed
 CALCULATOR = Path(__file__).parent / "segment_calculator"
 SINGLE_SEGMENT = 67
 Calculated = Callable[[Sequence[str]], list[tuple[str, int, int]]]
-"""Of each text: the encoding, the segments and the width of the widest grapheme."""
+"""For each text: the encoding, the segments and the width of the widest grapheme."""
 
 
 def missing(problem: str) -> NoReturn:
-    """On the way into main the comparison is not left out silently."""
+    """In CI the comparison must not be skipped silently."""
     if os.environ.get("CI"):
         pytest.fail(f"Twilio's calculator is not compared: {problem}")
     pytest.skip(f"Twilio's calculator is not compared: {problem}")
@@ -30,7 +32,7 @@ def missing(problem: str) -> NoReturn:
 
 @pytest.fixture(scope="module")
 def calculate(tmp_path_factory: pytest.TempPathFactory) -> Calculated:
-    """Twilio's calculator, installed by npm as the lock file says."""
+    """Twilio's calculator, installed by npm from the lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing("node and npm are not installed")
@@ -60,8 +62,8 @@ def calculate(tmp_path_factory: pytest.TempPathFactory) -> Calculated:
 
 
 def compare(texts: Sequence[str], calculate: Calculated) -> None:
-    """Ours is the calculator's; where no segment holds a grapheme, which the calculator overlooks,
-    it is not lower.
+    """Our count equals the calculator's; for a grapheme larger than a segment, which the calculator
+    ignores, it is not lower.
     """
     for text, (encoding, segments, widest) in zip(texts, calculate(texts), strict=True):
         counted = count_segments(text)
@@ -93,7 +95,7 @@ WHOLE = [
 
 
 def texts(seed: int, number: int) -> list[str]:
-    """Texts with a fill that brings some of their signs onto a segment's border."""
+    """Texts padded so that some characters fall on a segment's border."""
     chance = random.Random(seed)
     signs = [*GSM, *NOT_GSM, *MARKS, *EMOJI, *WHOLE]
     drawn = []

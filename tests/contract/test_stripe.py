@@ -1,5 +1,5 @@
-"""What only Stripe does: its errors, its pauses, its idempotency keys, each as API
-2026-10-28.endive has it.
+"""Behaviour specific to Stripe: its errors, pauses and idempotency keys, as in API
+2026-10-28.endive.
 """
 
 from collections.abc import AsyncIterator
@@ -380,7 +380,7 @@ async def test_more_events_than_a_page_holds_are_all_listed(world: World) -> Non
 async def owed_and_paid(
     world: World, outcome: str = "paid"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A renewal that failed, and a newer small invoice; the subscription and what is owed."""
+    """A renewal that failed, and a newer small invoice; returns the subscription and the debt."""
     subscription = world.subscribe()
     world.simulator.lifecycle.fail_payment(subscription)
     owed = world.simulator.state.get(subscription["latest_invoice"], "invoice")
@@ -395,7 +395,7 @@ async def test_a_newer_small_invoice_that_is_paid_settles_no_older_one(world: Wo
 
     assert (subscription["status"], snapshot.raw_status) == ("active", "active")
     assert (snapshot.state, snapshot.owes, snapshot.outstanding) == (State.PAST_DUE, True, PRICE)
-    assert snapshot.paid_until is None  # the renewal of the period that runs is not paid
+    assert snapshot.paid_until is None  # the renewal of the current period is not paid
     assert world.calls("/invoices") == 1
     taken = await world.stripe.collect_outstanding(
         subscription["id"], PRICE, idempotency_key="k-1", since=datetime.now(UTC)

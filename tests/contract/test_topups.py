@@ -1,6 +1,4 @@
-"""Top-ups, and what payers get back of them: what every billing provider's adapter has to do
-alike.
-"""
+"""Top-ups and their refunds: the common behaviour of all billing adapters."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal

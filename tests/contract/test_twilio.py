@@ -1,4 +1,4 @@
-"""The Twilio adapter against the simulator: whole stories, with faults on the wire."""
+"""The Twilio adapter against the simulator: complete stories, with network faults."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a contract test needs of a provider's simulator, in words that fit every provider."""
+"""The interface of a provider's simulator for the contract tests, in provider-neutral terms."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +11,14 @@ from providers.billing import BillingProvider
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A signed webhook as it would be posted; header names are lower case."""
+    """A signed webhook, ready to post; header names are lower case."""
 
     raw: bytes
     headers: dict[str, str]
 
 
 class World(Protocol):
-    """Each act of the outside world answers with the webhooks that it causes."""
+    """Each act of the outside world returns the webhooks that it causes."""
 
     @property
     def provider(self) -> BillingProvider: ...
@@ -33,7 +33,7 @@ class World(Protocol):
     def plan_change_needs_consent(self) -> bool: ...
 
     async def subscribe(self, organization_id: str) -> tuple[str, list[Delivery]]:
-        """An active subscription with its first payment of 49 USD made."""
+        """An active subscription whose first payment of 49 USD was made."""
         ...
 
     async def approve(self, subscription_id: str) -> list[Delivery]: ...
@@ -49,7 +49,7 @@ class World(Protocol):
     async def cancel(self, subscription_id: str) -> list[Delivery]: ...
 
     async def set_raw_status(self, subscription_id: str, status: str) -> list[Delivery]:
-        """The provider says this status of it from now on, in its own words."""
+        """From now on the provider reports this status, in its own terms."""
         ...
 
     async def refund(self, subscription_id: str, amount: Decimal) -> list[Delivery]:
@@ -57,7 +57,7 @@ class World(Protocol):
         ...
 
     async def pay_topup(self, checkout_id: str) -> list[Delivery]:
-        """The customer pays, or approves, what the link asks for."""
+        """The customer pays, or approves, through the link."""
         ...
 
     async def refund_payment(self, payment_id: str, amount: Decimal) -> list[Delivery]: ...
@@ -69,7 +69,7 @@ class World(Protocol):
     async def settle_dispute(self, dispute_id: str, *, lost: bool) -> list[Delivery]: ...
 
     async def forged(self, delivery: Delivery) -> list[Delivery]:
-        """The same delivery, signed by everybody who is not the provider."""
+        """The same delivery with every kind of foreign signature."""
         ...
 
     async def break_down(self) -> None:
@@ -77,11 +77,11 @@ class World(Protocol):
         ...
 
     async def limit(self, wait: timedelta) -> None:
-        """Refuse the next call for coming too often."""
+        """Refuse the next call because of a rate limit."""
         ...
 
     async def requests(self) -> int:
-        """How many API calls were made so far, those for credentials aside."""
+        """The number of API calls so far, without those for credentials."""
         ...
 
 

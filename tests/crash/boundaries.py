@@ -1,5 +1,5 @@
-"""Where a worker can die between two steps: each holds one organization there until it is let
-go.
+"""The points between two steps where a worker can die: each holds one organization there until it
+is released.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.world import World, until
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """An organization with a campaign, on its way to be suspended or reactivated."""
+    """An organization with a campaign, being suspended or reactivated."""
 
     towards: Status
     organization_id: str
@@ -48,7 +48,7 @@ async def _fault(
 
 @asynccontextmanager
 async def confirming(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """PayPal is asked and has not answered."""
+    """PayPal has received the query and has not answered."""
     path = f"/v1/billing/subscriptions/{staged.subscription_id}"
     async with _fault(world.paypal.faults, "timeout_before", "GET", path) as reached:
         yield reached
@@ -56,7 +56,7 @@ async def confirming(world: World, staged: Staged) -> AsyncIterator[Callable[[],
 
 @asynccontextmanager
 async def twilio_unanswered(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """Twilio was asked, and did nothing."""
+    """Twilio received the request but did nothing."""
     path = f"/2010-04-01/Accounts/{staged.account_sid}.json"
     async with _fault(world.twilio.faults, "timeout_before", "POST", path) as reached:
         yield reached
@@ -64,7 +64,7 @@ async def twilio_unanswered(world: World, staged: Staged) -> AsyncIterator[Calla
 
 @asynccontextmanager
 async def twilio_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """Twilio did it, and nobody knows."""
+    """Twilio did it, but its answer was lost."""
     path = f"/2010-04-01/Accounts/{staged.account_sid}.json"
     async with _fault(world.twilio.faults, "timeout_after_acceptance", "POST", path) as reached:
         yield reached
@@ -72,7 +72,7 @@ async def twilio_done(world: World, staged: Staged) -> AsyncIterator[Callable[[]
 
 @asynccontextmanager
 async def twilio_read_back(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """The first step stands in the receipt, the wallet's row is held: the second cannot commit."""
+    """The first step is in the receipt; the wallet's row is locked, so the second cannot commit."""
     lock = "SELECT 1 FROM wallets WHERE organization_id = :id FOR UPDATE"
     async with _locked(world, lock, staged, steps=1) as reached:
         yield reached
@@ -80,7 +80,9 @@ async def twilio_read_back(world: World, staged: Staged) -> AsyncIterator[Callab
 
 @asynccontextmanager
 async def wallet_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """The second step stands, the campaigns' rows are held: the third cannot commit."""
+    """The second step is in the receipt; the campaigns' rows are locked, so the third cannot
+    commit.
+    """
     lock = "SELECT 1 FROM campaigns WHERE organization_id = :id FOR UPDATE"
     async with _locked(world, lock, staged, steps=2) as reached:
         yield reached
@@ -88,7 +90,7 @@ async def wallet_done(world: World, staged: Staged) -> AsyncIterator[Callable[[]
 
 @asynccontextmanager
 async def all_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], Any]]:
-    """All is applied, and the workflow may not have heard it."""
+    """Everything is applied, but the workflow may not have received the result."""
     yield lambda: world.applied(staged.organization_id, staged.towards)
 
 
@@ -96,16 +98,18 @@ async def all_done(world: World, staged: Staged) -> AsyncIterator[Callable[[], A
 async def _locked(
     world: World, lock: str, staged: Staged, *, steps: int
 ) -> AsyncIterator[Callable[[], Any]]:
-    """On the way back it is taken while Twilio does not answer: what comes before the first step
-    takes it, too.
+    """For a reactivation, the hold begins while Twilio does not answer, because the code before the
+    first step locks the row, too.
 
-    On the other way it is taken at once: a campaign that asks the gate before would park by itself.
+    For a suspension it begins at once: a campaign that checks the gate earlier would park itself.
     """
     engine, faults = world.services.engine, world.twilio.faults
     fault = faults.add("503", method="POST", path=f"/2010-04-01/Accounts/{staged.account_sid}.json")
 
     async def read_three_times() -> bool:
-        return fault.hits >= 3  # by then the relay has rung, and what it rang for is confirmed
+        return (
+            fault.hits >= 3
+        )  # by then the relay has notified the workflow, and the notification is confirmed
 
     async def reached() -> bool:
         receipt = await world.receipt(staged.organization_id)
@@ -114,7 +118,10 @@ async def _locked(
     async with engine.connect() as conn:
 
         async def waited_for() -> bool:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY "
+                "(pg_blocking_pids(pid))"
+            )
             return await number(engine, waiting, pid=pid) > 0
 
         async def holding() -> None:
@@ -146,8 +153,8 @@ BOUNDARIES: dict[str, Boundary] = {
 async def stopped_at_boundaries(
     world: World, staged: Mapping[tuple[Status, str], Staged]
 ) -> AsyncIterator[Callable[[], Any]]:
-    """Every organization at its boundary; the yielded function waits until the worker stands at all
-    of them.
+    """Every organization at its boundary; the yielded function waits until the worker has reached
+    all of them.
     """
     async with AsyncExitStack() as stack:
         waits = [

@@ -1,4 +1,4 @@
-"""Worlds whose worker or API is a process of its own, to be killed."""
+"""Worlds whose worker or API runs as a separate process, so that tests can kill it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Callers that debit a wallet and come again, under the same reference, until they are answered."""
+"""Callers that debit a wallet and retry under the same reference until they get an answer."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -38,4 +38,4 @@ class Debits:
                     f"{answer.status_code}: {answer.text}"
                 )
                 self.unanswered += 1
-                await asyncio.sleep(0.25)  # the caller's own patience, no measure of ours
+                await asyncio.sleep(0.25)  # the caller's own timeout

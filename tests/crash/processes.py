@@ -1,5 +1,5 @@
-"""Our processes as an operator runs them, in a test's world; each can be killed by its pid, and its
-log read.
+"""Tollgate's processes as an operator runs them, in a test's world; each can be killed by its pid,
+and its log read.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ class Running:
     log: Path
 
     def kill(self) -> None:
-        """As a power cut does: nothing of it runs any more when this returns."""
+        """Like a power cut: none of its processes runs when this returns."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     async def terminate(self) -> int:
-        """As a deploy does; returns the exit status."""
+        """Like a deployment; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, 40)
 
@@ -45,7 +45,7 @@ class Running:
 
 
 def environment(world: World, **changes: str) -> dict[str, str]:
-    """What a process needs to work on the world; `changes` go over it."""
+    """The environment of a process in this world, with `changes` applied."""
     settings, connection = world.services.settings, world.services.client.service_client.config
     return {
         "TOLLGATE_DATABASE_URL": world.services.engine.url.render_as_string(hide_password=False),

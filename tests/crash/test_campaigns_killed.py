@@ -1,5 +1,5 @@
-"""Twenty campaigns at twenty moments each time their worker is killed, while Twilio fails in every
-way it can.
+"""Twenty campaigns, stopped at twenty moments by each kill of their worker, while Twilio fails in
+every possible way.
 """
 
 import random
@@ -87,7 +87,7 @@ async def _handed_over(world: World, organization_id: str, campaign_id: UUID) ->
 
 
 async def _resolve(world: World, running: list[tuple[str, UUID]]) -> None:
-    """As the worker does a minute, and a quarter of an hour, later."""
+    """Like the worker a minute, and a quarter of an hour, later."""
     services = world.services
     now = Sending(
         services.engine,
@@ -109,7 +109,7 @@ async def _statuses(world: World) -> Counter[str]:
 
 
 async def _each_once(world: World, running: list[tuple[str, UUID]]) -> None:
-    """Taken at most once by Twilio; paid if taken, refunded if not."""
+    """Accepted at most once by Twilio; paid if accepted, refunded if not."""
     for organization_id, _ in running:
         account = world.twilio.state.accounts[await world.account_sid(organization_id)]
         taken = Counter(message.to for message in account.messages)

@@ -1,4 +1,4 @@
-"""The commands that speak to providers, as an operator types them, against a whole Tollgate."""
+"""The commands that call providers, as an operator types them, against a complete Tollgate."""
 
 import asyncio
 import subprocess

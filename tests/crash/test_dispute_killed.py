@@ -1,5 +1,5 @@
-"""One SIGKILL finds the worker before, within and after the booking of refunds and disputes, at
-both providers.
+"""Kills the worker once before, during and after the booking of refunds and disputes, at both
+providers.
 """
 
 import os
@@ -34,9 +34,7 @@ Case = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Its last events are delivered while no worker runs; `object_id` is the refund or the dispute
-    they are about.
-    """
+    """Its last events are delivered while no worker runs; `object_id` is their refund or dispute."""
 
     organization_id: str
     object_id: str
@@ -100,9 +98,7 @@ async def _prepare(world: World, actor: Actor, story: str) -> tuple[str, str, st
     if story == "refund of what is spent":
         spent = {"reference_id": "spent", "amount": "20.00", "currency": "USD"}
         await world.post(f"/v1/organizations/{organization_id}/wallet/debits", spent)
-    elif (
-        story == "dispute that is won" or actor.name == "paypal"
-    ):  # which takes with the dispute that is lost
+    elif story == "dispute that is won" or actor.name == "paypal":  # a lost dispute takes the money
         dispute_id = await actor.dispute_payment(payment_id)
         await world.applied(organization_id, "suspended")
         await world.at_rest(organization_id)
@@ -127,7 +123,7 @@ async def _tell(
 async def _hold(
     stack: AsyncExitStack, world: World, case: Case, staged: Staged
 ) -> Callable[[], Awaitable[object]]:
-    """Make the worker stop at the boundary; what is returned waits until it stands there."""
+    """Make the worker stop at the boundary; the returned function waits until it has stopped there."""
     provider, _, boundary = case
     if boundary == "asking":
         simulator = world.paypal if provider == "paypal" else world.stripe
@@ -146,7 +142,10 @@ async def _hold(
         pid = (await conn.execute(text("SELECT pg_backend_pid()"))).scalar_one()
 
         async def waited_for() -> bool:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY (pg_blocking_pids(pid))"
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE CAST(:pid AS int) = ANY "
+                "(pg_blocking_pids(pid))"
+            )
             return await number(engine, waiting, pid=pid) > 0
 
         return lambda: until(waited_for, f"{case} within its transaction")
@@ -158,7 +157,7 @@ async def _hold(
 
 
 async def _settled(world: World, case: Case, staged: Staged) -> bool:
-    """What is to be booked is booked: PayPal took nothing for a dispute that is won."""
+    """The expected reversals are booked: PayPal took nothing for a dispute that was won."""
     booked = await rows(
         world.services.engine,
         "SELECT returned_at FROM reversals WHERE object_id = :id",

@@ -27,7 +27,7 @@ RECIPIENTS = 200
 
 @pytest_asyncio.fixture
 async def mortal(server_dir: Path) -> AsyncIterator[Postgres]:
-    """A server of the test's own, that syncs as in production."""
+    """The test's own server, which syncs as in production."""
     directory = server_dir / "mortal"
     server = Postgres(directory)
     server.start()
@@ -114,5 +114,8 @@ async def _answered(world: World, event_ids: list[str], status: int) -> bool:
 
 
 async def _ended(world: World, organization_id: str, campaign_id: UUID) -> bool:
-    waiting = "SELECT count(*) FROM messages WHERE campaign_id = :id AND status IN ('pending', 'reserved')"
+    waiting = (
+        "SELECT count(*) FROM messages WHERE campaign_id = :id AND status IN ('pending', "
+        "'reserved')"
+    )
     return await number(world.services.engine, waiting, id=campaign_id) == 0

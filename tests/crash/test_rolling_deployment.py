@@ -1,5 +1,5 @@
-"""A worker is replaced by the next build in mid-suspension; docs/how-to/rolling-deployment.md tells
-how.
+"""A worker is replaced by the next build during a suspension, as in
+docs/how-to/rolling-deployment.md.
 """
 
 import asyncio
@@ -77,9 +77,7 @@ def test_the_how_to_names_the_commands_that_were_run() -> None:
 async def _twilio_down(
     world: World, organization_id: str, subscription_id: str
 ) -> AsyncIterator[None]:
-    """Suspended while Twilio does not answer: the first step is tried again and again until the
-    block ends.
-    """
+    """Suspended while Twilio does not answer: the first step is retried until the block ends."""
     account = await world.account_sid(organization_id)
     fault = world.twilio.faults.add(
         "503", method="POST", path=f"/2010-04-01/Accounts/{account}.json"
@@ -96,7 +94,7 @@ async def _twilio_down(
 
 
 async def _all_in_order(world: World, organization_id: str) -> None:
-    """Each step was scheduled once and in order, and no task went back to the first build."""
+    """Each step was scheduled once and in order, and no task returned to the first build."""
     receipt = await world.receipt(organization_id)
     history = await world.services.client.get_workflow_handle(
         organization_workflow_id(organization_id)
@@ -126,7 +124,7 @@ async def _all_in_order(world: World, organization_id: str) -> None:
 
 async def _promote(world: World, build: str) -> None:
     """Refused until a worker of that build has polled. Other tests' queues on the same server are
-    not ours.
+    ignored.
     """
 
     async def promoted() -> bool:
@@ -139,7 +137,7 @@ async def _promote(world: World, build: str) -> None:
 
 
 async def _temporal(world: World, command: str) -> str | None:
-    """What Temporal's command line says, None if it fails."""
+    """The output of Temporal's command line, None if it fails."""
     program = await find_program(Settings().cache_dir)
     address = world.services.client.service_client.config.target_host
     process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,4 @@
-"""One SIGKILL finds the worker at every step of a switch, for a customer each, in both
-directions.
-"""
+"""Kills the worker at every step of a switch, with one customer for each step, in both directions."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from tests.world import World, until
 
 
 class At(StrEnum):
-    """What the provider was asked, and has not answered, when the worker is killed."""
+    """The call that the provider has received but not answered when the worker is killed."""
 
     CHECKED = "is the source healthy"
     OFFERED = "a checkout: to Stripe it is made, and nobody knows; to PayPal it is not"
@@ -52,7 +50,7 @@ def path(provider: Provider, subscription_id: str) -> str:
 
 
 async def hold(world: World, customer: Customer, at: At) -> Stopped:
-    """Let the switch come to the call, and leave that without an answer."""
+    """Let the switch reach the call, and leave it without an answer."""
     faults = world.simulator(
         customer.target if at in (At.OFFERED, At.CONSENTED) else customer.source
     ).faults
@@ -100,7 +98,7 @@ async def hold(world: World, customer: Customer, at: At) -> Stopped:
 
 
 async def hold_between(world: World, customer: Customer, state: SwitchStatus) -> Stopped:
-    """A step that asks both: while the source takes its time to answer, the target ceases to."""
+    """A step that queries both: while the source answers slowly, the target stops answering."""
     sources, targets = (
         world.simulator(customer.source).faults,
         world.simulator(customer.target).faults,
@@ -130,7 +128,7 @@ async def test_another_worker_ends_every_switch_that_a_killed_one_began(world: W
         stopped = await asyncio.gather(
             *(hold(world, everybody[stage], stage[1]) for stage in early)
         )
-        # their fault strikes every checkout
+        # their fault affects every checkout
         late = [stage for stage in stages if stage[1] is At.OFFERED]
         stopped += await asyncio.gather(
             *(hold(world, everybody[stage], stage[1]) for stage in late)

@@ -1,6 +1,4 @@
-"""One SIGKILL finds the worker between any two steps, for as many organizations, and in the middle
-of a window.
-"""
+"""Kills the worker once, with organizations stopped between any two steps and a window in progress."""
 
 import os
 from collections import Counter
@@ -32,8 +30,8 @@ BETWEEN = [(status, boundary) for status in STEPS for boundary in BOUNDARIES]
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A world after the first worker was killed and a second one started. `sending` was in the
-    middle of a window.
+    """A world after the first worker was killed and a second one started. `sending` had a window in
+    progress.
     """
 
     world: World
@@ -54,7 +52,7 @@ async def crash(
             staged = await _staged(running_world)
             running_world.twilio.callbacks.faults.add(
                 "lost"
-            )  # nobody tells what became of the window
+            )  # no callback reports the window's messages
             sending, _ = await running_world.organization()
             campaign_id = await running_world.campaign(sending, recipients=RECIPIENTS)
             account = await running_world.account_sid(sending)
@@ -81,9 +79,7 @@ async def crash(
 
 
 async def _staged(world: World) -> dict[tuple[Status, str], Staged]:
-    """For each boundary an organization that is to be suspended, and one that is to be
-    reactivated.
-    """
+    """For each boundary, one organization to suspend and one to reactivate."""
     staged = {}
     for towards, boundary in BETWEEN:
         organization_id, subscription_id = await world.organization()
@@ -204,7 +200,9 @@ async def _campaign_reaches(
 
 
 def _accepted(world: World, account_sid: str) -> int:
-    """How many messages Twilio took for the account; fails if any recipient's was taken twice."""
+    """The number of messages that Twilio accepted for the account; fails if it accepted one for the
+    same recipient twice.
+    """
     taken = Counter(
         message.to
         for message in world.twilio.state.messages.values()

@@ -1,6 +1,4 @@
-"""The API over real HTTP, with PayPal and Twilio simulated over real HTTP; nothing answers as
-Temporal.
-"""
+"""The API over real HTTP, with PayPal and Twilio simulated over real HTTP, and without Temporal."""
 
 import asyncio
 import base64
@@ -41,7 +39,7 @@ NOWHERE = "127.0.0.1:1"
 
 @dataclass(slots=True)
 class Tollgate:
-    """A running API, its simulators, and shorthand for what the tests do to them."""
+    """A running API, its simulators, and helpers for the tests."""
 
     url: str
     http: httpx.AsyncClient
@@ -87,7 +85,7 @@ class Tollgate:
     async def onboard(
         self, id_: str = "acme", *, balance: str | None = "10.00", **changed: object
     ) -> str:
-        """An organization that pays a cent a segment, with money in its wallet."""
+        """An organization with a price of one cent per segment and money in its wallet."""
         self.accounts[id_] = await self.account(friendly_name=id_)
         response = await self.post(
             "/v1/organizations", organization(id_, self.accounts[id_]) | changed
@@ -98,9 +96,7 @@ class Tollgate:
         return id_
 
     async def subscribe(self, organization_id: str = "acme") -> str:
-        """An active subscription at PayPal, linked; what PayPal has to tell of it is not
-        delivered.
-        """
+        """An active, linked subscription at PayPal; none of its events is delivered."""
         about = {"custom_id": organization_id, "deliver": False}
         response = await self.http.post(f"{self.paypal.url}/_sim/subscriptions", json=about)
         id_ = str(response.json()["object"]["id"])
@@ -125,7 +121,7 @@ class Tollgate:
         return await self.post(f"/v1/organizations/{organization_id}/wallet/debits", body)
 
     async def happen(self, subscription_id: str, action: str, **about: object) -> list[str]:
-        """Something happens at PayPal; the ids of the events, which are not delivered."""
+        """Perform an action at PayPal; returns the ids of its events, which are not delivered."""
         url = f"{self.paypal.url}/_sim/subscriptions/{subscription_id}/{action}"
         response = await self.http.post(url, json={"deliver": False, **about})
         assert response.status_code < 300, response.text
@@ -136,7 +132,7 @@ class Tollgate:
     async def signed(
         self, event_id: str | None = None, **about: object
     ) -> tuple[bytes, dict[str, str]]:
-        """An event's body and the headers that PayPal signs it with; or of any `raw` body."""
+        """The body and PayPal's signature headers of an event, or of any `raw` body."""
         body = {**({"event_id": event_id} if event_id else {}), **about}
         document = (await self.http.post(f"{self.paypal.url}/_sim/sign", json=body)).json()
         return base64.b64decode(document["body_base64"]), document["headers"]
@@ -199,8 +195,8 @@ async def at_once(
     second: AbstractAsyncContextManager[B],
     third: AbstractAsyncContextManager[C],
 ) -> AsyncIterator[tuple[A, B, C]]:
-    """All three, which end together: each waits a moment for its connections, and they make up most
-    of a test's end.
+    """All three, stopped together: each waits a moment for its connections, which is most of a
+    test's teardown.
     """
     entered = await first.__aenter__(), await second.__aenter__(), await third.__aenter__()
     try:
@@ -257,7 +253,7 @@ async def serving(built_services: Services, listener: socket.socket) -> AsyncIte
 
 @asynccontextmanager
 async def database_away(tollgate: Tollgate, server: Postgres) -> AsyncIterator[None]:
-    """Every connection is cut, and no new one taken, until the block ends."""
+    """All connections are closed, and none is accepted, until the block ends."""
     name = str(tollgate.services.engine.url.database)
     identifier = sql.Identifier(name)
     url = server.url("postgres").replace("+psycopg", "")

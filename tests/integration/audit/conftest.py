@@ -1,5 +1,5 @@
-"""A database that the tests of one module share: each looks at it, or breaks it in a transaction of
-its own.
+"""A database that the tests of one module share: each reads it, or breaks it in its own
+transaction.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""A database that has lived through everything that `certify` looks at: what its tests start
-from.
-"""
+"""A database with data for everything that `certify` checks: the starting point of its tests."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -109,7 +107,7 @@ async def taken_back(engine: AsyncEngine, organization_id: str = "owing") -> Non
 
 
 async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> None:
-    """It owed five dollars, and an operator has forgiven them."""
+    """A debt of five dollars that an operator forgave."""
     await onboard(engine, organization_id, balance="0")
     await topped_up(engine, "CAP-6", "5", organization_id)
     await post(engine, debit("spent", usd("5")), organization_id=organization_id)
@@ -119,14 +117,14 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
     async with engine.begin() as conn:
         await debts.waive(conn, organization_id, by="operator", now=NOON)
     await webhook_of_reversal(engine, "R-6", "CAP-6")
-    await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never stood
+    await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never took effect
     await take_steps(engine, organization_id)
 
 
 async def webhook_of_reversal(
     engine: AsyncEngine, id_: str, payment_id: str, money_kind: MoneyObject = MoneyObject.REFUND
 ) -> None:
-    """A webhook told of a refund or a dispute that is booked, and the lifecycle has acted on it."""
+    """A webhook reported a refund or a dispute that is booked, and the lifecycle has handled it."""
     money = MoneyReference(kind=money_kind, id=id_)
     kind = EventKind.REFUNDED if money_kind is MoneyObject.REFUND else EventKind.DISPUTE_CLOSED
     billing_event = event(None, kind=kind, id_=f"WH-{id_}", money=money, subscription_id=None)
@@ -137,7 +135,7 @@ async def webhook_of_reversal(
 
 
 async def set_aside(engine: AsyncEngine) -> None:
-    """One hold captured in part, one let go of, one expired, one open."""
+    """One hold captured in part, one released, one expired, one open."""
     async with engine.begin() as conn:
         for reference in ("taken", "let go", "late", "open"):
             ends = timedelta(minutes=1) if reference == "late" else timedelta(days=1)
@@ -151,7 +149,7 @@ async def set_aside(engine: AsyncEngine) -> None:
 async def webhook_of(
     engine: AsyncEngine, money: MoneyReference, subscription_id: str | None = SUBSCRIPTION
 ) -> None:
-    """A webhook told of a payment, and the lifecycle has acted on it."""
+    """A webhook reported a payment, and the lifecycle has handled it."""
     billing_event = event(
         None,
         kind=EventKind.PAYMENT_SUCCEEDED,
@@ -168,7 +166,7 @@ async def webhook_of(
 
 
 async def paid_for(engine: AsyncEngine) -> None:
-    """A top-up and a subscription's payment, each told of by a webhook."""
+    """A top-up and a subscription's payment, each reported by a webhook."""
     await topped_up(engine)
     await webhook_of(
         engine, MoneyReference(kind=MoneyObject.CAPTURE, id="CAP-1"), subscription_id=None
@@ -186,8 +184,8 @@ async def paid_for(engine: AsyncEngine) -> None:
 
 
 async def waiting(engine: AsyncEngine) -> None:
-    """Money of webhooks that is not settled yet, an event of nobody, and two checkouts, of which
-    one is paid.
+    """Unbooked money from webhooks, an event without an organization, and two checkouts, one of
+    them paid.
     """
     for kind, money_kind, id_ in (
         (EventKind.DISPUTE_CLOSED, MoneyObject.DISPUTE, "D-8"),
@@ -236,8 +234,8 @@ async def waiting(engine: AsyncEngine) -> None:
 
 
 async def sent_once_more(engine: AsyncEngine) -> None:
-    """One that failed and was refunded; one that was sent after its refund, and charged for; and
-    one that was given up and, by an operator's word, sent once more.
+    """One message that failed and was refunded; one that was sent after its refund, and charged;
+    and one that was given up and sent again by an operator.
     """
     failed = await send_one(engine, "failed")
     await settle_replies(engine, accepted(failed))
@@ -257,8 +255,8 @@ async def sent_once_more(engine: AsyncEngine) -> None:
 
 
 async def live(engine: AsyncEngine) -> None:
-    """Topped up, sent, suspended in mid-campaign, given back, paid, resumed, frozen; another one
-    rests suspended.
+    """Topped up, sent, suspended during a campaign, refunded, paid, resumed, frozen; another
+    organization stays suspended.
     """
     await onboard(engine)
     await subscribe(engine)

@@ -68,7 +68,7 @@ LAST = "(SELECT balance_micros FROM wallets WHERE organization_id = '{0}')"
 
 
 def slipped_in(organization_id: str, kind: str = "debit") -> str:
-    """An entry that was booked behind the code's back, as tidily as if it had been booked by it."""
+    """An entry that was booked by SQL, consistent with all other records."""
     return (
         "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, "
         "balance_after_micros, reference_id)"
@@ -118,7 +118,8 @@ TAMPERINGS = [
     (
         TAKEN,
         (
-            "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = "
+            "UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND "
+            "position = "
             "1"
         ),
     ),
@@ -142,7 +143,8 @@ TAMPERINGS = [
     (
         "messages handed over while the gate was shut",
         (
-            "UPDATE messages SET sending_at = clock_timestamp() WHERE organization_id = 'resting' AND "
+            "UPDATE messages SET sending_at = clock_timestamp() WHERE organization_id = 'resting' "
+            "AND "
             "position = 1"
         ),
     ),

@@ -1,6 +1,4 @@
-"""What somebody with a superuser's SQL changes so that sums still agree: `certify` sees that,
-too.
-"""
+"""Tampering by a superuser that keeps all sums consistent: `certify` finds it, too."""
 
 import pytest
 import pytest_asyncio
@@ -67,7 +65,7 @@ FORGIVEN = "forgiven debts that differ from their record"
 def booked(
     organization_id: str, kind: str, amount: str, reference: str, refunds: str = "NULL"
 ) -> str:
-    """An entry behind the code's back, with everything that has to agree with it."""
+    """An entry by SQL, with every other record that has to agree with it."""
     return (
         "INSERT INTO ledger_entries"
         " (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id, refunds)"
@@ -87,7 +85,7 @@ def changed(change: str, organization_id: str, after_seq: str, epoch: str) -> st
 
 
 def settled(id_: str, column: str = "money_id") -> str:
-    """A delivery that waits, called handled."""
+    """A pending delivery, marked as handled."""
     return (
         f"UPDATE inbox SET status = 'handled', handled_at = clock_timestamp() WHERE {column} = "
         f"'{id_}'"
@@ -143,7 +141,8 @@ TAMPERINGS = [
     (
         TAKEN,
         (
-            "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = "
+            "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND "
+            "position = "
             "1"
         ),
     ),
@@ -161,7 +160,8 @@ TAMPERINGS = [
     (
         SENT_UNPAID,
         (
-            "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND position "
+            "UPDATE messages SET provider_sid = 'SM1' WHERE organization_id = 'resting' AND "
+            "position "
             "= 1"
         ),
     ),
@@ -186,7 +186,8 @@ TAMPERINGS = [
     (
         SENT_SHUT,
         (
-            f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND status = "
+            f"UPDATE attempts SET sending_at = {SHUT_AT} WHERE organization_id = 'acme' AND "
+            "status = "
             "'given_back'"
         ),
     ),
@@ -251,7 +252,8 @@ TAMPERINGS = [
     (
         RECEIPTS,
         (
-            "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' AND "
+            "UPDATE receipts SET finished_at = NULL, steps = '[]' WHERE organization_id = 'acme' "
+            "AND "
             "epoch = 2"
         ),
     ),
@@ -277,7 +279,7 @@ TAMPERINGS = [
         ),
     ),
     (
-        CHANGES,  # a debit while the gate is shut, with an opening and a shutting around it
+        CHANGES,  # a debit while the gate is shut, surrounded by a forged opening and shutting
         ";".join(
             (
                 booked("resting", "debit", "-1", "slipped in"),
@@ -338,7 +340,8 @@ TAMPERINGS += [
     (
         COUNTED_LESS,
         (
-            "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE object_id = "
+            "UPDATE reversals SET payment_kind = 'subscription', waived_micros = 0 WHERE "
+            "object_id = "
             "'R-6'"
         ),
     ),
@@ -378,7 +381,7 @@ TAMPERINGS += [
     ),
     (CHARGED, "UPDATE unpaid_sends SET attempt = attempt + 1"),
     (
-        PAID,  # a message that is paid for, so that it can be charged again
+        PAID,  # a paid message, so that it can be charged again
         (
             "INSERT INTO unpaid_sends (organization_id, message_id, attempt, message_sid, "
             "delivery_status)"
@@ -446,7 +449,7 @@ TAMPERINGS += [
     (LINKS, "UPDATE ledger_heads SET seq = seq - 1 WHERE organization_id = 'acme'"),
     (LINKS, "UPDATE ledger_heads SET organization_id = 'resting' WHERE organization_id = 'acme'"),
     (
-        LINKS,  # an operator's freeze that was lifted, as if it had never been
+        LINKS,  # erases an operator's freeze that was lifted
         (
             "DELETE FROM gate_changes WHERE organization_id = 'acme' AND change LIKE "
             "'%frozen_by_operator'"
@@ -455,13 +458,14 @@ TAMPERINGS += [
     (
         LINKS,
         (
-            "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' AND "
+            "UPDATE gate_changes SET at = at + interval '1 second' WHERE organization_id = 'acme' "
+            "AND "
             "change = 'shut'"
         ),
     ),
     (LINKS, "UPDATE money_changes SET by = 'somebody else' WHERE change = 'hold_opened'"),
     (
-        HOLDS,  # let go of with what it held
+        HOLDS,  # released with its held amount
         (
             "UPDATE holds SET status = 'released', closed_at = clock_timestamp() WHERE status = "
             "'open';"
@@ -486,7 +490,7 @@ TAMPERINGS += [
     ),
     (HOLDS, "DELETE FROM money_changes WHERE change = 'hold_expired'"),
     (
-        FORGIVEN,  # by hand, with its block
+        FORGIVEN,  # by SQL, with its block
         (
             "UPDATE reversals SET waived_micros = amount_micros - taken_micros - recovered_micros"
             " WHERE object_id = 'R-3'; DELETE FROM blocks WHERE reference = 'receivable'"
@@ -516,7 +520,7 @@ async def test_what_was_tampered_with_is_found(
             for statement in tampering.split(";")
         ]
         findings = await certify.certify(conn)
-    out_of_order.clear()  # who tampers keeps to no order of locks
+    out_of_order.clear()  # tampering ignores the lock order
 
     assert all(changed_rows), "it changed nothing"
     assert claim in {finding.check for finding in findings if not finding.holds}

@@ -1,4 +1,4 @@
-"""The tables themselves refuse what breaks a guarantee, whoever asks."""
+"""The tables themselves refuse every change that breaks a guarantee."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ from tests.builders import (
 
 @pytest_asyncio.fixture(scope="module")
 async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
-    """With a row in every table that the statements below touch; none of them commits."""
+    """A database with a row in every table that the statements below change; none of them commits."""
     await onboard(module_engine)
     await onboard(module_engine, "other")
     await subscribe(module_engine)
@@ -82,11 +82,13 @@ NEW_ENTRY = (
     " VALUES ('acme', {seq}, '{kind}', {amount}, {after}, '{reference}', {refunds})"
 )
 NEW_MESSAGE = (
-    "INSERT INTO messages (organization_id, recipient, body, segments, price_micros, status, idempotency_key)"
+    "INSERT INTO messages (organization_id, recipient, body, segments, price_micros, status, "
+    "idempotency_key)"
     " VALUES ('acme', '+1', {body}, {segments}, {price}, '{status}', {key})"
 )
 NEW_INBOX = (
-    "INSERT INTO inbox (provider, event_id, transmission_id, event_type, kind, body, headers, status)"
+    "INSERT INTO inbox (provider, event_id, transmission_id, event_type, kind, body, headers, "
+    "status)"
     " VALUES ('{provider}', '{event}', '{transmission}', 't', 'changed', '', '{{}}', '{status}')"
 )
 
@@ -119,7 +121,8 @@ def message(
 
 def subscribed(organization_id: str, id_: str, *, is_current: bool) -> str:
     return (
-        "INSERT INTO subscriptions (organization_id, provider, provider_subscription_id, is_current, state)"
+        "INSERT INTO subscriptions (organization_id, provider, provider_subscription_id, "
+        "is_current, state)"
         f" VALUES ('{organization_id}', 'paypal', '{id_}', {is_current}, 'active')"
     )
 
@@ -141,9 +144,11 @@ def reversal(
     recovered: int = 0,
 ) -> str:
     return (
-        "INSERT INTO reversals (organization_id, provider, object_id, what, payment_id, payment_kind, told_micros,"
+        "INSERT INTO reversals (organization_id, provider, object_id, what, payment_id, "
+        "payment_kind, told_micros,"
         " amount_micros, taken_micros, recovered_micros)"
-        f" VALUES ('acme', 'paypal', 'R-1', '{what}', '{paid}', '{of}', 1, {amount}, {taken}, {recovered})"
+        f" VALUES ('acme', 'paypal', 'R-1', '{what}', '{paid}', '{of}', 1, {amount}, {taken}, "
+        f"{recovered})"
     )
 
 
@@ -233,7 +238,10 @@ def delivery(
             "organizations_twilio_account_sid_key",
         ),
         (
-            "INSERT INTO blocks (organization_id, kind, reason, placed_by) VALUES ('acme', 'nonpayment', 'r', 'b')",
+            (
+                "INSERT INTO blocks (organization_id, kind, reason, placed_by) VALUES ('acme', "
+                "'nonpayment', 'r', 'b')"
+            ),
             "blocks_kind_check",
         ),
         ("DELETE FROM wallets", "append-only|fkey"),

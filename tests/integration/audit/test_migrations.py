@@ -1,4 +1,4 @@
-"""Tables and migrations say the same, and every migration can be taken back."""
+"""Tables and migrations agree, and every migration can be reverted."""
 
 from alembic import command
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -88,7 +88,7 @@ def test_every_append_only_table_has_its_trigger(database_url: str) -> None:
 
 
 def _checks(connection: Connection) -> list[tuple[str, str]]:
-    """CHECKs and their words: what `alembic check` does not compare."""
+    """The CHECKs, which `alembic check` does not compare."""
     query = """
         SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace = 'public'::regnamespace AND contype = 'c' ORDER BY 1

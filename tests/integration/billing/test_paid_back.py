@@ -1,5 +1,5 @@
-"""A period that was paid for ends early only if what paid for it was paid back, whatever else was
-paid in it.
+"""A paid period ends early only if its payment was refunded, whatever other payments were made in
+it.
 """
 
 from dataclasses import replace

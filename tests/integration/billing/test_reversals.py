@@ -1,5 +1,5 @@
-"""What payers get back: taken from the wallet once, never below zero, and the rest is owed and
-recovered first.
+"""Reversals: taken from the wallet once, never below zero, and the rest is owed and recovered
+first.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ async def take_back(
 
 
 async def owing_ten(engine: AsyncEngine) -> None:
-    """A payment of ten was spent whole, and then its payer had it back."""
+    """A payment of ten was fully spent and then refunded."""
     await onboard(engine, balance="0")
     await pay(engine, "10")
     await post(engine, debit("spent", usd("10")))
@@ -138,8 +138,8 @@ async def test_a_refund_leaves_the_wallet_once(engine: AsyncEngine) -> None:
 async def test_a_payment_noted_for_no_named_subscription_and_then_credited_is_taken_back_by_its_refund(
     engine: AsyncEngine,
 ) -> None:
-    """As of a one-off invoice at Stripe, or of a one-time sale at PayPal: both are told as a
-    capture, too.
+    """As for a one-off invoice at Stripe, or a one-time sale at PayPal: both are also reported as a
+    capture.
     """
     await onboard(engine, balance="0")
     await pay(engine, "25", kind=MoneyObject.SALE)
@@ -175,7 +175,7 @@ async def test_a_refund_noted_before_its_payment_is_credited_is_taken_from_the_c
 
 
 async def test_a_payment_of_a_named_subscription_is_never_credited(engine: AsyncEngine) -> None:
-    """Whoever once saw genuine headers can name its id as a capture, under which PayPal finds it,
+    """Anybody who saw genuine headers can name its id as a capture, under which PayPal finds it,
     too.
     """
     await onboard(engine, balance="0")
@@ -328,7 +328,7 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     assert isinstance(outcome, Booked)
     assert outcome.owed == usd("20")
     assert await balance(engine) == usd("20")
-    # and it is not even tried, which would tell a person of a fault
+    # it is not even tried: a try would raise an alert
     async with engine.connect() as conn:
         assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
             debts.RECEIVABLE
@@ -492,7 +492,7 @@ async def test_what_one_dispute_gives_back_covers_what_another_one_owes(
 async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so(
     engine: AsyncEngine,
 ) -> None:
-    """A person has to see that."""
+    """A person has to be alerted."""
     await onboard(engine, balance="0")
     await pay(engine, "25")
     for stands in (True, False):
@@ -556,8 +556,8 @@ async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(
 async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(
     engine: AsyncEngine,
 ) -> None:
-    """Its refund may fail later, and the payment be told as completed; no refund of it could be
-    taken any more.
+    """Its refund may fail later and the payment be reported as completed; then its refund could no
+    longer be taken.
     """
     await onboard(engine, balance="0")
     paid = capture("25")
@@ -718,8 +718,8 @@ _lives = iter(range(10_000))
 
 
 async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
-    """One organization a life: paid in is spent, taken back, left, still owed or forgiven; nothing
-    else.
+    """Over an organization's life, money paid in is spent, reversed, left, owed or forgiven;
+    nothing else.
     """
     from runtime import database  # noqa: PLC0415 - an engine belongs to the loop that it was made in
 
@@ -776,7 +776,10 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
             open_ = await debts.owed(conn, name)
         forgiven = await number(
             engine,
-            "SELECT coalesce(sum(waived_micros), 0) FROM reversals WHERE organization_id = :of AND returned_at IS NULL",
+            (
+                "SELECT coalesce(sum(waived_micros), 0) FROM reversals WHERE organization_id = "
+                ":of AND returned_at IS NULL"
+            ),
             of=name,
         )
         assert left is not None
@@ -789,7 +792,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
 
 @pytest.mark.parametrize("deed", ["tops up", "takes back", "recovers", "waives"])
 async def test_the_standing_is_locked_before_the_wallet(engine: AsyncEngine, deed: str) -> None:
-    """Else a suspension that has the standing and wants the wallet would wait for ever."""
+    """Otherwise a suspension that holds the standing and waits for the wallet would wait forever."""
     await onboard(engine, balance="0")
     for id_ in ("A", "B"):
         await pay(engine, "10", id_)

@@ -1,4 +1,4 @@
-"""Linking a subscription, and having the provider make one."""
+"""Linking a subscription, and creating one at the provider."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Having a provider make a checkout that tops a wallet up."""
+"""Creating a top-up checkout at a provider."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The commands that work on a database, as a shell runs them."""
+"""The commands that need a database, as a shell runs them."""
 
 import json
 import os
@@ -135,8 +135,10 @@ async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
 ) -> None:
     await builders.onboard(engine)
     insert_entry = (
-        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)"
-        " SELECT organization_id, entries + 1, 'credit', 1, balance_micros + 1, 'meanwhile' FROM wallets;"
+        "INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, "
+        "balance_after_micros, reference_id)"
+        " SELECT organization_id, entries + 1, 'credit', 1, balance_micros + 1, 'meanwhile' FROM "
+        "wallets;"
         " UPDATE wallets SET entries = entries + 1, balance_micros = balance_micros + 1"
     )
 
@@ -320,7 +322,7 @@ async def test_a_witness_file_knows_what_the_database_was_made_to_forget(
     first = tollgate("certify", "--witness", str(witness), database_url=database_url)
     again = tollgate("certify", "--witness", str(witness), database_url=database_url)
     lines = witness.read_text("utf-8").splitlines()
-    async with engine.begin() as conn:  # everything that is sealed, made anew
+    async with engine.begin() as conn:  # every seal, made again
         await conn.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in (
             "UPDATE ledger_entries SET description = 'rewritten'",

@@ -1,6 +1,4 @@
-"""What a person settles by hand, at a shell: parked deliveries, alerts, messages sent after their
-refund.
-"""
+"""Manual resolution in a shell: parked deliveries, alerts, messages sent after their refund."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -79,7 +77,8 @@ async def test_no_parked_delivery_is_left_out_of_the_list(
     await builders.run(
         engine,
         "INSERT INTO inbox (provider, event_id, event_type, kind, body, headers, status)"
-        " SELECT 'paypal', 'E-' || n, 'X', 'suspended', '', '{}', 'parked' FROM generate_series(1, 1001) n",
+        " SELECT 'paypal', 'E-' || n, 'X', 'suspended', '', '{}', 'parked' FROM "
+        "generate_series(1, 1001) n",
     )
 
     listed = tollgate("parked", "--json", database_url=database_url)

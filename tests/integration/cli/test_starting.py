@@ -1,4 +1,4 @@
-"""What a process refuses to start with, or waits for: one line on standard error, a status, and no
+"""A process refuses to start, or waits, with one line on standard error, a status, and no
 traceback.
 """
 
@@ -39,7 +39,7 @@ FIRST, *_, LAST = known_revisions()
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port at which somebody listens."""
+    """A port in use."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         yield listener.getsockname()[1]
 
@@ -47,7 +47,7 @@ def taken() -> Iterator[int]:
 def one_line(
     *arguments: str, database_url: str = "", status: int = 2, changed: dict[str, str] | None = None
 ) -> str:
-    """What the command says on standard error before it ends with this status."""
+    """The command's standard error; it must end with this status."""
     done = tollgate(*arguments, database_url=database_url, environment=SET | (changed or {}))
 
     assert done.returncode == status, (done.returncode, done.stderr)
@@ -69,11 +69,17 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
     [
         (
             FIRST,
-            f"the database's schema is at {FIRST}, and this build needs {LAST}: run `tollgate migrate` first",
+            (
+                f"the database's schema is at {FIRST}, and this build needs {LAST}: run `tollgate "
+                "migrate` first"
+            ),
         ),
         (
             "9999",
-            "the database's schema is at 9999, which this build does not know: a newer build is needed",
+            (
+                "the database's schema is at 9999, which this build does not know: a newer build "
+                "is needed"
+            ),
         ),
     ],
 )

@@ -111,7 +111,7 @@ def _gone_within(pid: int, seconds: float) -> bool:
         try:
             os.kill(pid, 0)
             if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
-                return True  # ended, and waits for init to notice
+                return True  # ended, and not yet reaped by init
         except (ProcessLookupError, FileNotFoundError):
             return True
         time.sleep(0.05)

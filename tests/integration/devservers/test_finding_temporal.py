@@ -1,4 +1,4 @@
-"""Where the Temporal dev server's program is looked for, and what is said when it is nowhere."""
+"""The search for the Temporal dev server's program, and the message if it is not found."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What bad input gets: a problem document that names the field, and never a stack trace."""
+"""The response to bad input: a problem document that names the field, never a stack trace."""
 
 import pytest
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""The sample configuration of nginx, as the deployment checklist has it, in front of the API."""
+"""The sample configuration of nginx from the deployment checklist, in front of the API."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def certify(directory: Path) -> None:
 
 
 def configuration(directory: Path, api: str, port: int, read_timeout: str) -> str:
-    """The sample with this machine's ports and files, in what Debian puts around it."""
+    """The sample with this machine's ports and files, inside Debian's main configuration."""
     sample = SAMPLE.read_text()
     sample = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", sample, flags=re.DOTALL)
     sample = sample.replace("    listen [::]:443 ssl;\n", "").replace(
@@ -73,7 +73,8 @@ def configuration(directory: Path, api: str, port: int, read_timeout: str) -> st
     paths = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
     user = "user root;" if os.getuid() == 0 else ""
     return (
-        f"{user} daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/error.log;\n"
+        f"{user} daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log "
+        f"{directory}/error.log;\n"
         f"events {{ worker_connections 512; }}\nhttp {{ access_log off; {paths}\n{sample}\n}}\n"
     )
 

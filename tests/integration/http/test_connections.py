@@ -1,4 +1,4 @@
-"""What a connection may take before anybody has shown a key."""
+"""The limits of a connection before it is authenticated."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from api.http import connections
 from tests.integration.conftest import Tollgate
 
 LIMIT = 60.0
-"""Seconds until what must be answered or cut fails a test."""
+"""Seconds after which a missing response or disconnect fails a test."""
 
 
 @asynccontextmanager
@@ -30,8 +30,8 @@ async def connected(
 
 
 async def answered(tollgate: Tollgate, parts: Iterable[bytes]) -> bytes:
-    """All that is answered until the server closes, which it does by itself; it may do so in the
-    midst of the parts.
+    """The complete response until the server closes the connection, which may happen before all
+    parts are sent.
     """
     async with connected(tollgate) as (reader, writer), asyncio.timeout(LIMIT):
         received = bytearray()
@@ -94,7 +94,7 @@ async def test_a_head_without_an_end_is_refused_after_its_limit(
 
     answer = await answered(tollgate, parts())
 
-    assert taken < MANY * 500  # it was cut before all was sent
+    assert taken < MANY * 500  # it was closed before everything was sent
     if answer:
         assert status(answer) in (400, 431)
     assert (await tollgate.get("/health/live", scope=None)).status_code == 200
@@ -251,12 +251,12 @@ async def test_nobody_is_read_before_he_has_shown_a_key(tollgate: Tollgate) -> N
         "/v1/organizations/acme/wallet/debits",
         "/v1/organizations/acme/campaigns",
     ):
-        answer = await answered(tollgate, [head.format(path).encode()])  # not one byte of its body
+        answer = await answered(tollgate, [head.format(path).encode()])  # no byte of its body
         assert (status(answer), kind(answer)) == (401, "api_key_missing"), path
 
 
 class Used:
-    """How many of the API's database connections were in use at once, at most."""
+    """The largest number of the API's database connections in use at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0

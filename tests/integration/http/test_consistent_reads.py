@@ -1,4 +1,4 @@
-"""What the API tells is of one moment, however many statements it takes to read it."""
+"""Each response of the API shows one moment, however many statements read it."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ ACME = "/v1/organizations/acme"
 def behind_each_statement(
     tollgate: Tollgate, then: Callable[[Connection, str], None]
 ) -> Iterator[None]:
-    """Call `then` behind each statement that a request makes, except for finding its key."""
+    """Call `then` after each statement of a request, except the one that finds its key."""
 
     def executed(conn: Connection, _cursor: object, statement: str, *_: object) -> None:
         if "FROM api_keys" not in statement:
@@ -40,7 +40,7 @@ def behind_each_statement(
 
 
 def suspend(database_url: str) -> None:
-    """Suspend it and commit, in a thread of its own, while the loop of the request stands still."""
+    """Suspend it and commit, in a separate thread, while the request's event loop is blocked."""
 
     async def suspended() -> None:
         engine = create_engine(database_url, pool_size=1)
@@ -109,7 +109,7 @@ async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None
             path,
             answer.text,
         )
-        # what an earlier request left for later runs beside this one
+        # background work of an earlier request runs concurrently
         own = answer.headers["x-request-id"]
         own_statements = [
             (transaction, isolation)

@@ -1,4 +1,4 @@
-"""The page that shows the API needs no other host, and its browser talks to none."""
+"""The page that shows the API needs no other host, and the browser contacts none."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The page `/docs` as a browser shows it, which reaches no other host than the API's."""
+"""The page `/docs` in a browser that can reach only the API's host."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ async def shown(url: str, directory: Path) -> tuple[str, dict[str, Any]]:
 
 
 def requests(network: dict[str, Any]) -> Iterator[str]:
-    """The URLs that pages asked for. What the browser asks for itself has no initiator."""
+    """The URLs that pages requested. The browser's own requests have no initiator."""
     for event in network["events"]:
         about = event.get("params", {})
         if "url" in about and about.get("initiator", "not an origin") != "not an origin":

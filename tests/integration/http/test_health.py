@@ -1,4 +1,4 @@
-"""Health and what the API says of itself."""
+"""Health, and the API's own description."""
 
 from sqlalchemy import text
 

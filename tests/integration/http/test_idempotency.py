@@ -116,7 +116,7 @@ async def test_a_hold_is_reserved_captured_and_released_once_by_a_key(tollgate: 
     by_nature = await tollgate.post(path, {"amount": "2.00"})
     reused = await tollgate.post(path, {"amount": "3.00"}, key="c")
 
-    assert too_much.status_code == 422  # and so the key is still free
+    assert too_much.status_code == 422  # so the key is still free
     assert [replayed(answer) for answer in (captured, replay, by_nature)] == [False, True, True]
     assert replay.json() == captured.json()
     assert refused(reused) == REUSED

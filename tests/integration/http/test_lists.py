@@ -1,4 +1,4 @@
-"""Every list is read in pages, by one form and one kind of cursor."""
+"""Every list is paged, with one form and one kind of cursor."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -27,7 +27,7 @@ SINGLE = {
     "Subscriptions": "the current subscription beside those that it replaced",
     "Wallet": "who froze one wallet: two at most",
 }
-"""Answers that hold an array, but are about one thing."""
+"""Responses that contain an array but describe one object."""
 
 
 def _schema() -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _gets() -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Path, operation, and the name of the schema that it is answered with."""
+    """Path, operation, and the name of the response's schema."""
     for path, methods in _schema()["paths"].items():
         for method, operation in methods.items():
             content = operation["responses"].get("200", {}).get("content", {})

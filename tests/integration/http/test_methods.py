@@ -1,4 +1,4 @@
-"""What each path says of its methods, and where nobody is sent elsewhere."""
+"""The methods that each path reports, and the absence of redirects."""
 
 import asyncio
 from urllib.parse import urlsplit

@@ -1,5 +1,5 @@
-"""Metrics: a scrape tells what waits, what went wrong and how requests were answered, and no name
-of a customer.
+"""Metrics: a scrape shows pending work, failures and the durations of requests, but no customer's
+name.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -35,9 +35,7 @@ def value(series: Series, name: str, **labels: str) -> float | None:
 
 
 async def test_what_waits_and_what_stands_is_told(tollgate: Tollgate) -> None:
-    """Nothing answers as Temporal here, so that a suspension stays behind and its webhook
-    unhandled.
-    """
+    """No Temporal answers here, so a suspension stays unapplied and its webhook unhandled."""
     await tollgate.onboard("acme")
     await tollgate.onboard("globex")
     subscription_id = await tollgate.subscribe("acme")
@@ -69,7 +67,7 @@ async def test_what_comparisons_found_adds_up_and_is_counted_once(tollgate: Toll
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
     found = Counts(missed=1, duplicates=2, out_of_order=3)
     async with tollgate.services.engine.begin() as conn:
-        # each once more, as by two who compare at once
+        # each once more, as in two concurrent comparisons
         for before, hours in (
             (None, 1),
             (None, 1),
@@ -115,7 +113,7 @@ async def test_answers_are_counted_by_route_and_status(tollgate: Tollgate) -> No
 
 
 async def test_the_how_to_names_every_series(tollgate: Tollgate) -> None:
-    """But for those that are there after the first comparison only, or while an alert stands."""
+    """Except series that exist only after the first comparison, or while an alert is open."""
     families = text_string_to_metric_families((await tollgate.get("/metrics")).text)
     names = {
         family.name.removesuffix("_created")

@@ -1,4 +1,4 @@
-"""One word for one thing in every schema of the API."""
+"""Every schema of the API uses one word for one thing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from api.app import create_app
 
 SPANS = {"as_of", "since", "until", "access_until", "paid_until", "past_due_since", "deadline"}
-"""Times at which something began or ends, which say so themselves."""
+"""Names that show by themselves that they are times of a beginning or an end."""
 POINTS = {"at", "begins", "ends"}
-"""Fields of a body whose own name says what happens then."""
+"""Names of body fields that show by themselves what happens at that time."""
 TEXTS = {
     "Message": "what Twilio said of a message, which cannot be the message",
     "PostingOutcome": "a problem document",

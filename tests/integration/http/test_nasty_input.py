@@ -1,6 +1,4 @@
-"""What nobody sends by mistake, to every route that there is: refused with a problem, never a
-500.
-"""
+"""Malicious input to every route: refused with a problem document, never a 500."""
 
 import base64
 import json
@@ -85,7 +83,7 @@ TYPES = [
 def sample(  # noqa: C901 - one case for each form
     schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = ""
 ) -> object:
-    """A value that the schema may well allow."""
+    """A value that the schema may allow."""
     if "$ref" in schema:
         return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
     if schema.get("examples"):
@@ -136,7 +134,7 @@ def parameters(operation: Mapping[str, Any], where: str) -> list[str]:
 
 
 async def refused(tollgate: Tollgate, method: str, path: str, what: object, **options: Any) -> None:
-    """Whatever is answered, it is no mistake of ours, and a problem document if it is an error."""
+    """No response is a server error, and every error is a problem document."""
     try:
         answer = await tollgate.ask(method, path, **options)
     except httpx.RemoteProtocolError as problem:

@@ -1,4 +1,4 @@
-"""Problem documents: one code for each cause, and the same answer wherever the same cause is met."""
+"""Problem documents: one code for each cause, and the same response wherever the same cause occurs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def hold(reference: str) -> dict[str, str]:
 
 
 async def doors(tollgate: Tollgate) -> dict[str, httpx.Response]:
-    """Everything that spends or begins to send, for an organization that was prepared."""
+    """Every operation that spends or begins to send, for a prepared organization."""
     campaigns = [
         (await tollgate.post(f"{ACME}/campaigns", CAMPAIGN, key=f"campaign-{place}")).json()["id"]
         for place in range(2)

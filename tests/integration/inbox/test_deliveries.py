@@ -1,5 +1,5 @@
-"""The inbox stores every delivery once, whatever comes twice, at once, forged or before its
-organization is known.
+"""The inbox stores every delivery once: duplicates, concurrent ones, forged ones, and those of an
+unknown organization.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def stored(engine: AsyncEngine) -> int:
 
 
 async def adopt(engine: AsyncEngine, after: timedelta) -> list[str]:
-    """Try the parked ones again, this long after now by the database's clock."""
+    """Retry the parked deliveries, this long after now by the database's clock."""
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
     async with engine.begin() as conn:
         return (await adoption.adopt(conn, now=row.now + after)).assigned
@@ -127,7 +127,7 @@ async def test_two_bodies_under_one_event_id_at_once_are_both_kept(engine: Async
 async def test_each_body_of_a_transmission_is_kept_whichever_came_first(
     engine: AsyncEngine,
 ) -> None:
-    """PayPal signs a checksum: nobody can tell which of them is genuine."""
+    """PayPal signs a checksum: it is unknown which of them is genuine."""
     await onboard(engine)
     await subscribe(engine)
     await receive(
@@ -273,16 +273,14 @@ async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(
 async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(
     engine: AsyncEngine,
 ) -> None:
-    """A refund that waited for its payment for a day takes the money back as soon as that is
-    booked.
-    """
+    """A refund that waited a day for its payment takes the money as soon as that is booked."""
     await onboard(engine)
     await receive(engine, event())
     await run(
         engine,
         "UPDATE inbox SET attempts = 15, next_attempt_at = clock_timestamp() + interval '20 hours'",
     )
-    await subscribe(engine)  # what was parked for it is due
+    await subscribe(engine)  # the deliveries parked for it are due
     [row] = await rows(engine, "SELECT clock_timestamp() AS now")
 
     async with engine.begin() as conn:
@@ -386,7 +384,7 @@ async def test_the_backlog_is_what_waits_and_what_is_parked(engine: AsyncEngine)
     await subscribe(engine)
     await receive(engine, event())
     await receive(engine, event(id_="WH-2", subscription_id="I-NOBODY", money=SALE))
-    # of no money, and of nobody
+    # without money and without an organization
     await receive(engine, event(id_="WH-3", subscription_id="I-NOBODY"))
     pending = await receive(engine, event(id_="WH-4", money=CAPTURE))
     async with engine.begin() as conn:

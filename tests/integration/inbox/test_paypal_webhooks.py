@@ -1,5 +1,5 @@
-"""A webhook that is answered with 200 is stored, and what it suspends cannot spend; Temporal is
-away all the time.
+"""A webhook answered with 200 is stored, and an organization that it suspends cannot spend;
+Temporal is down throughout.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ ANY = "2026-11-01T12:00:00Z"
 
 
 async def rows(tollgate: Tollgate) -> list[tuple[str, str, str, int]]:
-    """Event type, status, outcome and the number of deliveries of what is in the inbox."""
+    """Event type, status, outcome and number of deliveries of each row of the inbox."""
     query = select(
         inbox.c.event_type, inbox.c.status, inbox.c.outcome, inbox.c.deliveries
     ).order_by(inbox.c.id)
@@ -148,7 +148,7 @@ async def test_an_event_of_a_second_that_is_known_asks_the_provider_and_shuts_un
     same_second = await tollgate.deliver_json(suspended(subscription_id, now))
 
     assert same_second.status_code == 200
-    assert await gate(tollgate) == "shut"  # the answer may be the state before it
+    assert await gate(tollgate) == "shut"  # the answer may be the earlier state
     assert "paypal was asked and says ACTIVE" in (await rows(tollgate))[0][2]
 
 
@@ -365,7 +365,7 @@ async def test_events_of_a_subscription_that_is_not_the_current_one_change_nothi
 async def test_a_suspension_with_month_19_for_its_time_shuts_in_the_answer_though_paypal_is_away(
     tollgate: Tollgate,
 ) -> None:
-    """So PayPal's own simulator signs them; nothing tells that it is old news."""
+    """As PayPal's own simulator signs them; nothing shows that it is old."""
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()
     tollgate.paypal.faults.add("503", method="GET", path="/v1/billing/subscriptions")

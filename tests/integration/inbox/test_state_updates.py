@@ -1,5 +1,5 @@
-"""Folding: a webhook may only close, the provider's answer may open, and the order of arrival
-decides nothing.
+"""State updates: a webhook may only close, the provider's answer may open, and the order of arrival
+does not matter.
 """
 
 import random
@@ -196,8 +196,8 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
 async def test_an_event_from_long_before_the_provider_was_asked_is_old(
     engine: AsyncEngine, late: timedelta, effect: EventEffect
 ) -> None:
-    """Though the answer has no time that is newer: one that was missed and is listed hours later
-    shuts nobody.
+    """Although the answer has no newer time: a missed event that is listed hours later does not
+    shut a gate.
     """
     await onboard(engine)
     await subscribe(engine)
@@ -546,8 +546,8 @@ async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(
 
 @pytest.mark.parametrize("seed", seeds(10, soaking=200))
 async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine, seed: int) -> None:
-    """True ones and forged ones, of any time, with whatever end of paid time they claim, and asked
-    about in vain.
+    """Genuine and forged events, with any time and any claimed end of the paid period, while the
+    provider does not answer.
     """
     chance = random.Random(seed)
     await onboard(engine, grace=timedelta(0))
@@ -656,7 +656,9 @@ async def test_a_trial_beside_it_pays_no_debt(engine: AsyncEngine) -> None:
 
 
 async def shut_for_a_debt_beside(engine: AsyncEngine) -> None:
-    """The current one owes; another one, `I-OTHER`, was paid for before it began to owe, too."""
+    """The current subscription is in debt; another one, `I-OTHER`, was paid before its own debt
+    began.
+    """
     await onboard(engine)
     await subscribe(engine)
     await note_subscription(engine, "I-OTHER")
@@ -679,8 +681,10 @@ async def test_one_whose_payment_was_paid_back_takes_over_from_no_debt(engine: A
     await shut_for_a_debt_beside(engine)
     await run(
         engine,
-        "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, currency, occurred_at,"
-        " provider_subscription_id) VALUES ('acme', 'paypal', 'S-1', 'subscription', 49000000, 'USD', :at, 'I-OTHER')",
+        "INSERT INTO payments (organization_id, provider, object_id, kind, amount_micros, "
+        "currency, occurred_at,"
+        " provider_subscription_id) VALUES ('acme', 'paypal', 'S-1', 'subscription', 49000000, "
+        "'USD', :at, 'I-OTHER')",
         at=NOON + minutes(20),
     )
     async with engine.begin() as conn:
@@ -769,7 +773,7 @@ async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
             conn, delivery, ended, answer, outcome="asked", now=NOON + minutes(11)
         )
 
-    # only the provider knows whether it was paid: it is asked before the answer
+    # only the provider knows whether it was paid: it is queried before the response
     assert effect is EventEffect.UNCLEAR
     after = await standing(engine)
     assert (after.status, after.deadline, after.epoch) == (Status.ACTIVE, NOON + 30 * DAY, 0)
@@ -1019,7 +1023,7 @@ async def test_two_subscriptions_that_bill_are_an_alert_until_one_ends(
 
 
 async def named_current(engine: AsyncEngine, id_: str, reported_state: State) -> None:
-    """As a switch does that has not moved on."""
+    """Like a switch that has not advanced."""
     noted = await note_subscription(engine, id_)
     async with engine.begin() as conn:
         await subscriptions.make_current(conn, noted)

@@ -1,6 +1,4 @@
-"""Stripe's webhooks at our door: answered means enforced, and what is not meant for us is
-refused.
-"""
+"""Stripe's webhooks at the API: a 200 means enforced, and events for others are refused."""
 
 import asyncio
 import base64
@@ -33,7 +31,7 @@ async def act(tollgate: Tollgate, path: str, **fields: Any) -> dict[str, Any]:
 
 
 async def subscribe(tollgate: Tollgate) -> str:
-    """An active subscription at Stripe, linked; nothing of it is delivered."""
+    """An active, linked subscription at Stripe; none of its events is delivered."""
     created = await act(tollgate, "subscriptions", organization_id=ORGANIZATION)
     body = {"provider": "stripe", "subscription_id": created["object"]["id"]}
     linked = await tollgate.post(f"/v1/organizations/{ORGANIZATION}/subscription", body)
@@ -217,9 +215,7 @@ OLD = "2024-06-20"
 
 
 async def negative(tollgate: Tollgate, subscription_id: str, how: str) -> str:
-    """A genuinely signed event by which Stripe says that the subscription is not paid; nothing
-    newer was heard.
-    """
+    """A genuinely signed event that reports the subscription as unpaid; nothing newer is on record."""
     statuses = {
         "past_due": "past_due",
         "thin": "unpaid",
@@ -258,10 +254,11 @@ async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_strip
 ) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
-    async with tollgate.services.engine.begin() as conn:  # what was paid for is over
+    async with tollgate.services.engine.begin() as conn:  # the paid period is over
         await conn.execute(
             text(
-                "UPDATE subscriptions SET access_until = clock_timestamp(), paid_until = clock_timestamp()"
+                "UPDATE subscriptions SET access_until = clock_timestamp(), paid_until = "
+                "clock_timestamp()"
             )
         )
     raw = await negative(tollgate, subscription_id, how)

@@ -1,4 +1,4 @@
-"""Changing an organization: its name, sender, price and grace period, each by itself, the last
+"""Changing an organization: its name, sender, price and grace period, each separately; the last
 change counts.
 """
 
@@ -112,7 +112,7 @@ async def test_a_new_price_counts_for_what_is_loaded_or_sent_from_now_on(
 async def test_a_text_with_a_placeholder_is_refused_wherever_it_comes_in(
     tollgate: Tollgate,
 ) -> None:
-    """There are no templates: it would reach everybody as it stands."""
+    """There are no templates: the placeholder would be sent literally."""
     await tollgate.onboard()
     campaign = {"name": "spring", "body": "Hello {{name}}", "recipients": ["+14155550100"]}
     message = {"to": "+14155550100", "body": campaign["body"]}

@@ -1,4 +1,4 @@
-"""Onboarding, suspending and reinstating by hand, and telling why."""
+"""Onboarding, manual suspension and reinstatement, and explanations."""
 
 from db import alerts
 from db.api_keys import Scope

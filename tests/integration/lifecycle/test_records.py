@@ -1,6 +1,4 @@
-"""What is written beside the money: organizations, payments, receipts, alerts, stuck steps,
-checkouts.
-"""
+"""Records besides the money: organizations, payments, receipts, alerts, stuck steps, checkouts."""
 
 from datetime import timedelta
 
@@ -187,12 +185,12 @@ async def test_a_receipt_has_each_step_once_in_order(engine: AsyncEngine) -> Non
 async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -> None:
     await onboard(engine)
     await block(engine)
-    # a broken guarantee, that must not go unseen
+    # a broken guarantee, which must be noticed
     await run(engine, "UPDATE wallets SET gate_open = true")
     await post_one(engine, debit("leak", usd("1")))
     first, second = await hand_over(engine, await campaign(engine, messages=2))
     await settle_replies(engine, accepted(first), accepted(second))
-    await give_back(engine, second)  # it left all the same
+    await give_back(engine, second)  # it was sent nevertheless
     await freeze(engine)
     async with engine.begin() as conn:
         await receipts.finish(conn, ORGANIZATION, 1, Status.SUSPENDED, now=NOON)

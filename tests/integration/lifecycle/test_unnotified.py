@@ -1,5 +1,5 @@
-"""The relay's question: who waits to be heard. Each is named when due, then ever more rarely; two
-relays share.
+"""The relay's query for pending organizations: each is returned when due, then at growing
+intervals; two relays share them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -219,7 +219,7 @@ async def test_a_standing_in_hand_does_not_hold_the_relay_up(engine: AsyncEngine
 async def test_a_parked_campaign_is_named_once_its_wallet_pays_its_next_message(
     engine: AsyncEngine,
 ) -> None:
-    """Whatever let it: here a credit that no request resumed anything for."""
+    """Whatever permits it: here a credit after which no request resumed anything."""
     await onboard(engine, balance="0.01")
     await send(engine, await campaign(engine, messages=1, name="first"))
     second = await campaign(engine, price=usd("0.02"), name="second")
@@ -268,14 +268,14 @@ async def changes(engine: AsyncEngine) -> int:
 
 
 async def go_round(engine: AsyncEngine, of: Campaign, now: datetime) -> None:
-    """What upkeep does every five seconds, and the campaign's run when it is rung."""
+    """The work of upkeep every five seconds, and of the campaign's run when it is notified."""
     if await may_go_on(engine, now):
         assert await resume(engine, now=now) == [of.id]
         await reserve(engine, of, now=now)
 
 
 async def text_of(engine: AsyncEngine, of: Campaign, now: datetime = NIGHT) -> str:
-    """What the API says that it waits for."""
+    """The wait that the API shows."""
     async with engine.connect() as conn:
         found = await progress.why_waits(conn, await campaign_now(engine, of), now=now)
     assert found is not None
@@ -283,7 +283,9 @@ async def text_of(engine: AsyncEngine, of: Campaign, now: datetime = NIGHT) -> s
 
 
 async def parked_in_the_night(engine: AsyncEngine) -> Campaign:
-    """Its first message is affordable and in quiet hours, the second may go and is too dear."""
+    """Its first message is affordable but in quiet hours, the second may be sent but is too
+    expensive.
+    """
     await onboard(engine, balance="0.05")
     prices = [usd("0.01"), usd("0.10")]
     sending = await campaign(
@@ -301,7 +303,7 @@ async def test_a_campaign_whose_affordable_message_is_in_quiet_hours_is_not_resu
 
     for _ in range(3):
         await go_round(engine, sending, NIGHT)
-    events = await resume(engine, now=NIGHT)  # any credit asks, too
+    events = await resume(engine, now=NIGHT)  # every credit checks this, too
     now = await campaign_now(engine, sending)
 
     assert (events, await changes(engine)) == ([], before)
@@ -333,7 +335,7 @@ async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(
 async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(
     engine: AsyncEngine,
 ) -> None:
-    """Its money is back: what it waits for is the morning, no more the wallet."""
+    """Its money is back: it now waits for the end of quiet hours, no longer for the wallet."""
     await onboard(engine, balance="0.05")
     quiet = QuietHours(time(21), time(8))
     sending = await campaign(engine, prices=[usd("0.10")], countries=["DE"], quiet_hours=quiet)
@@ -380,7 +382,7 @@ async def test_each_campaign_is_resumed_for_its_own_next_message(engine: AsyncEn
 
 
 async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: AsyncEngine) -> None:
-    """Suspended while its wallet is empty, frozen besides, and then one after the other is over."""
+    """Suspended while its wallet is empty, also frozen, and then each cause ends in turn."""
     await onboard(engine, balance="0.01")
     sending = await campaign(engine, prices=[usd("0.10")])
     reasons = []

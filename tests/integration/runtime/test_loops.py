@@ -1,6 +1,4 @@
-"""Loops that never end by themselves: whatever a step raises, it is told, and the step is tried
-again.
-"""
+"""Endless loops: any exception of a step is reported, and the step is tried again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -45,7 +43,7 @@ class Step:
 
 @contextmanager
 def no_connection(engine: AsyncEngine, problem: Exception) -> Iterator[None]:
-    """Whoever takes a connection gets `problem` instead."""
+    """Every attempt to get a connection raises `problem`."""
 
     def refuse(*_: Any) -> None:
         raise problem

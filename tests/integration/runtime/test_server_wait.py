@@ -1,4 +1,4 @@
-"""Servers that do not answer yet are waited for, and that is said once, at once."""
+"""A process waits for servers that do not answer yet, and reports the wait once, immediately."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ LONG, NONE = timedelta(minutes=5), timedelta(0)
 
 
 class Server:
-    """Refuses the first calls, or keeps a caller waiting until it may answer."""
+    """Refuses the first calls, or delays its answer until it is released."""
 
     def __init__(self, refusals: int = 0) -> None:
         self._refusals = refusals
@@ -60,7 +60,7 @@ async def test_a_server_that_refuses_at_first_is_waited_for_and_spoken_of_once()
 
 async def test_a_server_that_keeps_silent_is_spoken_of_before_it_answers() -> None:
     server = Server()
-    server.may_answer.clear()  # what is said lets it answer
+    server.may_answer.clear()  # the report releases the answer
 
     assert await server.answer(LONG) == "here"
     assert server.said == ["waiting for the server ..."]
@@ -104,7 +104,7 @@ async def test_the_schema_is_looked_for_where_it_is_migrated_to(database_url: st
 
 @pytest.fixture
 def failover_url(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of two servers, of which the first is away."""
+    """A URL of two servers, of which the first is down."""
     monkeypatch.setenv("TOLLGATE_DATABASE_URL", database_url.replace("?host=", "?host=/nowhere,"))
     read = load(Settings).database_url
     assert read is not None

@@ -1,4 +1,4 @@
-"""Callers of one process share transactions, and what befalls one of them befalls nobody else."""
+"""Callers of one process share transactions, and one caller's failure does not affect the others."""
 
 import asyncio
 
@@ -21,17 +21,23 @@ TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM ledger_entries"
 def call(
     coalescer: Coalescer, reference: str, organization_id: str = ORGANIZATION
 ) -> asyncio.Task[list[Outcome]]:
-    """A caller who takes a cent."""
+    """A caller that debits a cent."""
     return asyncio.create_task(coalescer.post(organization_id, [debit(reference, usd("0.01"))]))
 
 
 async def waits_for_a_lock(engine: AsyncEngine) -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+        "current_database()"
+    )
     return await number(engine, query) > 0
 
 
 async def waits_for_locks(engine: AsyncEngine, many: int) -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+        "current_database()"
+    )
     return await number(engine, query) >= many
 
 
@@ -80,7 +86,7 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
         await wallets.lock(holder, "held")
         tasks = [call(coalescer, f"d{n}", "held") for n in range(3)]
         for _ in range(3):
-            await asyncio.sleep(0)  # the first three are under way, and find the wallet held
+            await asyncio.sleep(0)  # the first three are in progress, and the wallet is locked
         tasks.append(call(coalescer, "d3", "held"))
         for n in range(3):
             assert isinstance((await call(coalescer, f"d{n}", "free"))[0], Debited)
@@ -195,7 +201,8 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
     async with engine.connect() as conn, engine.connect():
         await conn.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                "current_database()"
                 " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
         )
@@ -215,7 +222,8 @@ async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_te
     )
     await run(
         engine,
-        "CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON ledger_entries DEFERRABLE INITIALLY DEFERRED"
+        "CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON ledger_entries DEFERRABLE INITIALLY "
+        "DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION linger()",
     )
     postings = [debit("d", usd("0.01")), debit("e", usd("0.01"))]

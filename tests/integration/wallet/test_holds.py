@@ -1,4 +1,4 @@
-"""Holds under the wallet's lock: whoever comes second decides on what the first one left."""
+"""Holds under the wallet's lock: the second request decides on the result of the first."""
 
 import asyncio
 

@@ -1,6 +1,4 @@
-"""Holds over HTTP: money set aside, captured whole or in part, released, expired; each of it
-once.
-"""
+"""Holds over HTTP: money set aside, captured fully or in part, released, expired; each once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

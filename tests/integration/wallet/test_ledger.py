@@ -72,7 +72,7 @@ EFFECTS: dict[Gate, Callable[[Wallet], Wallet]] = {
 
 @dataclass
 class Model:
-    """The ledger in memory, by the pure rules alone."""
+    """The ledger in memory, computed by the pure rules alone."""
 
     wallet: Wallet
     entries: list[Entry] = field(default_factory=list)
@@ -250,7 +250,7 @@ async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(
 
 
 async def test_looking_up_references_never_reads_the_whole_ledger(engine: AsyncEngine) -> None:
-    """A plan made while the ledger is small is kept for the connection's life."""
+    """A query plan made while the ledger is small is kept for the connection's lifetime."""
     await onboard(engine)
     async with engine.begin() as conn:
         await conn.exec_driver_sql("ANALYZE ledger_entries")

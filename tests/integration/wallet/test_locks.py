@@ -1,4 +1,4 @@
-"""The locks, each shown by a test that goes red when the lock is taken away."""
+"""The locks, each shown by a test that fails when the lock is removed."""
 
 import asyncio
 import random
@@ -310,7 +310,7 @@ async def test_decisions_about_one_organization_are_taken_one_after_the_other(
 
 
 class Storm:
-    """Everything that ever takes a lock, at once and in any order, on one organization."""
+    """Everything that takes a lock, concurrently and in any order, on one organization."""
 
     def __init__(self, engine: AsyncEngine, sending: list[Campaign], seed: int) -> None:
         self.engine = engine
@@ -368,8 +368,8 @@ class Storm:
             await seals.seal(conn)
 
     async def tops_up(self) -> None:
-        """Each payment by two at once; some are taken back, whole or in part, by two at once, and
-        some of these given back again.
+        """Each payment is booked twice concurrently; some are reversed, fully or in part, twice
+        concurrently, and some of these reversals returned.
         """
         name = self.next_name()
         reference = MoneyReference(kind=MoneyObject.CAPTURE, id=name)

@@ -1,5 +1,5 @@
-"""Lists of debits and credits: one answer for each, in order; what is wrong with one is said before
-any is booked.
+"""Lists of debits and credits: one result for each, in order; an invalid item is refused before any
+is booked.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sealing, and what `certify` makes of a ledger that a superuser changed behind Tollgate's back."""
+"""Sealing, and how `certify` finds a superuser's changes of the ledger."""
 
 import asyncio
 import hashlib
@@ -58,7 +58,7 @@ def netstring(value: object) -> bytes:
 
 
 def chain(entries: Iterable[Any]) -> list[bytes]:
-    """As docs/reference/ledger.md tells an outsider to compute it."""
+    """Computed as docs/reference/ledger.md specifies."""
     seal, found = bytes(32), []
     for e in entries:
         since = e.created_at - datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,7 +90,7 @@ async def test_an_outsider_computes_the_same_seals(engine: AsyncEngine) -> None:
 
 
 def link(before: bytes, wallet: str, seq: int, seal: bytes, *history: Iterable[object]) -> bytes:
-    """As docs/reference/ledger.md tells it, of what happened between the wallet's entries."""
+    """The history between the wallet's entries, as docs/reference/ledger.md specifies."""
     happened = b"".join(netstring(part) for change in history for part in change)
     return hashlib.sha256(before + netstring(wallet) + netstring(seq) + seal + happened).digest()
 
@@ -106,7 +106,7 @@ async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: Asyn
     await unfreeze(engine)
     await onboard(engine, "beta", balance="0")
     await post(engine, credit("first", usd("1")), organization_id="beta")
-    # an entry may still come before or behind the freeze: it is sealed with the next one
+    # an entry may still come before or after the freeze: it is sealed with the next one
     await seal(engine)
     await reserve_hold(engine)
     await post(engine, debit("later", usd("1")))
@@ -232,7 +232,8 @@ TAMPERINGS = [
     ),
     (
         (
-            "UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE seq = "
+            "UPDATE ledger_entries SET created_at = created_at - interval '1 microsecond' WHERE "
+            "seq = "
             "5"
         ),
         {SEALED},
