@@ -1,6 +1,4 @@
-"""The servers that tests run against: one PostgreSQL and one Temporal a session, one database a
-test.
-"""
+"""The servers of the tests: one PostgreSQL and one Temporal per session, one database per test."""
 
 import os
 import shutil
@@ -37,9 +35,7 @@ def out_of_order() -> Iterator[list[str]]:
 
 @pytest.fixture(autouse=True)
 def locks_in_order(out_of_order: list[str]) -> Iterator[None]:
-    """Whatever a test does, no transaction locks rows in an order in which two could stop each
-    other.
-    """
+    """In every test, no transaction may lock rows in an order that could deadlock."""
     out_of_order.clear()
     yield
     assert not out_of_order, "\n".join(out_of_order)
@@ -47,9 +43,7 @@ def locks_in_order(out_of_order: list[str]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
-    """A directory with a short path that every user may enter: pytest's own is for its user
-    alone.
-    """
+    """A directory with a short path that every user may enter: pytest's own directory is private."""
     path = Path(tempfile.mkdtemp(prefix="tollgate-test-"))
     path.chmod(0o711)
     yield path
@@ -71,7 +65,7 @@ def postgres(server_dir: Path) -> Iterator[Postgres]:
 
 @pytest.fixture
 def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated, empty database of the test's own."""
+    """The test's own migrated, empty database."""
     with fresh_database(postgres, f"test_{os.getpid()}_{abs(hash(request.node.nodeid))}") as url:
         yield url
 
@@ -97,7 +91,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest_asyncio.fixture(scope="session")
 async def temporal_server(server_dir: Path) -> AsyncIterator[temporal.DevServer]:
-    """Shared by the session: a test takes task queues and workflow ids of its own."""
+    """Shared by the session: each test uses its own task queues and workflow ids."""
     async with temporal.serve(
         server_dir / "temporal.log", Settings().cache_dir, ui=False
     ) as server:
@@ -125,8 +119,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End here, after the summary: the interpreter's own end may abort a process that used the
-    Temporal client.
+    """Exit here, after the summary: the interpreter's own shutdown may abort a process that used
+    the Temporal client.
     """
     session = config.stash.get(_session, None)
     if session is not None and "temporalio.bridge" in sys.modules:

@@ -1,7 +1,7 @@
-"""Watches in which order transactions lock rows: two that lock the same rows in two orders stop
-each other.
+"""Checks the order in which transactions lock rows: two transactions with different orders can
+deadlock.
 
-What psycopg is given past SQLAlchemy is not seen.
+Statements that go to psycopg directly are not seen.
 """
 
 import re
@@ -44,7 +44,7 @@ def out_of_order(locked: frozenset[str], wanted: frozenset[str]) -> set[str]:
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Yields what was locked out of order, as it happens, in every engine of this process."""
+    """Yields each violation of the lock order, in every engine of this process."""
     found: list[str] = []
 
     def before(conn: Connection, _cursor: object, statement: str, *_: object) -> None:

@@ -1,5 +1,5 @@
-"""How much of a long test runs each time, and how much with `make soak` alone, which may take as
-long as it needs.
+"""The share of a long test that runs each time; all of it runs with `make soak`, which may take
+long.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ also_soaking = pytest.mark.parametrize(
 
 
 def seeds(number: int, *, soaking: int) -> list[object]:
-    """So many each time, and the others when soaking."""
+    """This many each time, and all of them with `make soak`."""
     return [
         *range(number),
         *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(number, soaking)),
@@ -27,7 +27,7 @@ def seeds(number: int, *, soaking: int) -> list[object]:
 
 
 class Examples:
-    """How many Hypothesis makes, which is settled when a test's module is imported."""
+    """The number of Hypothesis' examples, which is fixed when a test's module is imported."""
 
     soaking = False
 
@@ -37,9 +37,7 @@ class Examples:
 
 
 def thinned(*, soaking: bool) -> Callable[[Iterable[T]], Iterator[T]]:
-    """One of each five of all the values that are passed through it, in turn; all of them when
-    soaking.
-    """
+    """Every fifth of all values passed to it; all of them with `make soak`."""
     number = count()
 
     def some(values: Iterable[T]) -> Iterator[T]:

@@ -1,5 +1,5 @@
-"""Every alert that is raised has a kind that is explained; every kind is raised, and ends as its
-explanation says.
+"""Every raised alert has an explained kind; every kind is raised, and is cleared as its explanation
+says.
 """
 
 import ast
@@ -18,7 +18,7 @@ COMPUTED = {
     "{provider.value}_webhook_setup": {f"{part.value}_webhook_setup" for part in Provider},
     "{provider.value}_events_missed": {f"{part.value}_events_missed" for part in Provider},
 }
-"""The kinds that a module computes, by how it writes that."""
+"""The kinds that a module computes, by their expression."""
 RAISES = {"raise_", "alert", "_let_go", "_note", "Loop"}
 CLEARS = {"clear", "_note", "Loop"}
 
@@ -42,7 +42,7 @@ def kinds_in(node: ast.AST) -> set[str]:
 
 
 def aliases(tree: ast.Module) -> dict[str, set[str]]:
-    """What a module calls kinds; a name for several kinds stands for each."""
+    """A module's names for kinds; a name for several kinds counts for each."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign) or not kinds_in(node.value):
@@ -100,14 +100,17 @@ def test_every_kind_is_raised_somewhere() -> None:
 
 def test_what_is_said_to_clear_is_cleared_somewhere_and_nothing_else_is() -> None:
     self_clearing = {kind for kind, meaning in MEANINGS.items() if meaning.clears is not None}
-    watched = {"campaign_waits", "campaign_refused"}  # what stands is compared with what holds
+    watched = {
+        "campaign_waits",
+        "campaign_refused",
+    }  # open alerts are compared with the current state
 
     assert self_clearing - named(CLEARS) <= watched
     assert named(CLEARS) <= self_clearing
 
 
 def test_no_alert_is_raised_by_a_text() -> None:
-    """Mypy refuses it as well; here it is seen without mypy."""
+    """Mypy rejects it, too; this test does not need mypy."""
     for tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (

@@ -1,6 +1,4 @@
-"""Help, the version and a mistyped command import nothing of what the commands do: that takes
-seconds.
-"""
+"""Help, the version and a mistyped command do not import the commands' code, which takes seconds."""
 
 import subprocess
 import sys

@@ -1,6 +1,4 @@
-"""What is deployed is what is settled: the Compose file, its variables, and versions named in two
-places.
-"""
+"""The deployment is consistent: the Compose file, its variables, and versions named in two places."""
 
 import re
 import subprocess
@@ -50,7 +48,7 @@ def test_the_compose_file_fits_the_published_schema() -> None:
 def test_no_secret_has_a_default() -> None:
     for name, default in VARIABLE.findall(COMPOSE.read_text()):
         if re.search("PASSWORD|TOKEN|SECRET|SID|WEBHOOK|CLIENT|KEY", name):
-            # an empty one counts as missing
+            # an empty variable counts as missing
             assert default.startswith(":?") or default == ":-", name
 
 

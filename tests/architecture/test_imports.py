@@ -1,4 +1,4 @@
-"""The layers hold: imports point down, and one module alone reads the environment."""
+"""Imports point down, and only one module reads the environment."""
 
 import ast
 from pathlib import Path
@@ -21,7 +21,7 @@ PACKAGES = [
     "workflows",
 ]
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-# one reads it, the other hands it on to the processes it starts
+# one reads it, the other passes it to the processes that it starts
 EXEMPT = {ROOT / "runtime" / "settings.py", ROOT / "devservers" / "subprocesses.py"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 

@@ -49,7 +49,7 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What can stand behind a # in a link to the page, as GitHub makes it."""
+    """The anchors of the page, as GitHub generates them."""
     return {_slug(found["text"]) for found in _HEADING.finditer(prose(page))}
 
 

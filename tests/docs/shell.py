@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.docs.pages import ROOT, Block
 
 PATIENCE = 60.0
-"""Seconds until an answer that does not come fails the test."""
+"""Seconds after which a missing answer fails the test."""
 CHANGES = re.compile(r"--json|-d |-X |\$\(")
 
 
@@ -23,7 +23,7 @@ class Shell:
     process: asyncio.subprocess.Process
 
     async def run(self, commands: str) -> str:
-        """What they print, on both outputs. Raises where one of them fails."""
+        """Their output on both streams. Raises if a command fails."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         end = f"end-{secrets.token_hex(8)}"
@@ -39,7 +39,7 @@ class Shell:
             lines.append(line)
 
     async def answers(self, commands: Block, wanted: Block) -> None:
-        """Run them until they print what is wanted; what changes something is run once."""
+        """Run them until they print the expected output; commands that change something run once."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             printed = await self.run(commands.text.replace(".venv/bin/tollgate", "tollgate"))
@@ -78,10 +78,10 @@ async def shell(environment: Mapping[str, str], cwd: Path = ROOT) -> AsyncIterat
 
 
 def differs(printed: str, wanted: Block) -> str | None:
-    """Why what was printed is not what the page shows; None if it is.
+    """How the output differs from the page; None if it does not.
 
-    JSON: every field that is shown has the value that is shown. Text: each line is there, in order.
-    … is anything.
+    JSON: every field on the page has the same value. Text: each line occurs, in order. … matches
+    anything.
     """
     if wanted.language == "json":
         try:

@@ -1,4 +1,4 @@
-"""Every decision has a record of one page, with its four parts, and stands in the list."""
+"""Every decision has a record of one page with four parts, and is in the list."""
 
 import re
 from pathlib import Path

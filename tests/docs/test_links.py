@@ -1,5 +1,5 @@
-"""What the documentation points at is there: pages, headings, files, commands, settings, routes and
-tests.
+"""Everything that the documentation refers to exists: pages, headings, files, commands, settings,
+routes and tests.
 """
 
 import re
@@ -19,7 +19,7 @@ _SETTING = re.compile(r"\bTOLLGATE_[A-Z_]+\b")
 _ROUTE = re.compile(r"`(?:GET|POST|PUT|DELETE|PATCH) (?P<path>[^` ]+)`")
 _MAKE = re.compile(r"`make (?P<target>[a-z]+)\b")
 _TEST = re.compile(r"\btests/[\w/]+(?:\.\w+)?")
-_NOT_SETTINGS = {"TOLLGATE_DB_PASSWORD", "TOLLGATE_API_PORT"}  # Compose's own
+_NOT_SETTINGS = {"TOLLGATE_DB_PASSWORD", "TOLLGATE_API_PORT"}  # variables of Compose
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -1,4 +1,4 @@
-"""What README shows is what there is: the demo's lines, the tree, the guarantees."""
+"""README matches the product: the demo's lines, the tree, the guarantees."""
 
 import ast
 import re
@@ -66,7 +66,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _texts(path: Path) -> list[re.Pattern[str]]:
-    """Every text of a module, with anything where it puts a value in."""
+    """Every text of a module, with a wildcard for each inserted value."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         parts = node.values if isinstance(node, ast.JoinedStr) else [node]

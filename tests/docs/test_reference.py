@@ -1,4 +1,4 @@
-"""The reference is what the code says: generated, and not out of date."""
+"""The reference is generated from the code, and up to date."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""What README and the tutorial tell a reader to type is typed, against a whole Tollgate, and
-answers as they show.
+"""Runs the commands of README and the tutorial against a complete Tollgate, and compares the
+output.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ async def prepared_world(
 
 @pytest_asyncio.fixture
 async def terminal(prepared_world: World, database_url: str) -> AsyncIterator[Shell]:
-    """A shell with what `tollgate dev` tells its reader to export."""
+    """A shell with the variables that `tollgate dev` tells the user to export."""
     api = str(prepared_world.api.base_url).rstrip("/")
     environment = {
         "TOLLGATE": api,
@@ -103,9 +103,7 @@ async def test_certify_on_a_new_database(postgres: Postgres) -> None:
 
 
 async def _walk(terminal: Shell, page: Path) -> None:
-    """Run each `sh` block; where a block of `json` or `text` follows it, that is what the commands
-    have to print.
-    """
+    """Run each `sh` block; if a `json` or `text` block follows it, the commands must print that."""
     found = blocks(page)
     for block, after in zip(found, [*found[1:], None], strict=True):
         if block.language != "sh":

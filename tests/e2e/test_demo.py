@@ -1,5 +1,5 @@
-"""The demo as a newcomer runs it: the whole story from one command, and nothing left behind however
-it ends.
+"""The demo as a newcomer runs it: the whole story from one command, and no process left however it
+ends.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def place() -> Iterator[Path]:
 
 @dataclass(slots=True)
 class Run:
-    """A demo under way. `seen` is what it has printed."""
+    """A running demo. `seen` is its output so far."""
 
     process: subprocess.Popen[str]
     seen: str = ""
@@ -77,7 +77,7 @@ def started(place: Path) -> Iterator[Run]:
 
 
 def processes_below(pid: int) -> dict[int, str]:
-    """Every process that `pid` started, and those that they started: pid and command line."""
+    """Every descendant process of `pid`: pid and command line."""
     listed = subprocess.run(
         ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
@@ -98,7 +98,7 @@ def processes_below(pid: int) -> dict[int, str]:
 
 
 def still_there(processes: dict[int, str], patience: float = 15.0) -> dict[int, str]:
-    """Those that still run when patience ends."""
+    """The processes that still run when the limit is reached."""
     deadline = time.monotonic() + patience
     left = processes
     while left and time.monotonic() < deadline:

@@ -1,8 +1,8 @@
-"""The commands that each workflow class gives, in the order of its source.
+"""The commands that each workflow class issues, in the order of its source.
 
-A second net beside the replay, for the ways through a workflow that no recorded history takes. It
-sees the order in the text, not what decides between branches: a condition may be turned round
-unseen. To accept a change: `python -m tests.replay.fingerprint --accept`.
+A second check in addition to the replay, for paths through a workflow that no recorded history
+covers. It sees the order in the source, not the conditions of branches: an inverted condition goes
+unnoticed. To accept a change: `python -m tests.replay.fingerprint --accept`.
 """
 
 import ast
@@ -51,9 +51,7 @@ Commands = dict[str, list[str]]
 
 
 def commands(folder: Path = WORKFLOWS) -> Commands:
-    """By workflow class, with what its module defines beside it: activities are named in tables,
-    too.
-    """
+    """By workflow class, with its module's other definitions: activities are named in tables, too."""
     found: Commands = {}
     for path in sorted(folder.rglob("*.py")):
         module = ast.parse(path.read_text())

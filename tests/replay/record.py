@@ -1,7 +1,7 @@
-"""Records histories anew, on real servers of its own: `python -m tests.replay.record [scenario …]`.
+"""Records histories again, on its own real servers: `python -m tests.replay.record [scenario …]`.
 
-Each scenario has a world of its own, one after the other, so that faults do not meet. What a
-history need not have to be replayed, and nobody has to read, is left out: stack traces.
+Each scenario has its own world, one after the other, so that faults do not interfere. Stack traces,
+which a replay does not need, are left out.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ def main() -> None:
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tollgate-record-") as temporary:
         directory = Path(temporary)
-        directory.chmod(0o711)  # PostgreSQL runs as another user where we are root
+        directory.chmod(0o711)  # as root, PostgreSQL runs as another user
         asyncio.run(record(sys.argv[1:], directory))
     exit_now(0)
 

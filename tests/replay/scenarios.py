@@ -1,5 +1,5 @@
-"""What the recorded histories tell: one short story for each way through a workflow, on a world
-with a worker.
+"""The stories of the recorded histories: one for each path through a workflow, in a world with a
+worker.
 """
 
 import asyncio
@@ -65,8 +65,8 @@ async def superseded_in_its_first_step(world: World) -> Handle:
 
 
 async def stuck_and_freed(world: World) -> Handle:
-    """Twilio refuses our credentials for a while: the first step waits for a person, the others are
-    taken.
+    """Twilio refuses our credentials for a while: the first step waits for a person, the others
+    run.
     """
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
@@ -103,7 +103,7 @@ async def grace_paid_in_time(world: World) -> Handle:
 
 
 async def continued_as_new(world: World) -> Handle:
-    """The first run of a lifecycle whose runs are short, rung until it continues."""
+    """The first run of a lifecycle with short runs, notified until it continues as new."""
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     client, workflow_id = world.services.client, organization_workflow_id(organization_id)
@@ -134,7 +134,7 @@ async def campaign_finished(world: World) -> Handle:
 
 
 async def campaign_parked_and_resumed(world: World) -> Handle:
-    """It parks for want of money, and goes on when there is some."""
+    """It parks for lack of money, and resumes after a credit."""
     organization_id, campaign_id = await _sending(world, recipients=5, balance="0.02")
     await _campaign_is(world, organization_id, campaign_id, "parked")
     await world.post(
@@ -146,7 +146,7 @@ async def campaign_parked_and_resumed(world: World) -> Handle:
 
 
 async def campaign_rung_in_a_pause(world: World) -> Handle:
-    """Twilio asks to wait for a minute; a person does not."""
+    """Twilio requests a minute's wait; a person ends it early."""
     organization_id, campaign_id = await _sending(world, recipients=5, start=False)
     path = f"/2010-04-01/Accounts/{await world.account_sid(organization_id)}/Messages.json"
     world.twilio.faults.add("429", method="POST", path=path, times=1, retry_after=60)
@@ -166,7 +166,7 @@ async def campaign_rung_in_a_pause(world: World) -> Handle:
 
 
 async def campaign_with_unknown(world: World) -> Handle:
-    """Twilio takes a message and does not say so, nor calls back: it is looked up after a
+    """Twilio accepts a message but sends neither a response nor a callback: it is looked up after a
     minute.
     """
     world.twilio.callbacks.faults.add("lost")
@@ -195,7 +195,7 @@ async def reconciled_last_page(world: World) -> Handle:
 
 
 async def reconciled_events(world: World) -> Handle:
-    """One was never delivered."""
+    """One event was never delivered."""
     organization_id, subscription_id = await world.organization()
     await world.at_rest(organization_id)
     await world.act(f"subscriptions/{subscription_id}/suspend")
@@ -220,7 +220,7 @@ async def switched_to_stripe(world: World) -> Handle:
 
 
 async def switch_waited_for_a_renewal_and_canceled(world: World) -> Handle:
-    """The renewal is near; after it the customer leaves in the middle of the checkout."""
+    """The renewal is near; after it the customer cancels during the checkout."""
     customer = await customers.customer(world, renews_in=timedelta(hours=1))
     await customers.start_switch(world, customer)
     await customers.reached(world, customer, SwitchStatus.WAITING)
@@ -233,7 +233,7 @@ async def switch_waited_for_a_renewal_and_canceled(world: World) -> Handle:
 
 
 async def reconciled_with_prices(world: World) -> Handle:
-    """Since prices are recorded; those above are from before, and stay so."""
+    """Recorded since prices are read; the histories above are older, and stay unchanged."""
     return await reconciled_first_page(world)
 
 

@@ -1,4 +1,4 @@
-"""What workflow code tells Temporal to do, and in which order, changes only on purpose."""
+"""The commands of workflow code, and their order, change only on purpose."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Every workflow and every activity that a workflow asks for is run by the worker of its queue."""
+"""Every workflow, and every activity that a workflow calls, is registered with the worker of its
+queue.
+"""
 
 import inspect
 import re
@@ -35,7 +37,7 @@ _ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")
 
 @pytest_asyncio.fixture
 async def built(temporal_client: Client) -> AsyncIterator[Services]:
-    """Nothing but Temporal is reached."""
+    """Only Temporal is reached."""
     secret, unique = SecretStr("secret"), uuid.uuid4().hex
     async with services(
         settings.Settings(
@@ -50,7 +52,7 @@ async def built(temporal_client: Client) -> AsyncIterator[Services]:
 
 
 def _activities_of(workflow: str) -> set[str]:
-    """The names of the activities that a workflow's source asks for."""
+    """The names of the activities that a workflow's source calls."""
     found = {match for line in commands()[workflow] for match in _ACTIVITY.findall(line)}
     return {_name(getattr(CLASSES[owner], method)) for owner, method in found}
 
@@ -85,7 +87,7 @@ def test_every_activity_that_is_defined_is_asked_for() -> None:
 
 
 def test_no_other_module_defines_activities() -> None:
-    """The other tests look at CLASSES: a class that is missing there would be missed by them."""
+    """The other tests use CLASSES: they would not cover a class that is missing there."""
     defining = {path for path in ACTIVITIES.rglob("*.py") if "@activity.defn" in path.read_text()}
 
     assert defining == {Path(inspect.getfile(owner)) for owner in CLASSES.values()}

@@ -1,5 +1,5 @@
-"""Histories recorded by earlier builds, replayed against today's workflows: what they did, they
-would do again.
+"""Histories recorded by earlier builds, replayed against today's workflows: the commands must be
+the same.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What operators read of a failure is a sentence: no name of a class, no statement, no Python."""
+"""A failure is shown to operators as a sentence: no class name, no SQL statement, no Python."""
 
 import ast
 import re
@@ -79,9 +79,7 @@ def test_why_an_activity_failed_is_told_without_the_name_of_its_error() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_of_errors_are_for_the_log_alone(path: Path) -> None:
-    """Wherever a module writes `type(problem).__name__` or `{problem!r}`, it is handed to the
-    log.
-    """
+    """A module uses `type(problem).__name__` or `{problem!r}` only for the log."""
     tree = ast.parse(path.read_text())
     logged = {
         id(inner)

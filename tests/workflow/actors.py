@@ -17,9 +17,7 @@ from tests.world import WEBHOOK_ID, World, until
 
 
 class Actor(ABC):
-    """A customer and its provider; each act's webhooks are delivered, newest first where
-    `backwards`.
-    """
+    """A customer and its provider; each act's webhooks are delivered, newest first if `backwards`."""
 
     name: str
     plan: str
@@ -34,11 +32,11 @@ class Actor(ABC):
 
     @abstractmethod
     async def pay_topup(self, checkout_id: str) -> list[str]:
-        """The ids of the events that tell of it; nothing is delivered."""
+        """Returns the ids of its events; delivers nothing."""
 
     @abstractmethod
     async def paid_unheard(self, organization_id: str, amount: str) -> tuple[str, list[str]]:
-        """A payment of which no event was delivered yet: its id, and theirs."""
+        """A payment whose events were not delivered yet: its id, and the events' ids."""
 
     @abstractmethod
     async def fail(self, subscription_id: str) -> None: ...
@@ -48,7 +46,7 @@ class Actor(ABC):
 
     @abstractmethod
     async def set_raw_status(self, subscription_id: str, status: str) -> None:
-        """The provider says this of the subscription from now on; nothing is delivered."""
+        """From now on the provider reports this about the subscription; delivers nothing."""
 
     @abstractmethod
     async def payment(self, subscription_id: str) -> str: ...
@@ -77,7 +75,7 @@ class Actor(ABC):
             await self._deliver(event_id=event_id)
 
     async def deliver_raw(self, raw: str) -> None:
-        """As the provider would sign it."""
+        """Signed like the provider's own."""
         await self._deliver(raw=raw)
 
     async def _deliver(self, **fields: str) -> None:
@@ -91,7 +89,7 @@ class Actor(ABC):
         assert answer.status_code == 200
 
     async def subscribe(self, organization_id: str) -> Subscription:
-        """By a checkout that the customer completes; the current subscription that comes of it."""
+        """Through a checkout that the customer completes; returns the new current subscription."""
         body = {"provider": self.name, "plan_id": self.plan} | {
             "return_url": "https://host.test/done",
             "cancel_url": "https://host.test/not",
@@ -121,7 +119,7 @@ class Actor(ABC):
         return str(dispute["object"].get("dispute_id") or dispute["object"]["id"])
 
     async def link(self, organization_id: str, amount: str, currency: str = "USD") -> str:
-        """The id of a checkout that would top it up."""
+        """The id of a top-up checkout."""
         body = {"provider": self.name, "amount": amount, "currency": currency} | {
             "return_url": "https://host.test/paid",
             "cancel_url": "https://host.test/not",
@@ -130,7 +128,7 @@ class Actor(ABC):
         return str(topup["checkout_id"])
 
     async def top_up(self, organization_id: str, amount: str, currency: str = "USD") -> str:
-        """By a checkout that the customer pays; the id of the payment that is booked for it."""
+        """Through a checkout that the customer pays; returns the id of the booked payment."""
         before = {topup.object_id for topup in await self.topups(organization_id)}
         await self.deliver(await self.pay_topup(await self.link(organization_id, amount, currency)))
 
@@ -187,7 +185,7 @@ class AtPayPal(Actor):
     async def expire(self, subscription_id: str) -> None:
         subscription = self.world.paypal.state.subscriptions[subscription_id]
         subscription.next_billing = datetime.now(UTC) - timedelta(seconds=1)
-        if subscription.last_payment is not None:  # its period is over with the last one's
+        if subscription.last_payment is not None:  # its period ends with the last one's
             paid_at, amount = subscription.last_payment
             subscription.last_payment = (paid_at - timedelta(days=31), amount)
         await self.world.look_again(str(subscription.custom_id))
@@ -208,8 +206,8 @@ class AtStripe(Actor):
         return checkout["object"]["payment_intent"], ids_of(checkout)
 
     async def beside(self, organization_id: str) -> tuple[str, list[str]]:
-        """A subscription by a checkout that the customer completes beside another one: its id, and
-        its events'.
+        """A subscription through a checkout that the customer completes in addition to another one:
+        its id, and its events' ids.
         """
         body = {"provider": self.name, "plan_id": self.plan} | {
             "return_url": "https://host.test/done",

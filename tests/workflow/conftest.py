@@ -1,8 +1,7 @@
-"""One world for all of these tests, on the session's servers; each has organizations of its own in
-it.
+"""One world for all of these tests, on the session's servers; each test has its own organizations.
 
-Faults are cleared after every test. A test that breaks something for everybody takes a world of its
-own.
+Faults are cleared after every test. A test that breaks something for all organizations creates its
+own world.
 """
 
 import os
@@ -60,7 +59,7 @@ async def busy_world(shared_world: World) -> AsyncIterator[World]:
 async def idle_world(
     database_url: str, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> AsyncIterator[World]:
-    """The test's own, without a worker: whatever is rung waits."""
+    """The test's own world without a worker: notifications wait."""
     async with world(database_url, temporal_client, tmp_path, authority) as running_world:
         yield running_world
 

@@ -37,7 +37,7 @@ def with_crc(body: Mapping[str, object], wanted: int) -> bytes:
 
 
 def _four_bytes(before: bytes, after: bytes, wanted: int) -> bytes:
-    """What stands between `before` and `after` to give the CRC: the register is run backwards from
+    """The bytes between `before` and `after` that give the CRC: the register is run backwards from
     the end.
     """
     register = _backwards(wanted ^ 0xFFFFFFFF, after)

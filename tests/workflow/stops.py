@@ -1,6 +1,4 @@
-"""Ways to hold a step: at its boundary, at a row locked by somebody else, at a call to Twilio that
-fails or waits.
-"""
+"""Ways to hold a step: at its boundary, at a locked row, at a call to Twilio that fails or waits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,8 +28,8 @@ class Stop:
 
 
 class Boundaries(client.Interceptor, worker.Interceptor):
-    """Holds an organization's activities of a name after Temporal has handed them out and before
-    they begin.
+    """Holds an organization's activities with this name after Temporal has dispatched them and
+    before they begin.
     """
 
     def __init__(self) -> None:
@@ -42,14 +40,14 @@ class Boundaries(client.Interceptor, worker.Interceptor):
         return _Stopping(next, self)
 
     def die_after(self, step: str, organization_id: str) -> None:
-        """The step is done and committed, once, and Temporal does not hear of it: as when its
-        worker dies.
+        """The step is done and committed once, but Temporal gets no result: as when its worker
+        dies.
         """
         self.deaths.add((step, organization_id))
 
     @asynccontextmanager
     async def holding(self, step: str, organization_id: str) -> AsyncIterator[Stop]:
-        """Hold the step until the block ends, or until it is let go."""
+        """Hold the step until the block ends, or until it is released."""
         stop = self.stops[step, organization_id] = Stop()
         try:
             yield stop
@@ -79,7 +77,7 @@ class _Stopping(ActivityInboundInterceptor):
 
 @asynccontextmanager
 async def row_locked(world: World, table: str, organization_id: str) -> AsyncIterator[None]:
-    """Lock the organization's row of a table in a transaction of its own until the block ends."""
+    """Lock the organization's row of a table in a separate transaction until the block ends."""
     async with world.services.engine.connect() as conn:
         await conn.execute(
             text(f"SELECT 1 FROM {table} WHERE organization_id = :organization_id FOR UPDATE"),
@@ -101,7 +99,7 @@ async def somebody_waits_for(world: World, table: str) -> None:
 
 
 async def steps_taken(world: World, organization_id: str, epoch: int) -> list[str]:
-    """The steps of an epoch's receipt, as far as they were taken."""
+    """The completed steps of an epoch's receipt."""
     async with world.services.engine.connect() as conn:
         found = await conn.execute(
             text(
@@ -147,7 +145,7 @@ def subscription_path(subscription_id: str) -> str:
 
 
 async def tried(world: World, path: str) -> None:
-    """Wait until a fault on the path has struck."""
+    """Wait until a fault on the path has been applied."""
 
     async def struck() -> bool:
         return any(
@@ -160,8 +158,8 @@ async def tried(world: World, path: str) -> None:
 async def late_suspension(
     world: World, organization_id: str, subscription_id: str
 ) -> asyncio.Task[None]:
-    """The organization was suspended and is paid again, while one more call of that suspension is
-    under way.
+    """The organization was suspended and is paid again, while a call of that suspension is still in
+    progress.
     """
     await world.lapse(subscription_id)
     await world.applied(organization_id, "suspended")

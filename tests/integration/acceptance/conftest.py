@@ -1,4 +1,4 @@
-"""A Twilio simulator with one subaccount, and the steps of enforcement against it."""
+"""A Twilio simulator with one subaccount, and the steps of enforcement that use it."""
 
 from collections.abc import AsyncIterator
 
@@ -29,7 +29,7 @@ async def twilio(simulator: TwilioSimulator) -> AsyncIterator[Twilio]:
 
 @pytest_asyncio.fixture
 async def enforcement(engine: AsyncEngine, twilio: Twilio) -> Enforcement:
-    """Its notifier is connected to nothing: no campaign is notified in these tests."""
+    """Its notifier is not connected: no campaign is notified in these tests."""
     client = await Client.connect("127.0.0.1:9", lazy=True)
     return Enforcement(
         engine, twilio, Notifier(client=client, lifecycle_task_queue="l", campaign_task_queue="c")

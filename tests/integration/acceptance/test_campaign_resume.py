@@ -1,6 +1,4 @@
-"""Suite 7 of the original system: a campaign resumes when every condition holds, and not when any
-one is missing.
-"""
+"""Suite 7 of the original system: a campaign resumes only if every condition holds."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -42,7 +40,7 @@ from tests.builders import (
 
 
 async def suspended_and_paid_again(engine: AsyncEngine) -> None:
-    """Every condition holds: no block stands, the gate is open, nothing is frozen, there is
+    """Every condition holds: there is no block, the gate is open, nothing is frozen, there is
     money.
     """
     await onboard(engine)
@@ -111,7 +109,7 @@ async def test_it_does_not_resume_what_twilio_s_refusals_stopped(
 
 async def blocked(engine: AsyncEngine) -> None:
     await block(engine, kind=Block.DISPUTE)
-    # so that the block alone is what is missing
+    # so that only the block prevents it
     await run(engine, "UPDATE wallets SET gate_open = true")
 
 

@@ -1,4 +1,4 @@
-"""Suite 4 of the original system: debits at the same time."""
+"""Suite 4 of the original system: concurrent debits."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Suite 2 of the original system: a frozen wallet pays for nothing."""
+"""Suite 2 of the original system: a frozen wallet refuses every debit."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,7 +31,9 @@ async def test_a_debit_of_a_frozen_wallet_is_refused(
     outcome = await post_one(engine, debit("d", usd("1")))
 
     assert outcome == Frozen("fraud suspected")
-    assert await begin_window(engine, sending) is None  # not even what was paid for before
+    assert (
+        await begin_window(engine, sending) is None
+    )  # not even a message that was paid for before
     assert await balance(engine) == usd("9.99")
 
 

@@ -1,4 +1,4 @@
-"""Suite 8 of the original system: a second provider can be added without touching what is above the
+"""Suite 8 of the original system: a second provider can be added without changes above the
 adapters.
 """
 
@@ -27,7 +27,7 @@ WORDS = re.compile(
 
 
 def adapters() -> list[type[BillingProvider]]:
-    """The type checker is the judge: this is an error where an adapter does not meet the
+    """The type checker decides: it reports an error here if an adapter does not implement the
     protocol.
     """
     return [PayPal, Stripe]

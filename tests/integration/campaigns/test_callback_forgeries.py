@@ -1,5 +1,5 @@
-"""Callbacks that somebody made up, or that come in an order that Twilio never uses: each ends in
-what Twilio says.
+"""Forged callbacks, and callbacks in an order that Twilio never uses: in the end, Twilio's own
+status counts.
 """
 
 from dataclasses import replace
@@ -51,7 +51,7 @@ async def sent_message(engine: AsyncEngine) -> Message:
 
 
 async def refused(engine: AsyncEngine) -> Message:
-    """Twilio took it and failed it: refunded, and Twilio's sid of it is known."""
+    """Twilio accepted it and it failed: refunded, and its sid is known."""
     message = await sent_message(engine)
     await give_back(engine, message, 30008)
     return message
@@ -207,8 +207,8 @@ async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncE
 async def test_what_goes_on_meanwhile_contradicts_no_callback(
     engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
-    """A second sid was read because it was unclear whose it is; Twilio's answer to the hand-over
-    came meanwhile.
+    """A second sid was read because its message was unclear; Twilio's answer to the hand-over came
+    meanwhile.
     """
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))

@@ -1,4 +1,4 @@
-"""Status callbacks: in any order and any number, a message ends the same, and what came back unsent
+"""Status callbacks: in any order and number, a message ends the same, and a message returned unsent
 is refunded.
 """
 
@@ -416,7 +416,9 @@ async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_
 ) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
-    other = "SM" + "9" * 32  # one that failed, and that somebody sent past us to the same number
+    other = (
+        "SM" + "9" * 32
+    )  # a failed message that somebody sent to the same number, bypassing Tollgate
     await apply(engine, replace(callback(message, SENT), message_sid=other))
     await apply(engine, replace(given_back(message), message_sid=other))
 

@@ -1,4 +1,4 @@
-"""What changes a campaign's status, and what is refused."""
+"""The changes of a campaign's status, and the refused acts."""
 
 import pytest
 from sqlalchemy import select

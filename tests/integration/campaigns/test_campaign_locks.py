@@ -1,6 +1,4 @@
-"""The campaign's lock: who decides about a campaign, or about messages of it, sees what was decided
-before.
-"""
+"""The campaign's lock: every decision about a campaign or its messages sees the earlier decisions."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -118,7 +116,7 @@ async def test_the_relay_and_a_suspension_do_not_deadlock_over_silent_campaigns(
     )
     async with engine.begin() as conn:
         await standings.lock(conn, ORGANIZATION)
-        await campaigns.lock(conn, ORGANIZATION, first.id)  # as parking does, which goes by id
+        await campaigns.lock(conn, ORGANIZATION, first.id)  # like parking, which locks by id
         marked = await _mark_silent(engine)
         await parked_campaigns.park_running(conn, ORGANIZATION, Park.SUSPENDED)
 

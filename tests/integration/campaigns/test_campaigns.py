@@ -1,5 +1,5 @@
-"""Campaigns through the API: created once, started and resumed only by who may send, paused until a
-person resumes.
+"""Campaigns through the API: created once, started and resumed only if the organization may send,
+paused until a person resumes.
 """
 
 import pytest

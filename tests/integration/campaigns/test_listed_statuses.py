@@ -1,4 +1,4 @@
-"""What Twilio's lists show of messages: ends that no callback told, and sends after a refund."""
+"""Messages in Twilio's lists: final statuses that no callback reported, and sends after a refund."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine

@@ -1,4 +1,4 @@
-"""One message: paid for, handed over once, answered with what became of it, and told of by Twilio's
+"""A single message: paid for, handed over once, answered with its result, and updated by Twilio's
 callbacks.
 """
 
@@ -38,7 +38,7 @@ async def sent(tollgate: Tollgate, key: str = "m1", **changed: str) -> dict[str,
 
 
 async def quiet(tollgate: Tollgate) -> None:
-    """Twilio calls back with nothing by itself."""
+    """Twilio sends no callbacks on its own."""
     await behave(tollgate, sending_after=60, sent_after=60, delivered_after=60)
 
 
@@ -50,7 +50,7 @@ async def call_back(
     token: str | None = None,
     **more: str,
 ) -> httpx.Response:
-    """A status callback, as Twilio signs it with the subaccount's token."""
+    """A status callback, signed as by Twilio with the subaccount's token."""
     account = tollgate.accounts["acme"]
     attempt = more.pop("attempt", f"{message['id']}.1")
     url = f"{tollgate.url}/webhooks/twilio/status?attempt={attempt}"

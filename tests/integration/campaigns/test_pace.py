@@ -1,4 +1,4 @@
-"""Turns: one behind the other, whoever takes them, and never saved up."""
+"""Turns: one after the other, whoever takes them, and never accumulated."""
 
 import asyncio
 from datetime import timedelta
@@ -21,7 +21,7 @@ async def test_turns_follow_each_other(engine: AsyncEngine) -> None:
     last = await take(engine, "acme", 100, 1)
 
     assert first == 0
-    assert 900 < last <= 1000  # behind ten turns of a hundred seconds
+    assert 900 < last <= 1000  # after ten turns of a hundred seconds
 
 
 async def test_one_pace_does_not_slow_down_another(engine: AsyncEngine) -> None:

@@ -1,6 +1,4 @@
-"""Previews: what a campaign would cost, told before anything is stored, and the same as it then
-does cost.
-"""
+"""Previews: a campaign's cost before anything is stored, equal to its later cost."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Twilio's prices: each recorded once, and the margin between them and what the customer paid."""
+"""Twilio's prices: each recorded once, and the margin between them and the customers' prices."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,7 @@ async def margins(engine: AsyncEngine, of: Campaign) -> list[Margin]:
 async def unpriced(
     engine: AsyncEngine, after: str = "", *, since: int = 72, before: int = 1
 ) -> str | None:
-    """The next organization, of messages handed over between so many hours ago."""
+    """The next organization with messages handed over between these numbers of hours ago."""
     async with engine.connect() as conn:
         found = await prices.next_unpriced(
             conn,
@@ -90,7 +90,7 @@ async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(
     of = await campaign(engine, messages=5)
     await run(engine, "UPDATE messages SET country = CASE WHEN position < 5 THEN 'US' END")
     sent = await send(engine, of, limit=4)
-    await hand_over(engine, of)  # not accepted yet: neither charged for good nor a cost
+    await hand_over(engine, of)  # not accepted yet: neither revenue nor a cost
 
     await record(
         engine, (sent[0], "0.0079", "USD"), (sent[1], "0.012", "USD"), (sent[2], "0.008", "EUR")

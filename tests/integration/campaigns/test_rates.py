@@ -1,6 +1,4 @@
-"""Rates through the API: which price counts, when it counts, and what is told where there is
-none.
-"""
+"""Rates through the API: which price applies, when it applies, and the message if there is none."""
 
 import pytest
 
@@ -34,7 +32,7 @@ async def test_the_nearest_rate_counts(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     await everybody(tollgate, "DE", "0.07")
     await everybody(tollgate, "US", "0.009")
-    await everybody(tollgate, "JM", "9.99", "EUR")  # of another currency
+    await everybody(tollgate, "JM", "9.99", "EUR")  # in another currency
     await own(tollgate, "DE", "0.0655")
 
     prices = [await price_of(tollgate, to, f"k{to}") for to in (GERMANY, US, JAMAICA, INMARSAT)]

@@ -1,6 +1,4 @@
-"""Loading recipients: each number once in a campaign, positions without a gap, prices as they
-were.
-"""
+"""Loading recipients: each number once in a campaign, positions without gaps, prices unchanged."""
 
 import asyncio
 
@@ -33,7 +31,7 @@ async def load(engine: AsyncEngine, of: Campaign, *numbers: int) -> int:
 
 
 async def loaded(engine: AsyncEngine) -> list[tuple[int, int]]:
-    """Position and number of each, by position."""
+    """The position and number of each recipient, by position."""
     found = await rows(engine, "SELECT position, recipient FROM messages ORDER BY position")
     return [(row.position, int(row.recipient[-4:])) for row in found]
 

@@ -1,5 +1,5 @@
-"""Uploading recipients: a stream of lines into a draft; bad ones are named, duplicates dropped, a
-cut file heals.
+"""Uploading recipients: a stream of lines into a draft; bad lines are listed, duplicates dropped,
+an aborted upload can be repeated.
 """
 
 import asyncio
@@ -345,7 +345,7 @@ async def test_a_file_has_limits_of_its_own(tollgate: Tollgate) -> None:
 
 
 async def declared(tollgate: Tollgate, path: str, length: int) -> bytes:
-    """The first line of the answer to a body that is announced and not sent."""
+    """The first line of the response to a body that is announced but not sent."""
     url = httpx.URL(tollgate.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())

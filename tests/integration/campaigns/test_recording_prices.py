@@ -1,4 +1,4 @@
-"""Recording Twilio's prices: an attempt reads some pages, and the next one goes on where it
+"""Recording Twilio's prices: an attempt reads some pages, and the next one continues where it
 stopped.
 """
 
@@ -24,7 +24,7 @@ UNPRICED = "SELECT count(*) FROM messages WHERE provider_price_micros IS NULL"
 async def a_message_each(
     engine: AsyncEngine, simulator: TwilioSimulator, organizations: int = ORGANIZATIONS
 ) -> None:
-    """One to every organization, accepted by Twilio, hours ago by our own record."""
+    """One message of every organization, accepted by Twilio, hours ago by our own record."""
     simulator.state.behaviour.change({"sending_after": 0, "sent_after": 0, "delivered_after": 0})
     for n in range(organizations):
         account = simulator.state.open_account(f"o{n}")

@@ -1,6 +1,4 @@
-"""A sender that is changed while a window is open: what the old one was refused for does not park
-the campaign.
-"""
+"""A sender that is changed during a window: refusals of the old sender do not park the campaign."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,7 +87,7 @@ async def in_a_row(engine: AsyncEngine, campaign_id: UUID) -> int:
 
 
 async def undelivered(engine: AsyncEngine, messages: Sequence[Message], code: int) -> None:
-    """As carriers refuse them: Twilio took them, and they stay charged."""
+    """Refused by carriers: Twilio accepted the messages, and they stay charged."""
     for message in messages:
         await apply(engine, callback(message, DeliveryStatus.UNDELIVERED, error_code=code))
 
@@ -155,7 +153,7 @@ async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sende
     await undelivered(engine, former[1:], 20003)
 
     assert not of_the_sender
-    assert await sending_refused(engine)  # what is about the account holds for any sender
+    assert await sending_refused(engine)  # a refusal of the account applies to any sender
     await change_sender(engine, OLD)
     present = await send_one(engine, "k3")
     await settle_replies(engine, accepted(present))

@@ -1,4 +1,4 @@
-"""Paying for messages before they go: in order, once, and back again where Twilio did not take
+"""Paying for messages before they are sent: in order, once, and refunded if Twilio did not accept
 them.
 """
 

@@ -1,5 +1,5 @@
-"""Sending in the order that chance gives it: whatever a sender, people, a suspension and Twilio do,
-it adds up.
+"""Sending in a random order of events: whatever a sender, people, a suspension and Twilio do, the
+totals match.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ JOURNEYS: list[list[Word]] = [
     [SENT, (DeliveryStatus.UNDELIVERED, 30003)],
     [SENT, (DeliveryStatus.UNDELIVERED, 21610)],
 ]
-"""What Twilio says of a message that it took, in this order; the last word holds."""
+"""The statuses of a message that Twilio accepted, in this order; the last one is final."""
 ANSWERS = {
     "taken": 50,
     "taken, unanswered": 20,
@@ -76,7 +76,7 @@ ANSWERS = {
     "21211": 8,
     "20005": 8,
 }
-"""How often a POST ends like this."""
+"""The weight of this result of a POST."""
 PAID = """
     SELECT m.id, m.recipient, m.campaign_id, m.status, m.attempt,
            (SELECT coalesce(-sum(amount_micros), 0) FROM ledger_entries e
@@ -87,7 +87,7 @@ PAID = """
 
 @dataclass(slots=True)
 class Taken:
-    """A message that Twilio has, and how far on its journey it is."""
+    """A message at Twilio, with its progress."""
 
     message: Message
     journey: list[Word]
@@ -95,7 +95,7 @@ class Taken:
 
     @property
     def costs(self) -> bool:
-        """Whether the customer pays for how it ends."""
+        """Whether the customer pays for a message with this end."""
         return not delivery_failure.refunded(*self.journey[-1])
 
 
@@ -149,7 +149,7 @@ class Play:
         return Reply(message=message, status=status, error_code=int(answer))
 
     def _some_answers(self, of: Campaign | None = None) -> list[Reply]:
-        """They come in, and are not heard again."""
+        """The callbacks arrive, and are not repeated."""
         coming = [
             answer for answer in self.answers if of is None or answer.message.campaign_id == of.id
         ]
@@ -163,9 +163,7 @@ class Play:
         await settle_replies(self.engine, *self._some_answers())
 
     async def die(self) -> None:
-        """A sender dies with what it was answered, or is only thought to be dead; its successor
-        begins.
-        """
+        """A sender dies with its unsaved answers, or is only presumed dead; its successor begins."""
         of = self.any_campaign()
         if self.chance.random() < 0.7:
             self.answers = [
@@ -179,7 +177,7 @@ class Play:
             await windows.release(conn, ORGANIZATION, (of or self.any_campaign()).id)
 
     async def call_back(self) -> None:
-        """Twilio goes on with some messages, and tells of any stage that they were at."""
+        """Twilio advances some messages, and reports any stage that they reached."""
         for name in self.chance.sample(sorted(self.taken), min(3, len(self.taken))):
             taken = self.taken[name]
             taken.at = min(taken.at + self.chance.randint(0, 1), len(taken.journey) - 1)
@@ -191,8 +189,8 @@ class Play:
         self.lines.append(f"{taken.message.attempt_id}: {status} {code}, {outcome}")
 
     async def read(self) -> None:
-        """What callbacks asked for is read at Twilio; where only they name the message, it is
-        looked up.
+        """Messages with doubtful callbacks are read at Twilio; if only a callback names the
+        message, it is looked up.
         """
         due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=1))
         by_sid = {sid_of(taken.message): taken for taken in self.taken.values()}
@@ -207,7 +205,7 @@ class Play:
                     await readings.settle(conn, ORGANIZATION, [self._listed(found)])
 
     async def look_up(self) -> None:
-        """A quarter of an hour later: whoever was answered has written it down, or is dead."""
+        """A quarter of an hour later: every sender has recorded its answers, or is dead."""
         on_their_way = {answer.message.attempt_id for answer in self.answers}
         async with self.engine.connect() as conn:
             waiting = await messages.in_status(conn, ORGANIZATION, MessageStatus.SENDING)
@@ -269,7 +267,7 @@ class Play:
                     await resends.in_its_campaign(conn, message, of.id)
 
     def some_steps(self) -> list[Callable[[], Awaitable[None]]]:
-        """Some that may go at once, or one that goes by itself."""
+        """Some recipients that may be sent to at once, or a single message."""
         if self.chance.random() < 0.1:
             return [self.chance.choice([self.look_up, self.send_again, self.cancel])]
         often = {
@@ -291,8 +289,8 @@ class Play:
         return self.chance.choices([*steps], [*steps.values()], k=self.chance.randint(1, 3))
 
     async def to_the_end(self) -> None:
-        """All is well from now on. What Twilio has it ends, some of it before the campaigns end and
-        some after.
+        """No more faults from now on. Twilio finishes its messages, some before the campaigns end
+        and some after.
         """
         self.calm = True
         await self.answer()
@@ -304,7 +302,7 @@ class Play:
         await self._go_through()
         for taken in list(self.taken.values()):
             await self._say(taken, len(taken.journey) - 1)
-        for _ in range(3):  # what callbacks named is looked up, and read again
+        for _ in range(3):  # messages named by callbacks are looked up, and read again
             await self.read()
         await self._go_through()
 
@@ -312,7 +310,7 @@ class Play:
         await self.reactivate()
         for of in self.both:
             await self._change(of, Act.RESUME, PAUSED, PARKED)
-            for _ in range(3):  # what was reserved before, the rest, and that it is over
+            for _ in range(3):  # the earlier reservation, the rest, and the end
                 await reserve(self.engine, of)
                 await self._window(of, [], limit=MESSAGES)
                 await self.answer()
@@ -351,8 +349,8 @@ async def test_every_message_is_paid_once_if_it_went_and_not_at_all_if_it_did_no
 
 
 def _adds_up(row: Any, play: Play, end: CampaignStatus) -> bool:
-    """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator sent again what
-    was given up.
+    """Paid once if Twilio kept it, unpaid otherwise; kept once, unless an operator resent a message
+    that was given up.
     """
     kept = [
         name for name, taken in play.taken.items() if taken.message.id == row.id and taken.costs

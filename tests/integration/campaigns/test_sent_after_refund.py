@@ -1,5 +1,5 @@
-"""Callbacks around refunds: which attempt one is about Twilio says, and only what it sent unpaid
-can be charged.
+"""Callbacks around refunds: Twilio decides the attempt of a callback, and only a send that is
+unpaid can be charged.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Turns: one organization's requests wait for each other, and for nobody else's."""
+"""Turns: one organization's requests wait for each other, but not for other organizations."""
 
 import asyncio
 

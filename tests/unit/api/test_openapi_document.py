@@ -1,4 +1,4 @@
-"""The OpenAPI document: what a generated client is made of."""
+"""The OpenAPI document, from which clients are generated."""
 
 import json
 import re

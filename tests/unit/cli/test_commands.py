@@ -1,4 +1,4 @@
-"""What the commands take, without running them."""
+"""The arguments that the commands accept, without running them."""
 
 import pytest
 import typer

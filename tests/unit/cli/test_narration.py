@@ -1,4 +1,4 @@
-"""The demo's expectations: one that fails ends the story, and says what differs."""
+"""The demo's expectations: a failed one ends the story, and reports the difference."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Text from strangers is shown as text, wherever the commands and the logs show it."""
+"""Commands and logs show text from outside as plain text."""
 
 import io
 import logging
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def terminal() -> tuple[PlainConsole, io.StringIO]:
-    """As a terminal with colours would get it."""
+    """The output for a terminal with colours."""
     stream = io.StringIO()
     return PlainConsole(file=stream, width=2_000, force_terminal=True, color_system=None), stream
 

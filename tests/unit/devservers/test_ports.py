@@ -1,5 +1,5 @@
-"""Ports for servers that take a moment to listen: whatever the system hands out meanwhile is
-another.
+"""Ports for servers that take a moment to listen: the system does not assign them to others in the
+meantime.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""Money is read exactly or refused: no float, no seventh decimal, nothing rounded."""
+"""Money is parsed exactly or refused: no float, no seventh decimal, no rounding."""
 
 from decimal import Decimal, localcontext
 from typing import cast

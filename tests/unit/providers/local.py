@@ -57,7 +57,7 @@ def reply(value: object, status: int = 200, **headers: str) -> Reply:
 
 
 class Server:
-    """Answers by `answer`; `received` holds the requests, in order."""
+    """Responds with `answer`; `received` has the requests, in order."""
 
     def __init__(self, answer: Callable[[Received], Reply]) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""What a failed request means is pinned against real sockets, because it decides about sending
+"""The meaning of a failed request, tested against real sockets, because it decides whether to send
 again.
 """
 
@@ -42,7 +42,7 @@ async def test_a_connection_closed_without_an_answer_may_have_been_processed() -
         failure = await fail(server.url)
 
         assert not never_connected(failure)
-        assert len(server.received) == 1  # and it is not repeated underneath
+        assert len(server.received) == 1  # and the client does not repeat it
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

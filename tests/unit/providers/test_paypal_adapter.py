@@ -1,5 +1,5 @@
-"""The PayPal adapter against a real server: what it asks, what it makes of the answer, and that it
-never retries.
+"""The PayPal adapter against a real server: its requests, its interpretation of responses, and that
+it never retries.
 """
 
 import asyncio
@@ -385,9 +385,7 @@ async def collect(world: World, *, since: datetime = SINCE) -> Collected:
 
 
 async def test_a_capture_that_is_accepted_without_a_body_is_found_in_the_list(world: World) -> None:
-    """Of the payments of the amount, the first since the attempt: an older one, and another amount,
-    are not it.
-    """
+    """The first payment of the amount since the attempt; not an older one, and not another amount."""
     others = [
         transaction("OLD", seconds=-3600),
         transaction("LESS", value="49.00"),

@@ -1,5 +1,5 @@
-"""A signing certificate that comes as a leaf alone: its issuer is found, and believed only under a
-root.
+"""A signing certificate that is served as a leaf alone: its issuer is fetched, and trusted only
+under a root.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class World:
     def leaf(
         self, *issuer_at: str, by: Issued = INTERMEDIATE, ends: timedelta = timedelta(days=30)
     ) -> Issued:
-        """The leaf that the certificate URL serves alone from now on."""
+        """From now on, the certificate URL serves this leaf alone."""
         leaf = issue(by=by, issuer_at=issuer_at or (f"{self.server.url}{ISSUER}",), ends=NOW + ends)
         self.serves[CERT] = Reply(200, leaf.pem)
         return leaf
@@ -180,7 +180,7 @@ async def test_an_issuer_that_was_renewed_by_the_same_name_is_fetched(
 
 
 async def test_what_is_fetched_is_not_believed_by_itself(world: World) -> None:
-    """Whoever controls the answer over plain http may send any root of their own."""
+    """An attacker who controls the plain http response may send their own root."""
     stranger = issue("Stranger", authority=True)
     world.serves[ISSUER] = Reply(200, stranger.der)
 

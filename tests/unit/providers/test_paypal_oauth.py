@@ -1,4 +1,4 @@
-"""PayPal's access token: which one is used, for how long, and what takes it away."""
+"""PayPal's access token: which one is used, for how long, and what invalidates it."""
 
 import pytest
 

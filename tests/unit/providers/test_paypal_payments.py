@@ -1,5 +1,5 @@
-"""PayPal's payments and disputes: one that cannot be read is asked for again, not taken for
-another.
+"""PayPal's payments and disputes: an unreadable one is queried again, not interpreted as something
+else.
 """
 
 from datetime import UTC, datetime

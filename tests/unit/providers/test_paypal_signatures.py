@@ -1,4 +1,4 @@
-"""A webhook is believed only if PayPal's certificate signed exactly these bytes for one of our
+"""A webhook is accepted only if PayPal's certificate signed exactly these bytes for one of our
 webhook ids.
 """
 

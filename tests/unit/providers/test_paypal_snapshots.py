@@ -163,13 +163,13 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
         (on_plan("CANCELLED", plan("DAY"), last_payment=PAYMENT), "2026-11-02T10:04:01"),
         (on_plan("ACTIVE", **MOVED_ON, **OWING), "2026-12-01T10:04:01"),
         (on_plan("SUSPENDED", **MOVED_ON), "2026-12-01T10:04:01"),
-        (on_plan("ACTIVE", next_billing_time=NEXT), None),  # the first payment is not there yet
-        (on_plan("ACTIVE", next_billing_time=START), "2026-11-01T10:00:00"),  # it begins later, as was agreed
+        (on_plan("ACTIVE", next_billing_time=NEXT), None),  # the first payment is still missing
+        (on_plan("ACTIVE", next_billing_time=START), "2026-11-01T10:00:00"),  # its agreed start is later
         (on_plan("CANCELLED", next_billing_time=START), None),
         (on_plan("ACTIVE", next_billing_time=NEXT, cycle_executions=[cycle("TRIAL", 1)]), "2026-12-01T10:00:00"),
         (on_plan("CANCELLED", plan(trial="WEEK"), **PAID_TRIAL), "2026-11-08T10:04:01"),
         (subscription("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT), "2026-12-01T10:00:00"),
-        (subscription("CANCELLED", last_payment=PAYMENT), None),  # without its plan nobody knows
+        (subscription("CANCELLED", last_payment=PAYMENT), None),  # without its plan the interval is unknown
     ],
 )  # fmt: skip
 def test_it_is_paid_for_an_interval_from_the_last_payment(
@@ -191,11 +191,11 @@ def test_it_is_paid_for_an_interval_from_the_last_payment(
         (subscription("ACTIVE", last_failed_payment={"time": NEXT}, last_payment=PAYMENT), True),
         (subscription("ACTIVE", **OUR_FAULT), None),
         (subscription("SUSPENDED", **OUR_FAULT), None),
-        (subscription("ACTIVE", **FORGIVEN), False),  # it was counted, so only the merchant can have set it to zero
+        (subscription("ACTIVE", **FORGIVEN), False),  # counted, so only the merchant can have set the balance to zero
         (subscription("ACTIVE", **FORGIVEN) | AGAIN, False),
         (subscription("SUSPENDED", **FORGIVEN) | AGAIN, False),
-        (subscription("ACTIVE", **RETRIED), True),  # it is tried again before it is counted
-        (subscription("ACTIVE", **RETRIED) | AGAIN, True),  # suspended by hand, and activated: nothing was paid
+        (subscription("ACTIVE", **RETRIED), True),  # it is retried before it is counted
+        (subscription("ACTIVE", **RETRIED) | AGAIN, True),  # suspended manually, and activated: nothing was paid
         (subscription("SUSPENDED", **RETRIED) | AGAIN, True),
         (subscription("ACTIVE", **RETRIED) | {"status_update_time": "2026-12-20T10:00:00Z"}, True),
         (subscription("ACTIVE", **RETRIED | {"failed_payments_count": 1}) | AGAIN, True),  # an earlier one was counted

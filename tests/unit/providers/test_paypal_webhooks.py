@@ -1,4 +1,4 @@
-"""Every delivery becomes a billing event; what cannot be understood is said in `problem`, never
+"""Every delivery becomes a billing event; `problem` describes what could not be parsed; nothing is
 raised.
 """
 

@@ -1,6 +1,4 @@
-"""What providers answer is read with suspicion: what is not as it should be is absent, and nothing
-raises.
-"""
+"""Providers' responses are read leniently: a malformed field counts as missing, and nothing raises."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
-"""Stripe's amounts are in a currency's smallest unit, which is a hundredth of most and not of
-all.
+"""Stripe's amounts are in a currency's smallest unit, which is a hundredth for most currencies but
+not for all.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""What Stripe answers becomes one of our errors, over the real SDK and a real socket; and what it
-is asked with.
+"""Stripe's responses become our errors, through the real SDK and a real socket; also checks the
+requests.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Stripe's webhooks: each check by itself, on bytes that are signed as Stripe signs."""
+"""Stripe's webhooks: each check separately, on bytes signed as by Stripe."""
 
 import hashlib
 import hmac

@@ -1,5 +1,5 @@
-"""A Stripe subscription in our words: its state, until when it is paid, and whether it will bill
-another period.
+"""A Stripe subscription as a snapshot: its state, the end of the paid period, and whether it will
+bill another one.
 """
 
 from datetime import UTC, datetime
@@ -112,7 +112,7 @@ def moment(second: int | None) -> datetime | None:
         ({"status": "canceled"}, END),
         ({"status": "canceled", "latest_invoice": OWED}, None),
         ({"status": "canceled", "latest_invoice": {"status": "void"}}, None),
-        ({"status": "canceled", "latest_invoice": "in_1"}, None),  # as an event tells it
+        ({"status": "canceled", "latest_invoice": "in_1"}, None),  # as in an event
         ({"status": "canceled", "latest_invoice": FREE, "trial_end": END + 9}, END + 9),
         ({"status": "canceled", "latest_invoice": FREE}, END),
         ({"items": {}}, None),
@@ -121,7 +121,7 @@ def moment(second: int | None) -> datetime | None:
 def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
     changed: dict[str, Any], until: int | None
 ) -> None:
-    """None: the answer does not tell, and what was recorded while it was paid stands."""
+    """None: the answer does not show it, and the recorded time stays."""
     parsed = snapshot(subscription(**changed))
 
     assert parsed.paid_until == moment(until)
@@ -133,11 +133,11 @@ def test_it_is_paid_until_the_end_of_the_period_whose_invoice_was_paid(
         ({}, False),
         ({"latest_invoice": PAID | {"status": "void"}}, False),
         ({"latest_invoice": OWED | {"status": "uncollectible"}}, False),
-        ({"latest_invoice": FREE}, None),  # a trial that was given, or a credit: nothing was paid
+        ({"latest_invoice": FREE}, None),  # a trial, or a credit: nothing was paid
         (
             {"latest_invoice": FREE | {"attempt_count": 2, "total": 4900}},
             False,
-        ),  # credit notes took off all of it
+        ),  # credit notes covered all of it
         ({"latest_invoice": FREE | {"attempt_count": 0, "total": 4900}}, None),
         ({"latest_invoice": FREE | {"attempt_count": 1, "total": 0}}, None),
         ({"latest_invoice": OWED}, None),
@@ -233,7 +233,7 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
         START + 9
     )
     assert snapshot(subscription(created=END + 9999), queried_at=queried_at).as_of == moment(START)
-    # an event says its time
+    # an event has its own time
     assert snapshot(subscription(latest_invoice=paid), reported_at=queried_at).as_of == queried_at
 
 

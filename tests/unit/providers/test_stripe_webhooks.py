@@ -1,5 +1,5 @@
-"""Stripe's events in our words: what each type means, whose it is, and that nothing in one makes
-reading it fail.
+"""Stripe's events as billing events: the meaning and owner of each type, and that no content makes
+reading fail.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""A status callback is believed only with the signature of the account's own token, whatever its
-form looks like.
+"""A status callback is accepted only with the signature of the account's own token, whatever its
+form contains.
 """
 
 import base64

@@ -1,5 +1,5 @@
-"""No whole phone number leaves in a failure or in a log, however it is written and however deep it
-stands.
+"""No failure and no log contains a full phone number, however it is written and however deeply
+nested.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""Each setting that is wrong is named in one line that says what is wrong, and never repeats a
-value.
-"""
+"""Each wrong setting is named in one line, with its problem but never with its value."""
 
 import os
 

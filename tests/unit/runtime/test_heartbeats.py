@@ -1,5 +1,5 @@
-"""Heartbeats: sent for whoever has a timeout, and a cancelled attempt comes to its end unless the
-worker goes.
+"""Heartbeats: sent for every activity with a timeout; a cancelled attempt finishes unless the
+worker shuts down.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What may not leave in a log line, whatever way it came in."""
+"""What a log line must not contain, whichever way it got there."""
 
 import io
 import json

@@ -1,6 +1,4 @@
-"""What PostgreSQL says while it cannot take connections for a moment is waited for; all else is
-somebody's mistake.
-"""
+"""PostgreSQL's messages of a temporary refusal cause a wait; all others are configuration errors."""
 
 from datetime import timedelta
 

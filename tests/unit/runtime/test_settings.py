@@ -1,4 +1,4 @@
-"""Settings refuse to be unsafe, and say in one line what is missing."""
+"""Settings reject unsafe values, and name in one line what is missing."""
 
 import os
 from datetime import timedelta

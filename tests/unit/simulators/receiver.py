@@ -1,4 +1,4 @@
-"""A server that takes webhooks as an application would, and answers what it is told to."""
+"""A server that receives webhooks like an application, and responds as configured."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ class Receiver:
 
 
 async def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until it holds; fail when it does not within a generous time."""
+    """Wait until the condition holds; fail after a generous time."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen in time"

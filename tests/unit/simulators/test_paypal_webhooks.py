@@ -19,7 +19,7 @@ NAME = "messageverificationcerts.paypal.com"
 
 
 async def check(api: httpx.AsyncClient, post: Received, body: bytes | None = None) -> None:
-    """As a receiver has to: issuer, chain to the CA, name, then the signature over the raw body's
+    """Verify like a receiver: issuer, chain to the CA, name, then the signature over the raw body's
     CRC-32.
     """
     async with httpx.AsyncClient() as anybody:

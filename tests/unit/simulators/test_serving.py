@@ -1,4 +1,4 @@
-"""A simulator's server ends without leaving a socket open behind it."""
+"""A simulator's server stops without leaving a socket open."""
 
 import asyncio
 import gc

@@ -1,5 +1,5 @@
-"""Where the simulator has to be as strict as Stripe: what it lets pass, no test of ours would
-find.
+"""Cases in which the simulator has to be as strict as Stripe: no test of ours would find a request
+that it wrongly accepts.
 """
 
 from collections.abc import AsyncIterator

@@ -1,6 +1,4 @@
-"""An operator who knows only the Temporal UI sees who is suspended, why, and what is stuck; nothing
-stalls a run.
-"""
+"""The Temporal UI alone shows an operator who is suspended, why, and what is stuck; no run stalls."""
 
 import asyncio
 

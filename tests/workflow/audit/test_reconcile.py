@@ -1,5 +1,5 @@
-"""Reconcile: what was lost or drifted is rung, what is broken is told, and money is mended by
-nobody.
+"""Reconciliation: lost work and differences cause a notification, broken guarantees an alert, and
+money is never changed.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ TAMPER = "UPDATE wallets SET balance_micros = balance_micros + 1000000 WHERE org
 
 
 async def reconcile(world: World, *, limit: int = 500) -> int:
-    """Run it once; returns how many organizations differed."""
+    """Run it once; returns the number of organizations that differed."""
     differing: int = await world.services.client.execute_workflow(
         RECONCILE,
         Page(limit=limit),
@@ -53,7 +53,7 @@ async def change(world: World, statement: str, organization_id: str) -> None:
 
 @pytest_asyncio.fixture
 async def own_world(idle_world: World) -> AsyncIterator[World]:
-    """The test's own: it counts what differs."""
+    """The test's own world, because it counts differences."""
     idle_world.start_worker()
     yield idle_world
 
@@ -85,7 +85,7 @@ async def test_a_lost_webhook_is_found_out_and_followed(own_world: World) -> Non
 
 
 async def not_confirmed(world: World) -> str:
-    """An organization with a message that Twilio did not take, and did not say so, hours ago."""
+    """An organization with a message that Twilio did not accept hours ago, without answering."""
     organization_id, _ = await world.organization()
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("500", method="POST", path=path, times=1)

@@ -1,6 +1,4 @@
-"""What was shut for a debt stays shut until it is paid, and only time that was really paid for is
-served.
-"""
+"""A gate that was shut for a debt stays shut until the debt is paid, and only paid time is served."""
 
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -33,10 +31,9 @@ async def suspended_for_a_debt(actor: Actor) -> tuple[str, str]:
 
 
 async def paid_a_month_ago(actor: Actor, organization_id: str, subscription_id: str) -> None:
-    """Its period is over, and what falls due now is not paid yet; nothing newer is known here.
+    """Its period is over, and the renewal is not paid yet; nothing newer is on record.
 
-    A look that was under way may still write down what it was told before: then it is forgotten
-    again.
+    A query in progress may still record its earlier answer: then that is erased again.
     """
     begun = datetime.now(UTC) - MONTH - timedelta(hours=1)
     forget = (
@@ -130,8 +127,8 @@ async def test_who_is_active_again_without_paying_stays_shut_until_it_pays(actor
 
 
 async def forged(world: World, event_id: str, **changed: object) -> int:
-    """POST another body under the genuine headers of an event, as whoever saw it can; the answer's
-    status.
+    """POST another body under the genuine headers of an event, as anybody who saw it can; returns
+    the response's status.
     """
     headers, genuine = await world.sign(event_id)
     body = world.paypal.events.all[event_id].body

@@ -1,4 +1,4 @@
-"""Money facts from PayPal: booked once from a fresh GET, whatever comes twice or early."""
+"""Money facts from PayPal: booked once from a fresh GET, despite duplicate or early events."""
 
 import asyncio
 
@@ -152,7 +152,7 @@ async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_i
         assert await world.deliver(event_id) == 200
         await world.at_rest(organization_id)
     once = (await world.wallet(organization_id)).balance_micros
-    for event_id in refunded:  # is another ten
+    for event_id in refunded:  # is a separate payment of ten
         assert await world.deliver(event_id) == 200
     await world.at_rest(organization_id)
 
@@ -187,7 +187,7 @@ async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(
 async def test_a_lost_dispute_that_is_opened_again_gives_nothing_back_before_it_is_won(
     world: World,
 ) -> None:
-    """Lost once more, it does not take what it gave back: a person has to."""
+    """When it is lost again, the returned money is not taken automatically: a person has to do it."""
     organization_id, _ = await world.organization(balance="0")
     capture = await world.act("captures", {"amount": "25.00", "custom_id": organization_id})
     assert await world.deliver(capture["events"][0]["id"]) == 200

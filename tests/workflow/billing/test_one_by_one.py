@@ -1,5 +1,5 @@
-"""Each money fact is settled on its own: one that cannot be holds up no other money, and no
-standing.
+"""Each money fact is booked on its own: one that cannot be booked delays neither other money nor
+the standing.
 """
 
 import json
@@ -22,7 +22,7 @@ BAD = ["another customer's", "not there", "of nothing", "always failing"]
 
 
 def paid_by_sale(subscription_id: str, sale_id: str) -> str:
-    """What PayPal's webhook would say of a subscription's payment, in whatever body it is."""
+    """The content of PayPal's webhook about a subscription's payment, in any body."""
     resource = {"id": sale_id, "state": "completed", "billing_agreement_id": subscription_id}
     event = {
         "id": f"WH-{uuid.uuid4().hex}",
@@ -54,8 +54,8 @@ def paid_by_invoice(subscription_id: str, invoice_id: str) -> str:
 
 
 async def bad_sale(actor: Actor, subscription_id: str, bad: str) -> str:
-    """An event that names a payment of this subscription; its provider says otherwise, or
-    nothing.
+    """An event that names a payment of this subscription; its provider contradicts it, or does not
+    answer.
     """
     world = actor.world
     if isinstance(actor, AtPayPal):
@@ -246,7 +246,7 @@ async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_
 async def test_an_invoice_that_is_no_subscription_s_and_names_an_organization_is_told(
     world: World,
 ) -> None:
-    """What a person does about it is up to the host: it may be a fee, and is no top-up of ours."""
+    """The host decides what to do about it: it may be a fee, and is not one of our top-ups."""
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
     state = world.stripe.state

@@ -1,6 +1,4 @@
-"""One subscription's whole life, told once and lived at every provider: the same story has the same
-outcome.
-"""
+"""One subscription's complete life, run at every provider: the same story has the same outcome."""
 
 import pytest
 
@@ -84,7 +82,7 @@ async def test_canceled_subscribed_again_and_expired(actor: Actor) -> None:
     await actor.happen(f"subscriptions/{old.id}/cancel")
     standing, state = await now(world, organization_id)
     assert (standing.status, state) == ("active", State.CANCELED)
-    assert standing.deadline is not None  # what was paid for is still owed
+    assert standing.deadline is not None  # the paid period is still served
 
     new = await actor.subscribe(organization_id)
     assert new.id != old.id

@@ -1,5 +1,5 @@
-"""What the host application has done to a subscription: the same acts have the same outcome at
-every provider.
+"""The host application's actions on a subscription: the same acts have the same outcome at every
+provider.
 """
 
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Top-ups by checkout and what becomes of them: the same at every provider."""
+"""Top-ups by checkout and their results: the same at every provider."""
 
 import asyncio
 import itertools
@@ -33,7 +33,7 @@ async def entries(world: World, organization_id: str) -> list[tuple[str, int]]:
 
 
 async def wallet(world: World, organization_id: str) -> tuple[str, str]:
-    """Balance and what is owed, as the API tells them."""
+    """The balance and the debt, as the API shows them."""
     body = (await world.api.get(f"/v1/organizations/{organization_id}/wallet")).json()
     return body["balance"], body["receivable"]
 
@@ -242,7 +242,7 @@ async def test_a_dispute_takes_the_money_once_and_gives_it_back_if_it_is_won(
         await actor.settle(dispute, lost=lost)
         await world.at_rest(organization_id)
 
-    # Stripe takes it at once
+    # Stripe withdraws it at once
     assert during[0] == ("10.00" if isinstance(actor, AtStripe) else "35.00")
     assert await blocked(world, organization_id) == ({dispute} if lost else set())
     assert await wallet(world, organization_id) == ("10.00" if lost else "35.00", "0.00")
@@ -373,7 +373,7 @@ async def test_a_capture_that_is_declined_is_tried_again_at_the_next_look(world:
 
 
 async def test_a_link_that_was_given_up_and_is_paid_all_the_same_is_paid(world: World) -> None:
-    """PayPal did not have the order for a moment, or seemed not to."""
+    """For a moment PayPal did not have the order, or seemed not to have it."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
     checkout_id = await actor.link(organization_id, "25.00")
@@ -456,7 +456,7 @@ async def test_held_money_covers_what_is_owed_once_it_is_let_go(actor: Actor) ->
 
 
 async def test_money_that_comes_back_otherwise_covers_what_is_owed_by_itself(actor: Actor) -> None:
-    """As a message's refund does, and a hold that expires."""
+    """Like a message's refund, or an expired hold."""
     world = actor.world
     organization_id = await onboard(world, balance="0")
     payment_id = await actor.top_up(organization_id, "25.00")

@@ -1,5 +1,5 @@
-"""One organization, one subscription at each provider: one of them decides, and two that bill are
-an alert.
+"""One organization with a subscription at each provider: one of them decides, and two that bill
+raise an alert.
 """
 
 from domain.billing.subscription import Provider, State

@@ -1,5 +1,5 @@
-"""Money objects of which a provider does not tell, or not yet: nothing is lost of them, and they
-hold up no others.
+"""Money objects that a provider does not return, or not yet: none is lost, and none delays the
+others.
 """
 
 import pytest
@@ -31,7 +31,7 @@ async def alerted(world: World, organization_id: str, kind: str) -> str:
 
 
 async def parked(world: World, organization_id: str, event_id: str) -> str:
-    """Wait until it is parked; why it is."""
+    """Wait until the delivery is parked; returns the reason."""
 
     async def why() -> str:
         known = await world.read(
@@ -52,7 +52,7 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
 async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(
     actor: Actor,
 ) -> None:
-    """Such as disputes, for an application that was not given the permission."""
+    """Such as disputes, for an application without the permission."""
     world = actor.world
     organization_id = await onboard(world, balance="0")
     simulator = world.simulator(actor.name)
@@ -78,9 +78,7 @@ async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(
 async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked_for_again(
     world: World,
 ) -> None:
-    """It may be younger than what a GET sees; after that it is forged, or told in a shape that we
-    do not know.
-    """
+    """It may be too new for a GET; after that it is forged, or has an unknown format."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
     refund = await actor.act(f"payments/{await actor.top_up(organization_id, '25.00')}/refund")
@@ -198,8 +196,8 @@ async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(
 
 
 async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: World) -> None:
-    """As after all customers were moved; a worker that cannot ask must not stumble over it for
-    ever.
+    """As after all customers have switched; a worker that cannot query the provider must not fail
+    forever.
     """
     actor = AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(idle_world, balance="0")
@@ -234,7 +232,7 @@ async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
 
 
 async def test_more_than_can_be_asked_in_one_look_is_asked_in_the_next(idle_world: World) -> None:
-    """Far more: a worker that starts rings everybody, which are some looks."""
+    """Far more: a starting worker notifies every organization, which causes several checks."""
     number = 4 * BOOKED_AT_ONCE
     world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(world, balance="0")

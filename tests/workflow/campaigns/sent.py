@@ -1,4 +1,4 @@
-"""What became of a campaign: asked of the simulator and of the database, and waited for."""
+"""The results of a campaign, read from the simulator and the database, with waits for them."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ STILL_PAID = "SELECT count(*) FROM messages WHERE status = 'accepted' AND provid
 
 
 async def accepted(world: World, organization_id: str, number: int) -> None:
-    """Wait until Twilio has taken so many of the organization's messages."""
+    """Wait until Twilio has accepted this many of the organization's messages."""
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
 
     async def reached() -> bool:
@@ -28,9 +28,7 @@ async def accepted(world: World, organization_id: str, number: int) -> None:
 
 
 async def recipients(world: World, organization_id: str) -> list[str]:
-    """Those whose messages Twilio accepted and did not fail, in the order in which it accepted
-    them.
-    """
+    """The recipients whose messages Twilio accepted and did not fail, in the order of acceptance."""
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
     return [message.to for message in account.messages if message.error_code != 30002]
 
@@ -53,8 +51,8 @@ async def counts(world: World, organization_id: str, campaign_id: UUID) -> dict[
 
 
 async def settled(world: World, organization_id: str, campaign_id: UUID) -> dict[str, int]:
-    """Wait until the parked campaign holds no money, nothing is on its way, and what Twilio gave
-    back is refunded.
+    """Wait until the parked campaign has no reserved messages, none is in progress, and those that
+    Twilio returned unsent are refunded.
     """
     open_ones = (MessageStatus.RESERVED.value, MessageStatus.SENDING.value)
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]

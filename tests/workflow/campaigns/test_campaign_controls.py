@@ -1,4 +1,4 @@
-"""What people do to campaigns, and what recipients do: scheduled, canceled, opted out, side by
+"""Actions of people and recipients: campaigns scheduled, canceled, opted out of, or running side by
 side.
 """
 

@@ -1,6 +1,4 @@
-"""Campaigns: parked at an exact message, going on there, each message accepted once and paid
-once.
-"""
+"""Campaigns: parked at an exact message, resumed there, each message accepted once and paid once."""
 
 from uuid import UUID
 
@@ -28,7 +26,7 @@ from tests.world import World, until
 @pytest.mark.parametrize("by", ["suspension", "freeze"])
 async def test_it_parks_at_an_exact_message_and_goes_on_there(world: World, by: str) -> None:
     organization_id, subscription_id = await world.organization()
-    pace = {"messages_per_second": 50}  # else all may have gone before the webhook is answered
+    pace = {"messages_per_second": 50}  # otherwise all may be sent before the webhook is answered
     assert (await world.api.put(f"/v1/organizations/{organization_id}/pace", json=pace)).is_success
     campaign_id = await world.campaign(organization_id, recipients=300)
     await accepted(world, organization_id, 20)
@@ -88,9 +86,7 @@ async def test_without_a_subscription_it_goes_on_after_a_credit(world: World) ->
 
 
 async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> None:
-    """No event says that there is money again: what was paid for by a canceled campaign comes
-    back.
-    """
+    """No event reports the new money: the paid messages of a canceled campaign are refunded."""
     organization_id = await onboard(world, balance="0.05")
     other = await world.campaign(organization_id, recipients=5, start=False)
     campaign = await world.campaign_now(organization_id, other)
@@ -148,10 +144,9 @@ async def test_too_many_requests_are_waited_for_and_everything_is_sent_once(worl
 
 
 async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
-    """A campaign of six messages that are paid for and not handed over, and what its sender is
-    asked to do.
+    """A campaign of six messages that are paid for and not handed over, and its sender's task.
 
-    No callback tells what a sender is to write down by itself.
+    No callback reports results that a sender has to record itself.
     """
     world.twilio.state.behaviour.change({"sending_after": 60.0})
     organization_id, _ = await world.organization()

@@ -1,4 +1,4 @@
-"""Messages that Twilio gives back because the account is suspended, by us or by Twilio itself."""
+"""Messages that Twilio returns unsent because the account is suspended, by us or by Twilio itself."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from tests.world import World, until
 
 
 async def queued_when_suspended(world: World) -> tuple[str, str, UUID]:
-    """A suspension while Twilio still holds messages in its queue: it fails them with 30002."""
+    """A suspension while Twilio still has messages in its queue: it fails them with 30002."""
     organization_id, subscription_id = await world.organization()
     world.twilio.state.behaviour.change({"sending_after": 30.0})
     campaign_id = await world.campaign(organization_id, recipients=120)
@@ -86,7 +86,9 @@ async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_wi
     assert not (await world.wallet(organization_id)).gate_open
     assert "telephony" in await world.alerts(organization_id)
     assert still == refused
-    assert await world.history_length(organization_id) - length < 25  # one ring's worth
+    assert (
+        await world.history_length(organization_id) - length < 25
+    )  # the queries after one notification
     await world.certify()
 
 

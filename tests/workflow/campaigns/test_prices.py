@@ -1,4 +1,4 @@
-"""What Twilio charged comes in with the reconciliation, and the campaign's margin from it."""
+"""The reconciliation records what Twilio charged, which gives the campaign's margin."""
 
 from collections.abc import AsyncIterator
 from typing import Any

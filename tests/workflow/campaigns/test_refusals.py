@@ -1,5 +1,5 @@
-"""What Twilio refuses for the sender, the account or the text: the campaign parks, nobody is to
-blame or charged.
+"""Refusals for the sender, the account or the text: the campaign parks, and no recipient is blamed
+or charged.
 """
 
 from collections.abc import Callable
@@ -96,7 +96,7 @@ async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_not
     assert "+1555" not in alerts["campaign_refused"]
     assert (
         await world.campaign_now(organization_id, campaign_id)
-    ).status == "parked"  # a credit does not mend it
+    ).status == "parked"  # a credit does not fix it
 
     account.refuse_code = None
     await change(world, organization_id, sender="+15550002222")
@@ -205,8 +205,8 @@ async def test_a_full_queue_is_waited_for_and_a_credit_is_no_reason_to_try_again
 
 
 async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: World) -> None:
-    """Twilio takes them all, and each fails a moment later, as those of an unregistered number
-    do.
+    """Twilio accepts them all, and each fails a moment later, like messages of an unregistered
+    number.
     """
     world.twilio.state.behaviour.change(
         {"fail_share": 1.0, "fail_status": "failed", "fail_code": 30034}
@@ -225,7 +225,7 @@ async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: 
     await world.api.put(
         f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None}
     )
-    # what failed before it counts no more
+    # earlier failures no longer count
     await change(world, organization_id, sender="+15550002222")
     await comes_to(world, organization_id, campaign_id, "completed")
     assert (await counts(world, organization_id, campaign_id))["refused"] < 500
@@ -316,7 +316,7 @@ async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refund
 async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_name(
     world: World, code: int
 ) -> None:
-    """The recipient stands in its own field, and nowhere else."""
+    """The recipient is in its own field, and nowhere else."""
     organization_id, _ = await world.organization()
     (await account_of(world, organization_id)).refuse_code = code
     to = "+14155550123"

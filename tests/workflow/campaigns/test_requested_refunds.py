@@ -1,5 +1,5 @@
-"""Refunds that a callback asks for: Twilio is read first, whoever signed it; and what no callback
-told is found.
+"""Refunds after a callback: the message is read at Twilio first, whoever signed the callback;
+failures without a callback are found, too.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ LATER = timedelta(hours=2)
 async def sent_message(
     world: World, **behaviour: object
 ) -> tuple[str, dict[str, Any], SentMessage]:
-    """A message that Twilio took, and Twilio's own record of it."""
+    """A message that Twilio accepted, and Twilio's own record of it."""
     world.twilio.state.behaviour.change(behaviour)
     organization_id, _ = await world.organization()
     body = {"to": "+14155550100", "body": "hello"}
@@ -31,7 +31,7 @@ async def sent_message(
 
 
 async def sign(world: World, sent: dict[str, Any], taken: SentMessage, **fields: str) -> int:
-    """A callback, signed with the subaccount's own token, as whoever holds that can."""
+    """A callback, signed with the subaccount's own token, as anybody with the token can."""
     url = f"{world.services.settings.public_url}/webhooks/twilio/status?attempt={sent['id']}.1"
     form = {"AccountSid": taken.account_sid, "MessageSid": taken.sid} | fields
     token = world.twilio.state.accounts[taken.account_sid].auth_token
@@ -159,7 +159,7 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
         tries = world.twilio.callbacks.tries
 
         async def refused() -> bool:
-            """The only callback that there is was answered with an error at least once."""
+            """The only callback was answered with an error at least once."""
             return world.twilio.callbacks.tries > tries
 
         await until(refused, "a callback that could not be written")

@@ -1,6 +1,4 @@
-"""What Twilio did not confirm is found out: by its callback, by looking it up, or given up and
-refunded.
-"""
+"""An unconfirmed message is decided by its callback or a lookup, or given up and refunded."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,7 +44,7 @@ async def three_unknown(world: World, organization_id: str, campaign_id: UUID) -
 
 
 def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> Sending:
-    """The world's own, that looks up at once."""
+    """The world's own dispatcher, which looks up at once."""
     built = world.services
     return Sending(
         built.engine,
@@ -157,9 +155,7 @@ async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_ov
 async def lost_answer_and_callbacks(
     world: World, *, sender: str | None = None
 ) -> tuple[str, str, SentMessage]:
-    """A message that Twilio took and delivered, and of which we heard nothing; nothing else is
-    sent.
-    """
+    """A message that Twilio accepted and delivered without any report to us; nothing else is sent."""
     world.twilio.state.behaviour.change({"callback_statuses": []})
     organization_id, _ = await world.organization()
     if sender is not None:
@@ -352,9 +348,7 @@ async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_
 async def test_one_that_nobody_could_tell_is_settled_by_its_callback_as_twilio_says(
     world: World, end: str
 ) -> None:
-    """Twilio's list had two that could be it when its time was over; later its genuine callback
-    comes.
-    """
+    """When its time was over, Twilio's list had two candidates; later its genuine callback comes."""
     organization_id, message_id, taken = await lost_answer_and_callbacks(world)
     account = world.twilio.state.accounts[taken.account_sid]
     past_us = world.twilio.messages.accept(

@@ -1,4 +1,4 @@
-"""A campaign that waits says why, and until when: in the API, in explain, in the metrics, by an
+"""A waiting campaign shows why, and until when: in the API, in explain, in the metrics, by an
 alert.
 """
 
@@ -33,7 +33,7 @@ async def shown(world: World, organization_id: str, campaign_id: UUID) -> dict[s
 
 
 async def waits(world: World, organization_id: str, campaign_id: UUID, code: str) -> dict[str, Any]:
-    """Wait until the API says that it waits for this; the whole campaign, as told."""
+    """Wait until the API shows this wait; returns the campaign."""
 
     async def reached() -> dict[str, Any] | None:
         now = await shown(world, organization_id, campaign_id)
@@ -45,7 +45,7 @@ async def waits(world: World, organization_id: str, campaign_id: UUID, code: str
 
 
 async def watch(world: World, *, later: timedelta = timedelta(0)) -> None:
-    """What upkeep does every half minute."""
+    """The work of upkeep every half minute."""
     async with world.services.engine.begin() as conn:
         await runs.watch(conn, now=datetime.now(UTC) + later)
 
@@ -79,7 +79,7 @@ async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_mone
 
     base = f"/v1/organizations/{organization_id}/campaigns/{campaign_id}"
     await world.post(f"{base}/pause")
-    await world.post(f"{base}/resume")  # a person does not have to wait
+    await world.post(f"{base}/resume")  # a person can skip the wait
     await ends_with_each_once(world, organization_id, campaign_id, 300)
     await watch(world)
     assert "campaign_waits" not in await world.alerts(organization_id)
@@ -100,7 +100,7 @@ async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
     await until(tried_again, "another try")
     now = await shown(world, organization_id, campaign_id)
 
-    assert now["progress"]["unconfirmed"] < 110  # not all 300: one window, and then one by one
+    assert now["progress"]["unconfirmed"] < 110  # not all 300: one window, then one by one
     await watch(world, later=timedelta(minutes=6))
     assert "campaign_waits" in await world.alerts(organization_id)
     world.heal()

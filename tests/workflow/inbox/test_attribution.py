@@ -1,5 +1,5 @@
-"""What names a known organization is never parked in silence: it is linked, blocked, credited or
-told.
+"""An event that names a known organization is never parked silently: it links, blocks, credits or
+raises an alert.
 """
 
 import json
@@ -18,9 +18,7 @@ from tests.world import World, until
 async def subscribe_beside(
     actor: Actor, organization_id: str | None, *, plan: str | None = None
 ) -> tuple[str, list[str]]:
-    """A subscription made by the host itself, of which Tollgate knows nothing: its id, and its
-    events'.
-    """
+    """A subscription created by the host itself, unknown to Tollgate: its id, and its events' ids."""
     if isinstance(actor, AtPayPal):
         fields = {"custom_id": organization_id} | ({"plan_id": plan} if plan else {})
     else:
@@ -37,7 +35,7 @@ async def other_plan(actor: Actor) -> str:
 
 
 async def parked_now(world: World, money_id: str) -> dict[str, Any]:
-    """As the API shows it, once its provider was asked."""
+    """The delivery as the API shows it, after its provider was queried."""
 
     async def shown() -> dict[str, Any] | None:
         page = (await world.api.get("/v1/webhooks/parked", params={"limit": 500})).json()["data"]
@@ -102,8 +100,8 @@ async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_sta
 
 
 async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(actor: Actor) -> None:
-    """Whoever can write an organization's id into a subscription for a cent must not be served for
-    it.
+    """Anybody can write an organization's id into a one-cent subscription; that must not permit
+    sending.
     """
     world = actor.world
     organization_id = await onboard(world)
@@ -317,7 +315,7 @@ async def test_a_top_up_at_stripe_that_no_webhook_names_is_credited(world: World
 async def test_a_payment_of_an_organization_s_customer_that_names_nobody_is_told(
     world: World,
 ) -> None:
-    """It may be for anything that the host sells to that customer."""
+    """It may pay for anything that the host sells to that customer."""
     stripe = AtStripe(world, world.stripe_control)
     organization_id = await onboard(world, balance="0")
     state = world.stripe.state

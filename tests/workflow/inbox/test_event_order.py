@@ -1,4 +1,4 @@
-"""Whatever the order, the number and the age of deliveries: the end is the provider's truth."""
+"""Whatever the order, number and age of deliveries, the end state is the provider's."""
 
 import asyncio
 from collections.abc import Sequence
@@ -135,7 +135,7 @@ async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_
     after = await world.at_rest(organization_id)
 
     assert calls_when_answered > calls_before
-    assert not gate_when_answered  # what PayPal answered may be the state before it
+    assert not gate_when_answered  # PayPal's answer may be the earlier state
     assert (after.status, after.epoch) == (Status.ACTIVE, before.epoch + 2)
     await world.certify()
 

@@ -1,5 +1,5 @@
-"""PayPal signs only the CRC-32 of a body: one with the same CRC under genuine headers opens and
-books nothing.
+"""PayPal signs only the CRC-32 of a body: a body with the same CRC under genuine headers opens no
+gate and books no money.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.world import World, until
 
 
 async def forge(world: World, event_id: str, body: dict[str, object]) -> int:
-    """POST another body under the genuine headers of an event; returns the status of the answer."""
+    """POST another body under the genuine headers of an event; returns the response's status."""
     headers, genuine = await world.sign(event_id)
     forged = with_crc({**body, "summary": "0000"}, zlib.crc32(genuine))
     assert zlib.crc32(forged) == zlib.crc32(genuine)
@@ -50,7 +50,7 @@ async def test_a_forged_activation_opens_no_gate(world: World) -> None:
         },
     )
 
-    assert answer == 200  # it verifies: that is the trouble
+    assert answer == 200  # its signature is valid: that is the problem
     assert not (await world.wallet(organization_id)).gate_open
     assert await world.at_rest(organization_id) == before
     assert await world.subaccount_status(organization_id) == "suspended"
@@ -85,7 +85,7 @@ async def test_a_forged_payment_books_no_money(world: World, exists: bool) -> No
         await world.read(lambda conn: payments.of_organization(conn, organization_id, limit=10))
         == []
     )
-    if exists:  # the same body tells of it: whose it is, is who has it
+    if exists:  # the same body reports it: its owner decides
         booked = await until(
             lambda: world.read(lambda conn: payments.of_organization(conn, victim, limit=10))
         )
@@ -115,7 +115,7 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
     standing = await world.settle_doubt(organization_id)
 
     assert answer == 200
-    # it did shut: that harms for minutes only
+    # it did shut the gate, but only for minutes
     assert (standing.status, standing.epoch) == (
         Status.ACTIVE,
         2,
@@ -130,9 +130,7 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
 async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(
     world: World, exists: bool
 ) -> None:
-    """For a minute where the provider does not have it: a genuine one may be younger than what a
-    GET sees.
-    """
+    """For a minute if the provider does not have it: a genuine one may be too new for a GET."""
     organization_id, _ = await world.organization()
     victim, _ = await world.organization()
     capture = await world.act("captures", {"amount": "5.00", "custom_id": victim})
@@ -282,7 +280,7 @@ async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stor
 
     answer = await world.api.post("/webhooks/paypal", content=genuine, headers=headers)
 
-    assert answer.status_code == 503  # PayPal brings it again, and lists it
+    assert answer.status_code == 503  # PayPal delivers it again, and lists it
     assert (await world.debit(organization_id)).status_code == 423
     of = "SELECT count(*) FROM inbox WHERE organization_id = :of"
     assert await number_of(world.services.engine, of, of=organization_id) == MOST_BODIES

@@ -1,5 +1,5 @@
-"""What a provider lists and never delivered is taken in as if it had been; what it delivered is
-counted.
+"""Events that a provider lists but never delivered are processed as if delivered; delivered ones
+are counted.
 """
 
 import json
@@ -32,13 +32,13 @@ LAPSE = {Provider.PAYPAL: "suspend", Provider.STRIPE: "give_up"}
 
 @pytest_asyncio.fixture
 async def own_world(idle_world: World) -> AsyncIterator[World]:
-    """The test's own: its events are counted."""
+    """The test's own world, because it counts events."""
     idle_world.start_worker()
     yield idle_world
 
 
 async def compare(world: World, provider: Provider) -> Tally:
-    """Run the workflow once, up to this moment; what it found at the provider."""
+    """Run the workflow once, up to this moment; returns its findings at the provider."""
     id_ = f"reconcile-events-{uuid.uuid4().hex}"
     found: list[Tally] = await world.services.client.execute_workflow(
         RECONCILE_EVENTS,
@@ -104,7 +104,7 @@ async def test_a_lost_suspension_is_taken_in_and_followed(
 async def test_a_listed_event_opens_nothing_that_the_provider_does_not_confirm(
     own_world: World, provider: Provider
 ) -> None:
-    """It is old news by now: the fresh GET decides."""
+    """It is outdated by now: the fresh GET decides."""
     world = own_world
     customer = await customers.customer(world, provider)
     await happens(world, customer, LAPSE[provider], deliver=False)
@@ -214,9 +214,7 @@ async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(
 
 
 async def backlog(world: World, customer: Customer, hours: int) -> list[str]:
-    """Events of as many hours ago, none of which was delivered; the last comparison is older than
-    all.
-    """
+    """Undelivered events of each of the last hours; the last comparison is older than all of them."""
     simulator, now, found = world.simulator(customer.source), datetime.now(UTC), []
     for ago in range(hours, 0, -1):
         for event_id in await happens(world, customer, "pay", deliver=False):

@@ -1,5 +1,5 @@
-"""Stripe promises no order, and may tell one change by several events: each ends the same, and is
-made once.
+"""Stripe guarantees no order, and may report one change with several events: the result is the
+same, and happens once.
 """
 
 import asyncio
@@ -58,8 +58,8 @@ async def _completed_in(world: World, order: tuple[int, ...]) -> None:
 async def test_two_different_events_for_one_change_change_it_once(
     world: World, outcome: str, *, backwards: bool
 ) -> None:
-    """Of one second, and with ids of their own: neither the inbox nor the time tells that they are
-    one.
+    """They have the same second and different ids: neither the inbox nor the time shows that they
+    are one change.
 
     Two of one type for `unpaid`; `paused` and `updated` for a pause.
     """
@@ -140,7 +140,7 @@ async def test_a_thin_event_is_stored_and_what_it_names_is_fetched(world: World)
 
 
 def _again(world: World, event_id: str, event_type: str) -> str:
-    """Another event for what an event tells, of the same second."""
+    """A second event for the same change, in the same second."""
     event = world.stripe.events.all[event_id]
     assert event.body is not None
     again = world.stripe.events.emit(

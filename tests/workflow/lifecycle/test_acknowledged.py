@@ -1,5 +1,5 @@
-"""Acknowledged means enforced: when a suspension's 200 is out, nothing passes, whatever is down
-behind it.
+"""Acknowledged means enforced: after the 200 to a suspension nothing passes, whichever servers are
+down.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ WINDOWS = """
 async def cut_off_world(
     database_url: str, tmp_path: Path, authority: Authority
 ) -> AsyncIterator[World]:
-    """Its API knows a Temporal at an address where nobody listens."""
+    """Its API has the address of a Temporal that does not run."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         dead = await connect({"target_host": f"127.0.0.1:{unused.getsockname()[1]}"}, lazy=True)
@@ -66,8 +66,8 @@ async def spend_for_ever(world: World, organization_id: str) -> None:
 
 
 async def nothing_passes(world: World, organization_id: str) -> None:
-    """Everything that could spend is tried; refused, with the ledger and the windows as they were
-    at the answer.
+    """Every operation that could spend is tried and refused; the ledger and the windows stay
+    unchanged since the answer.
     """
     draft = await world.campaign(organization_id, recipients=10, start=False)
     debits = await count(world, DEBITS, organization_id)

@@ -1,5 +1,5 @@
-"""A webhook is a hint, the provider's answer decides; while it does not answer, only what closes is
-believed.
+"""A webhook is a hint, and the provider's answer decides; while the provider does not answer, only
+closing events count.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ async def impatient(world: World) -> tuple[str, str]:
 
 
 async def unconfirmed(world: World, organization_id: str) -> None:
-    """Wait until the lifecycle says that the provider does not answer."""
+    """Wait until the lifecycle reports that the provider does not answer."""
 
     async def shows_no_answer() -> bool:
         return "does not answer" in await details(world, organization_workflow_id(organization_id))

@@ -1,4 +1,4 @@
-"""Acknowledged means enforced; then the world is made to agree, in the set order."""
+"""Acknowledged means enforced; then the steps follow in the defined order."""
 
 from tests.world import World, until
 

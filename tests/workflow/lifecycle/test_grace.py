@@ -1,5 +1,5 @@
-"""A past-due subscription keeps sending until its deadline, a cancelled one until the time that was
-paid for.
+"""A past-due subscription keeps sending until its deadline, a canceled one until the end of the
+paid period.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ async def test_past_due_keeps_sending_and_is_suspended_by_the_timer(world: World
     assert (standing_during.status, standing_during.epoch) == (Status.ACTIVE, 0)
     assert (standing.blocks, standing.deadline) == (frozenset({Block.NONPAYMENT}), None)
     assert receipt.decided_at >= deadline
-    # not by the relay alone
+    # not only by the relay
     assert any(seconds <= 3 for seconds in await timers(world, organization_id))
     assert (receipt.leaked_debits, receipt.leaked_messages) == (0, 0)
     assert await world.subaccount_status(organization_id) == "suspended"

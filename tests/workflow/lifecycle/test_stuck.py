@@ -1,5 +1,5 @@
-"""What Twilio refuses for good: closed stays closed, a person is told, and a ring after the mending
-goes on.
+"""Permanent refusals by Twilio: a closed subaccount stays closed, an alert is raised, and a
+notification after the fix continues.
 """
 
 import pytest

@@ -1,5 +1,5 @@
-"""A change of mind in the middle of the steps, both ways and at every boundary: the newer one wins
-at once.
+"""A change of the standing during the steps, in both directions and at every boundary: the newer
+one wins at once.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ async def ends_shut(world: World, organization_id: str) -> None:
 
 
 async def overtaken(world: World, organization_id: str, epoch: int) -> list[str]:
-    """The steps that an overtaken epoch had taken; its receipt is never closed."""
+    """The steps that a superseded epoch had completed; its receipt is never closed."""
     found = await world.read(lambda conn: receipts.of_organization(conn, organization_id, limit=10))
     [receipt] = [receipt for receipt in found if receipt.epoch == epoch]
     assert receipt.finished_at is None
@@ -221,7 +221,7 @@ async def test_a_step_of_an_older_epoch_refuses_itself_and_changes_nothing(
 async def test_a_suspension_that_arrives_after_the_reactivation_is_undone_by_who_sent_it(
     world: World,
 ) -> None:
-    """As by a worker that was taken for dead and is not."""
+    """Like a worker that was wrongly presumed dead."""
     organization_id, subscription_id = await running_organization(world)
 
     late = await late_suspension(world, organization_id, subscription_id)

@@ -1,5 +1,5 @@
-"""A worker's relay and upkeep go on whatever happens; an organization that cannot be served holds
-up no other.
+"""A worker's relay and upkeep continue after any failure; one organization's failure does not delay
+the others.
 """
 
 from datetime import UTC, datetime, timedelta

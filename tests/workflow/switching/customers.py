@@ -1,6 +1,4 @@
-"""Customers of one provider who are moved to the other, and what both providers' books say of them
-afterwards.
-"""
+"""Customers who switch from one provider to the other, and their charges at both providers."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -44,7 +42,7 @@ class Customer:
 async def customer(
     world: World, source: Provider = Provider.PAYPAL, *, renews_in: timedelta = timedelta(days=10)
 ) -> Customer:
-    """With money, and a subscription that is active and renews so soon."""
+    """An organization with money and an active subscription that renews this soon."""
     name = f"org-{uuid.uuid4().hex[:12]}"
     opened = (
         await world.twilio_control.post("/_sim/accounts", json={"friendly_name": name})
@@ -85,7 +83,7 @@ async def start_switch(
 
 
 async def offered(world: World, source: Provider = Provider.PAYPAL) -> Customer:
-    """A customer who has the link of a checkout, and has not consented yet."""
+    """A customer who has a checkout link and has not consented yet."""
     moving = await customer(world, source)
     await start_switch(world, moving)
     await reached(world, moving, SwitchStatus.OFFERED)
@@ -136,7 +134,7 @@ def new_subscription_id(world: World, customer: Customer) -> str:
 
 
 async def cancel(world: World, customer: Customer, *, deliver: bool = True) -> None:
-    """The customer cancels what is paid for at the source, at the provider's own site."""
+    """The customer cancels the subscription at the source, on the provider's own site."""
     control = world.paypal_control if customer.source is Provider.PAYPAL else world.stripe_control
     path = f"/_sim/subscriptions/{customer.subscription_id}/cancel"
     assert (await control.post(path, json={"deliver": deliver})).is_success
@@ -146,9 +144,7 @@ async def cancel(world: World, customer: Customer, *, deliver: bool = True) -> N
 async def consented_before(
     world: World, boundaries: Boundaries, customer: Customer, step: str
 ) -> AsyncIterator[None]:
-    """The customer has finished the checkout, and the step that comes then is held until the block
-    ends.
-    """
+    """The customer has finished the checkout, and the next step is held until the block ends."""
     async with boundaries.holding(step, customer.organization_id) as stop:
         await consent(world, customer)
         await stop.reached.wait()
@@ -176,7 +172,7 @@ async def restart(world: World, customer: Customer, **limits: int) -> None:
 
 
 async def never_suspended(world: World, customer: Customer) -> None:
-    """Not once: the epoch counts every change of mind."""
+    """Not even once: the epoch counts every change of the standing."""
     standing = await world.at_rest(customer.organization_id)
     assert (standing.status, standing.epoch) == ("active", 0)
     assert (await world.debit(customer.organization_id)).status_code in (200, 201)
@@ -190,10 +186,10 @@ async def goes_on_as_before(world: World, customer: Customer) -> None:
 
 
 def charges(world: World, customer: Customer, *, periods: int = 2) -> list[datetime]:
-    """When the customer is charged from `paid_at` for so many further periods, by whoever bills:
-    the simulators' books.
+    """The times of the customer's charges after `paid_at` for this many periods, at any provider,
+    from the simulators' records.
 
-    Moves their time on, so it comes last.
+    Advances their time, so call it last.
     """
     end = customer.paid_at + PERIOD * periods + timedelta(days=1)
     world.paypal.renewals.bill_until(end, customer.organization_id)
@@ -208,12 +204,12 @@ def charges(world: World, customer: Customer, *, periods: int = 2) -> list[datet
 
 
 def each_period_once(customer: Customer, periods: int = 2) -> list[datetime]:
-    """No charge twice for a period, no period without one."""
+    """Each period is charged exactly once."""
     return [customer.paid_at + PERIOD * number for number in range(periods + 1)]
 
 
 async def time_is_over(world: World, customer: Customer) -> None:
-    """The checkout's time is over, as the database has it; the switch is rung."""
+    """The checkout expires in the database, and the switch is notified."""
     over = "UPDATE migrations SET expires_at = clock_timestamp() WHERE organization_id = :id AND ended_at IS NULL"
     async with world.services.engine.begin() as conn:
         await conn.execute(text(over), {"id": customer.organization_id})
@@ -221,7 +217,7 @@ async def time_is_over(world: World, customer: Customer) -> None:
 
 
 async def delivered(world: World, event_id: str) -> bool:
-    """Whether the inbox has it, and it was acted on."""
+    """Whether the inbox has the event and it was handled."""
     query = text("SELECT count(*) FROM inbox WHERE event_id = :id AND status = 'handled'")
     async with world.services.engine.connect() as conn:
         return bool((await conn.execute(query, {"id": event_id})).scalar_one())
@@ -248,7 +244,7 @@ def consented(world: World, customer: Customer) -> bool:
 
 
 async def another_second() -> None:
-    """Providers tell times in whole seconds: wait for the next one."""
+    """Providers' times are whole seconds: wait for the next second."""
     before = datetime.now(UTC).replace(microsecond=0)
 
     async def passed() -> bool:
@@ -258,8 +254,8 @@ async def another_second() -> None:
 
 
 async def charged_again(world: World, customer: Customer) -> list[str]:
-    """The source charges for one period more, though it may have ended: the ids of the events, not
-    delivered.
+    """The source charges for one more period, even if it has ended; returns the ids of the
+    undelivered events.
     """
     if customer.source is Provider.PAYPAL:
         return await world.happen(f"subscriptions/{customer.subscription_id}/pay")

@@ -1,4 +1,6 @@
-"""A cohort is started at a pace, can be paused, and stops by itself when too much goes wrong."""
+"""A cohort starts at a limited pace, can be paused, and stops automatically when too many switches
+fail.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +23,7 @@ FAST = 60_000.0
 
 @pytest_asyncio.fixture
 async def own_world(idle_world: World) -> AsyncIterator[World]:
-    """The test's own: its cohorts are counted."""
+    """The test's own world, because it counts cohorts."""
     idle_world.start_worker()
     yield idle_world
 

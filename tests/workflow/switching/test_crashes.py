@@ -1,5 +1,5 @@
-"""A switch that dies at any step goes on there: nothing is made twice, nothing is left half
-done.
+"""A switch that dies at any step continues there: nothing is created twice, nothing is left
+unfinished.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ CREATE = {Provider.STRIPE: "/v1/checkout/sessions$", Provider.PAYPAL: "/v1/billi
 
 
 async def moved(world: World, customer: Customer) -> None:
-    """It is, and everything was made once."""
+    """The switch is completed, and everything was created once."""
     await reached(world, customer, SwitchStatus.COMPLETED)
     current = await customers.current(world, customer)
     standing = await world.at_rest(customer.organization_id)
@@ -141,9 +141,7 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
 async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
     world: World, boundaries: Boundaries, step: str, to: SwitchStatus
 ) -> None:
-    """As by a worker that was taken for dead, and is not: what it was told holds no more when it
-    has the lock.
-    """
+    """Like a worker that was presumed dead: its facts are outdated when it gets the lock."""
     customer = await customers.customer(world)
     handle = world.services.client.get_workflow_handle(switch_workflow_id(customer.organization_id))
     async with boundaries.holding(step, customer.organization_id) as stop:

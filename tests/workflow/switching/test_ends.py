@@ -1,5 +1,5 @@
-"""Switches that end otherwise: let pass, left, refused, undone, failed. Mostly the old
-subscription goes on.
+"""Switches that do not complete: abandoned, canceled, refused, undone, failed. Usually the old
+subscription continues.
 """
 
 import pytest
@@ -100,8 +100,8 @@ async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own
 async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(
     world: World,
 ) -> None:
-    """An attempt that is taken for dead may send its call late, and what it stops cannot be brought
-    back.
+    """An attempt that is presumed dead may send its call late, and a stopped subscription cannot be
+    restored.
     """
     customer = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{customer.subscription_id}/cancel"
@@ -136,9 +136,7 @@ async def called_again(world: World, call: str, times: int) -> bool:
 async def test_a_stop_that_comes_after_it_was_undone_is_noticed(
     world: World, boundaries: Boundaries
 ) -> None:
-    """As by a worker that stood still between its commit and its call, longer than anybody waits
-    for it.
-    """
+    """Like a worker that stalled between its commit and its call, longer than any timeout."""
     customer = await customers.offered(world)
     path = f"/v1/billing/subscriptions/{customer.subscription_id}/cancel"
     fault = world.paypal.faults.add("slow", method="POST", path=path, times=1, seconds=2)
@@ -168,7 +166,7 @@ async def alerted(world: World, customer: customers.Customer) -> bool:
 
 
 def calls_at_stripe(world: World) -> dict[str, int]:
-    """All but what only reads: other tests' customers are looked at meanwhile."""
+    """All calls except reads: other tests' customers are queried meanwhile."""
     return {
         call: times
         for call, times in world.stripe.state.calls.items()
@@ -193,8 +191,8 @@ async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -
 async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
     world: World, boundaries: Boundaries
 ) -> None:
-    """Our own account could not be paid: the customer is served and in good standing, and the
-    period is owed still.
+    """Our own account could not receive the payment: the customer is in good standing, but the
+    period is still unpaid.
     """
     customer = await customers.offered(world)
     async with customers.consented_before(world, boundaries, customer, "stop_source"):
@@ -210,7 +208,7 @@ async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_
 async def test_a_renewal_before_the_cut_over_undoes_it(
     world: World, boundaries: Boundaries
 ) -> None:
-    """The new subscription would charge for the period that the old one has charged for."""
+    """The new subscription would charge for a period that the old one has already charged for."""
     customer = await customers.offered(world)
     async with customers.consented_before(world, boundaries, customer, "stop_source"):
         await world.act(f"subscriptions/{customer.subscription_id}/pay")
@@ -240,7 +238,7 @@ async def test_a_new_subscription_that_fails_before_the_cut_over_is_undone(
 async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone(
     world: World, boundaries: Boundaries
 ) -> None:
-    """It is a trial still, and would never charge: the customer does not want it."""
+    """It is still a trial, and would never charge: the customer canceled it."""
     customer = await customers.offered(world)
     async with customers.consented_before(world, boundaries, customer, "stop_source"):
         new = (await customers.now(world, customer)).target_subscription_id

@@ -1,5 +1,5 @@
-"""PayPal's link cannot be closed: who uses it after the switch's end has two subscriptions for a
-moment.
+"""PayPal's link cannot be closed: a customer who uses it after the switch's end has two
+subscriptions for a moment.
 """
 
 import pytest
@@ -14,7 +14,7 @@ from tests.world import World, until
 
 
 async def abandoned(world: World) -> tuple[Customer, str]:
-    """A customer at Stripe who let a switch pass, and the link of it."""
+    """A customer at Stripe who abandoned a switch, and its link."""
     customer = await customers.offered(world, Provider.STRIPE)
     await customers.time_is_over(world, customer)
     return customer, (
@@ -60,7 +60,7 @@ async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: W
 async def test_a_consent_by_the_link_of_an_older_switch_is_canceled_and_the_newer_one_goes_on(
     world: World, newer: SwitchStatus
 ) -> None:
-    """As from a mail of last week."""
+    """As from an old email."""
     customer, link = await abandoned(world)
     await customers.start_switch(world, customer)
     await reached(world, customer, SwitchStatus.OFFERED)

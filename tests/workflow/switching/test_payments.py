@@ -1,5 +1,5 @@
-"""What a switch has left, or did not come to, may charge all the same: then a person is told,
-once a payment.
+"""A subscription that a switch replaced, or did not adopt, may still charge: then an alert is
+raised, once per payment.
 """
 
 from datetime import timedelta
@@ -58,7 +58,7 @@ async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_
     )
     assert f"although the switch to {customer.target.value} is completed" in alert.detail
 
-    # as when the worker dies before it says that it is done
+    # as when the worker dies before it reports the result
     async with world.services.engine.begin() as conn:
         again = (
             "UPDATE inbox SET status = 'unhandled', handled_at = NULL WHERE event_id = ANY (:ids)"
@@ -113,7 +113,7 @@ async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_lin
 async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewed_is_told(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    """Everything was down from the consent to past the renewal: both have charged for the same
+    """Everything was down from the consent until after the renewal: both have charged for the same
     period.
     """
     customer = await customers.offered(world, source)

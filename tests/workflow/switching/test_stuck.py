@@ -1,4 +1,4 @@
-"""A step that cannot be taken for good is told to a person, and taken when that is mended."""
+"""A step that is refused permanently raises an alert, and runs once the cause is fixed."""
 
 from activities.workflow_contracts import switch_workflow_id
 from domain.billing.subscription import Provider

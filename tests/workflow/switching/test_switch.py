@@ -1,5 +1,5 @@
-"""Customers are moved to the other provider: each period is charged for once, by somebody, and the
-service is on.
+"""Customers switch to the other provider: each period is charged exactly once, and the service
+continues.
 """
 
 from dataclasses import replace
@@ -204,7 +204,7 @@ async def test_a_late_word_of_the_old_provider_suspends_nobody(
 async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the_new_provider(
     world: World, boundaries: Boundaries
 ) -> None:
-    """Nobody hears of anything meanwhile: the cut-over alone names the new one."""
+    """No webhook arrives meanwhile: only the cut-over names the new subscription."""
     customer = await customers.customer(world, Provider.STRIPE)
     lost = world.stripe.deliveries.faults.add("lost")
     await customers.start_switch(world, customer)
@@ -227,7 +227,7 @@ async def test_a_first_charge_that_fails_before_a_late_cut_over_is_a_debt_at_the
 async def test_a_new_subscription_that_the_application_links_by_itself_is_moved_to(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
-    """As when the customer comes back from the checkout; the switch is in the middle of it."""
+    """As when the customer returns from the checkout; the switch is still running."""
     customer = await customers.offered(world, source)
     async with customers.consented_before(world, boundaries, customer, "stop_source"):
         linked = {

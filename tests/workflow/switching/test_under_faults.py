@@ -1,7 +1,7 @@
-"""Many customers at once, while providers fail, webhooks are lost, doubled and overtaken, and the
-worker is replaced.
+"""Many customers at once, while providers fail, webhooks are lost, duplicated and reordered, and
+the worker is replaced.
 
-`TOLLGATE_TEST_CUSTOMERS=200` makes it the figure of the changelog; by itself it is smaller.
+`TOLLGATE_TEST_CUSTOMERS=200` gives the number in the changelog; the default is smaller.
 """
 
 import asyncio
@@ -52,9 +52,7 @@ async def some_at_once(all_of_them: Iterable[Awaitable[None]]) -> None:
 
 
 async def act(world: World, customer: Customer, number: int) -> None:
-    """Move the customer as far as it goes along, over and over rung as the hourly reconciliation
-    rings.
-    """
+    """Switch the customer as far as it consents, notified repeatedly as by the reconciliation."""
     await customers.start_switch(world, customer)
 
     async def offered() -> bool:

@@ -1,5 +1,5 @@
-"""What somebody holds of one organization, for as long as they like, keeps nobody else's work from
-its turn.
+"""A lock on one organization, however long it lasts, does not delay the work of other
+organizations.
 """
 
 import asyncio
@@ -192,7 +192,9 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
         for _, subscription_id in others
     ]
     signed = {event_id: await world.sign(event_id) for event_id in (*flood, *news)}
-    limits = httpx.Limits(max_connections=None)  # else the client itself would hold the others up
+    limits = httpx.Limits(
+        max_connections=None
+    )  # otherwise the client itself would delay the others
     async with httpx.AsyncClient(
         base_url=world.api.base_url, timeout=LIMIT, limits=limits
     ) as client:

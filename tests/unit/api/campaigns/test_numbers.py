@@ -1,5 +1,5 @@
-"""Our check of numbers against `phonenumbers`' own, over numbers of every kind of every country and
-near misses.
+"""Compares our check of numbers with that of `phonenumbers`, for all kinds of numbers of all
+countries and near misses.
 """
 
 import random
@@ -31,8 +31,8 @@ def examples() -> Iterator[str]:
 
 
 def near_misses(number: str, chance: random.Random) -> Iterator[str]:
-    """One digit more, one less, one other, and other ends: of no country, of a neighbour, of none
-    of its lengths.
+    """Variants with one digit more, less or changed: without a country, of a neighbour country, or
+    with an invalid length.
     """
     yield number[:-1]
     yield f"{number}{chance.randrange(10)}"
@@ -44,8 +44,8 @@ def near_misses(number: str, chance: random.Random) -> Iterator[str]:
 
 
 def judged(number: str) -> tuple[bool, bool, str | None]:
-    """By `phonenumbers`: whether it is possible, whether it is written as it would write it, its
-    region.
+    """The result of `phonenumbers`: whether the number is possible, whether it is in canonical
+    form, its region.
     """
     try:
         parsed = phonenumbers.parse(number, None)
@@ -82,7 +82,7 @@ def test_numbers_of_every_country_are_judged_as_the_library_judges_them() -> Non
 def test_every_country_is_found() -> None:
     found = {numbers.country_of(number) for number in examples()}
 
-    # nothing tells them from Morocco and Guadeloupe
+    # they cannot be distinguished from Morocco and Guadeloupe
     assert numbers.COUNTRIES - found <= {
         "EH",
         "MF",
@@ -101,7 +101,7 @@ def test_every_country_is_found() -> None:
         ("+2101234567890", "country code"),
         ("+5550100", "length"),
         ("+15550100", "length"),  # without its area code it can be dialled only nearby
-        ("+4401632960001", "length"),  # the national prefix belongs to calls within the country
+        ("+4401632960001", "length"),  # the national prefix is for calls within the country
         ("+141555501000", "length"),
     ],
 )

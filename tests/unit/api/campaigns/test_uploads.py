@@ -1,5 +1,5 @@
-"""Files of recipients: what spreadsheets and programs write is read; a doubtful structure refuses
-the whole file.
+"""Files of recipients: the formats of spreadsheets and programs are read; a file with a doubtful
+structure is refused.
 """
 
 import csv

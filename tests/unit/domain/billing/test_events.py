@@ -1,4 +1,4 @@
-"""Which events may tell of moved money, and what a refund or a dispute takes back."""
+"""Which events may report moved money, and what a refund or a dispute reverses."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A period that was paid for ends by the calendar: months are not thirty days."""
+"""A paid period ends by the calendar: months are not thirty days."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Which of two tellings is the newer, and which groups of states there are."""
+"""Which of two reports is newer, and the groups of states."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -193,8 +193,8 @@ def test_a_period_lasts_no_longer_because_the_subscription_is_not_in_order(state
 def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_became(
     state: State,
 ) -> None:
-    """A yearly plan that is revised to a monthly one, and the other way round: what is reckoned is
-    of another plan.
+    """A yearly plan that is revised to a monthly one, and vice versa: the computed end is that of
+    another plan.
     """
     before = Snapshot(state=State.ACTIVE, paid_until=NOON + 365 * DAY, paid_at=NOON)
     shorter = Snapshot(state=state, paid_until=NOON + 30 * DAY, paid_at=NOON, reckoned=True)
@@ -217,8 +217,8 @@ STEPS = st.lists(
 def test_no_changes_of_status_without_a_payment_give_grace_twice(
     steps: list[tuple[State, int]], dropped: bool
 ) -> None:
-    """Nor does a charge whose time moves on pay for anything; `dropped`: what is owed is not told
-    any more.
+    """A moved charge date does not pay for anything, either; `dropped`: the debt is no longer
+    reported.
     """
     policy, now = Policy(grace=3 * DAY), NOON
     before = Snapshot(state=State.ACTIVE, paid_until=NOON, paid_at=NOON - 30 * DAY)

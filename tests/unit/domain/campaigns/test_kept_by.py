@@ -1,4 +1,4 @@
-"""What keeps a campaign from sending, and whose message is refunded."""
+"""What keeps a campaign from sending, and which messages are refunded."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which of Twilio's messages an unconfirmed one of ours is: what could be ours is never taken for
+"""Matching of unconfirmed messages with Twilio's: a message that could be ours never counts as
 absent.
 """
 
@@ -85,7 +85,7 @@ def test_another_text_to_the_recipient_could_still_be_it(change: dict[str, Any])
 def test_the_one_that_is_the_same_in_all_goes_before_those_that_may_be_rewritten(
     other: dict[str, Any],
 ) -> None:
-    """Though it was made later."""
+    """Although it was created later."""
     exact = sent("SM2", created_at=AT + timedelta(seconds=1))
 
     found = match(HANDED, [sent("SM1", **other), exact], waiting=2)

@@ -1,6 +1,4 @@
-"""What a template would replace, as the common tools write it; and what only looks a little like
-it.
-"""
+"""Placeholders in the syntax of the common tools, and texts that only look similar."""
 
 import pytest
 

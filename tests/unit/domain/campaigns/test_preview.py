@@ -1,5 +1,5 @@
-"""A campaign's cost before it is stored: by country, and the exact message at which the wallet runs
-dry.
+"""A campaign's cost before it is stored: by country, with the exact message at which the wallet
+runs dry.
 """
 
 import pytest

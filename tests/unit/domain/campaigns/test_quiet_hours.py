@@ -1,4 +1,4 @@
-"""Quiet hours: by the clocks of the recipient's country, over midnight, in every zone of it."""
+"""Quiet hours: by the clocks of the recipient's country, across midnight, in each of its zones."""
 
 from datetime import UTC, datetime, time
 
@@ -23,10 +23,10 @@ NIGHT = QuietHours(time(21), time(8))
         ("US", "2026-01-15T18:30", False),  # 13:30 in New York, 08:30 in Honolulu and Adak
         ("US", "2026-01-16T02:00", True),  # 21:00 in New York
         ("IN", "2026-01-15T02:29", True),
-        ("IN", "2026-01-15T02:30", False),  # half an hour off
+        ("IN", "2026-01-15T02:30", False),  # a zone with a half-hour offset
         ("XK", "2026-01-15T02:00", True),  # 03:00 in Pristina
         ("XK", "2026-01-15T12:00", False),
-        ("XX", "2026-01-15T12:00", True),  # nobody knows what time it is there
+        ("XX", "2026-01-15T12:00", True),  # the local time is unknown
         (NO_COUNTRY, "2026-01-15T12:00", True),
     ],
 )

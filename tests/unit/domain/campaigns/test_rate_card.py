@@ -1,5 +1,5 @@
-"""The rate card: an organization's own rate, else everybody's, else its default, else nothing is
-sent there.
+"""The rate card: the organization's own rate, otherwise the general one, otherwise its default;
+without any, nothing is sent.
 """
 
 from domain.campaigns.rate_card import RateCard, missing

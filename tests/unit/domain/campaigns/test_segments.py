@@ -1,4 +1,4 @@
-"""How many segments a text takes, at every edge of 3GPP TS 23.038."""
+"""The number of segments of a text, at every boundary of 3GPP TS 23.038."""
 
 import unicodedata
 
@@ -30,7 +30,7 @@ FAMILY = "👨‍👩‍👧‍👦"  # four surrogate pairs and three joiners: 
         ("€" * 81, GSM, 2),
         ("a" * 158 + "€", GSM, 1),
         ("a" * 159 + "€", GSM, 2),
-        ("a" * 152 + "€" + "a" * 152, GSM, 3),  # the escape would be the 153rd septet: the pair moves over whole
+        ("a" * 152 + "€" + "a" * 152, GSM, 3),  # the escape would be the 153rd septet: the whole pair moves on
         ("a" * 151 + "€" + "a" * 153, GSM, 2),
         ("€" * 152, GSM, 2),  # 76 to a segment of 153, not 76 and a half
         ("€" * 153, GSM, 3),
@@ -54,7 +54,7 @@ FAMILY = "👨‍👩‍👧‍👦"  # four surrogate pairs and three joiners: 
         (FAMILY * 6 + "abcde", UCS, 2),
         (FAMILY * 12, UCS, 2),  # 6 to a segment of 67, whose last unit stays free
         (FAMILY * 13, UCS, 3),
-        ("я" * 57 + FAMILY + "я" * 66, UCS, 3),  # split, it would fit into two
+        ("я" * 57 + FAMILY + "я" * 66, UCS, 3),  # if split, it would fit into two
         ("я" * 56 + FAMILY + "я" * 67, UCS, 2),
         ("я" * 66 + "e\u0301" + "я" * 66, UCS, 3),  # an accent stays with its letter
         ("я" * 64 + "👍🏽" + "я" * 66, UCS, 3),  # a skin tone with its hand
@@ -66,7 +66,7 @@ FAMILY = "👨‍👩‍👧‍👦"  # four surrogate pairs and three joiners: 
         ("я" * 66 + "각" + "я" * 67, UCS, 2),
         ("я" * 65 + "\u1100\u1161\u11a8" + "я" * 65, UCS, 3),  # a syllable of three letters
         ("я" + "\u0301" * 200, UCS, 3),  # no segment holds it: it is split
-        ("я" + "\u0301" * 70 + "я", UCS, 3),  # and shares none, as Twilio's calculator has it
+        ("я" + "\u0301" * 70 + "я", UCS, 3),  # and shares none, as in Twilio's calculator
         ("a" * 158 + "\r\n", GSM, 1),
         ("a" * 159 + "\r\n", GSM, 2),
         ("a" * 152 + "\r\n" + "a" * 152, GSM, 2),  # a line end's two characters are two signs

@@ -1,4 +1,4 @@
-"""What Twilio's refusals say about the rest of a campaign: whose fault each code is, and when the
+"""What Twilio's refusals mean for the rest of a campaign: the subject of each code, and when the
 campaign stops.
 """
 
@@ -43,13 +43,13 @@ def test_a_code_is_about(code: int | None, about: About) -> None:
     assert delivery_failure.about(code) is about
 
 
-MESSAGING = (  # what Twilio's dictionary marks as of messaging between 21600 and 21999, and of 30001 to 30046
+MESSAGING = (  # the codes that Twilio's dictionary marks as messaging, 21600 to 21999 and 30001 to 30046
     *range(21601, 21625), 21626, 21627, 21635, *range(21652, 21669), *range(21701, 21706), 21708, 21709, 21711, 21712,
     21713, 21715, 21910, *range(30001, 30047), 30410, 30450, 30453, 30454, 30500, 30610, 30615, 30620, 30630, 30640,
     *(code for code in range(63001, 63044) if code != 63004),
 )  # fmt: skip
 OF_NUMBERS = {21613, 21615}
-"""About buying phone numbers, though they stand among the others."""
+"""These are about buying phone numbers, although they are in the same range."""
 
 
 @pytest.mark.parametrize("code", [code for code in MESSAGING if code not in OF_NUMBERS])

@@ -1,4 +1,4 @@
-"""The forms of senders that Twilio knows, and what is none."""
+"""The forms of senders that Twilio knows, and invalid ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rank of delivery statuses, and what must not be printed."""
+"""The rank of delivery statuses, and the values that must not be printed."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Every status of a campaign meets every act."""
+"""Every status of a campaign against every act."""
 
 import pytest
 

@@ -42,7 +42,7 @@ IN_GRACE, SHUT = Debt(since=NOON - GRACE), Debt(since=NOON, shut=True)
 SERVED = (State.NONE, State.UNKNOWN, State.PENDING, State.TRIALING, State.ACTIVE)
 TIMES = (BEFORE, AT, AFTER)
 
-# state, debt, paid until, now, what should hold when no word was told and no block stands by itself
+# state, debt, paid until, now, the expected decision without a word and without other blocks
 TABLE = [
     *((state, None, paid, now, SENDS) for state in SERVED for paid in (None, NOON) for now in TIMES),
     *((state, debt, paid, now, UNPAID)

@@ -1,5 +1,5 @@
-"""What a webhook's own word does, and whether a provider's answer counts, where the providers
-differ.
+"""The effect of a webhook's word, and whether a provider's answer counts, if they contradict each
+other.
 """
 
 from dataclasses import replace
@@ -55,7 +55,7 @@ WITHOUT_A_STATE = event(None)
             False,
             EventEffect.OTHER,
             True,
-        ),  # it may not take over before its provider was asked
+        ),  # it may not become current before its provider was queried
         (SUSPENDED, None, False, EventEffect.OTHER, False),
         (
             event(State.SUSPENDED_NONPAYMENT, subscription_id=None),
@@ -65,7 +65,7 @@ WITHOUT_A_STATE = event(None)
             False,
         ),
         (OF_THE_SAME_SECOND, KNOWN, False, EventEffect.UNCLEAR, False),
-        # the last payment may have come in the same moment
+        # the last payment may have arrived at the same moment
         (event(State.CANCELED, NOON + MINUTE), KNOWN, False, EventEffect.UNCLEAR, False),
         (event(State.CANCELED, NOON + MINUTE), KNOWN, True, EventEffect.SHUT, True),
         (OF_THE_SAME_SECOND, KNOWN, True, EventEffect.SHUT, True),
@@ -104,8 +104,8 @@ def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clea
     [
         (State.ACTIVE, NOON + 2 * MINUTE, True),  # newer
         (State.ACTIVE, NOON + MINUTE, False),
-        (State.SUSPENDED_NONPAYMENT, NOON + MINUTE, True),  # it says the same
-        (State.SUSPENDED_NONPAYMENT, NOON, False),  # the same, of another time
+        (State.SUSPENDED_NONPAYMENT, NOON + MINUTE, True),  # it reports the same
+        (State.SUSPENDED_NONPAYMENT, NOON, False),  # the same, with another time
         (State.ACTIVE, NOON, False),
     ],
 )
@@ -235,12 +235,16 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
     [
         (SHUT, snapshot(UNPAID, NOON + MINUTE), None),  # it opens nothing
         (KNOWN, snapshot(UNPAID, NOON + MINUTE), None),  # it closes
-        (SHUT, snapshot(State.ACTIVE, NOON + 11 * MINUTE), None),  # it is newer than what shut
+        (
+            SHUT,
+            snapshot(State.ACTIVE, NOON + 11 * MINUTE),
+            None,
+        ),  # it is newer than the event that shut the gate
         (SHUT, snapshot(State.ACTIVE, NOON + MINUTE), evidence.READS_LAG),
         (SHUT, snapshot(State.ACTIVE, None), evidence.READS_LAG),
         (SHUT, snapshot(State.ACTIVE, NOON + 10 * MINUTE), evidence.SAME_SECOND),
         (KNOWN, snapshot(UNPAID, NOON - MINUTE), evidence.READS_LAG),  # older than an answer
-        (ENDED_BY_WORD, PAID_FOR, None),  # an end that only the provider can date
+        (ENDED_BY_WORD, PAID_FOR, None),  # only the provider knows the date of this end
         (ENDED_BY_WORD, snapshot(State.ACTIVE, NOON + MINUTE), evidence.READS_LAG),
         (SHUT, replace(PAID_FOR, owes=False), evidence.READS_LAG),
     ],

@@ -1,4 +1,4 @@
-"""Every reason not to offer a checkout, not to stop the source, and whom a cohort holds."""
+"""Every reason not to offer a checkout or not to stop the source, and the members of a cohort."""
 
 from datetime import UTC, datetime, timedelta
 

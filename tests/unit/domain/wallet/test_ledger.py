@@ -65,7 +65,7 @@ class Paper:
         if posting.kind is EntryKind.DEBIT:
             return self.pays and posting.amount.micros <= self.balance
         if posting.kind in (EntryKind.REVERSAL, EntryKind.RECOVERY):
-            # money that is gone is gone, whoever froze what
+            # the money is already gone, even if the wallet is frozen
             return posting.amount.micros <= self.balance
         paid = [
             line

@@ -1,4 +1,4 @@
-"""What people read of a posting that was not booked has no name of Python's in it."""
+"""The description of a refused posting contains no Python names."""
 
 import re
 from typing import get_args
