@@ -6,8 +6,9 @@ import secrets
 from dataclasses import dataclass
 
 from cli.actors import Company, Provider, Twilio
+from cli.checks import CURRENCY, PRICE
 from cli.narration import Teller, expect, wait_for
-from cli.story import CURRENCY, PRICE, REACTIVATION, SUSPENSION
+from cli.story import REACTIVATION, SUSPENSION
 
 TURNS = (
     ("give_up", "its payments fail", "suspended", "shut", SUSPENSION),

@@ -15,7 +15,8 @@ from simulators.control import read_json
 from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.lifecycle import Lifecycle
 from simulators.paypal.money import MoneyMoves
-from simulators.paypal.resources import Json, Resources
+from simulators.paypal.money_resources import Json
+from simulators.paypal.resources import Resources
 from simulators.paypal.state import DEFAULT_PLAN, State, Subscription, from_time
 from simulators.transmissions import Event
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from simulators.paypal.resources import Json, Resources
+from simulators.paypal.money_resources import Json
+from simulators.paypal.resources import Resources
 from simulators.paypal.state import State
 from simulators.transmissions import Event
 

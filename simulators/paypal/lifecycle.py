@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from simulators.paypal.events import Events
-from simulators.paypal.resources import Resources, money
+from simulators.paypal.money_resources import money
+from simulators.paypal.resources import Resources
 from simulators.paypal.state import Sale, State, Subscription, to_time
 from simulators.transmissions import Event
 

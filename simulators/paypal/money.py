@@ -4,7 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from simulators.paypal.events import Events
-from simulators.paypal.resources import Json, Resources
+from simulators.paypal.money_resources import Json
+from simulators.paypal.resources import Resources
 from simulators.paypal.state import Capture, Dispute, Order, Refund, Sale, State
 from simulators.transmissions import Event
 

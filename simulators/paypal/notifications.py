@@ -13,7 +13,8 @@ from simulators.paypal.certificate import signed_text
 from simulators.paypal.deliveries import Deliveries
 from simulators.paypal.errors import ApiError
 from simulators.paypal.events import Events
-from simulators.paypal.resources import Json, Resources
+from simulators.paypal.money_resources import Json
+from simulators.paypal.resources import Resources
 from simulators.paypal.state import from_time
 from simulators.paypal.subscriptions import page_size, read_json
 from simulators.transmissions import Event, Webhook

@@ -12,13 +12,14 @@ from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.errors import ApiError, no_such
 from simulators.stripe.events import Events
 from simulators.stripe.forms import nested
-from simulators.stripe.lifecycle import Declined, Impossible, Lifecycle
+from simulators.stripe.invoices import Declined, Impossible
+from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.parameters import checked
-from simulators.stripe.state import ACCOUNT, LEAST, Json, State, finest, subscription_of
+from simulators.stripe.requests import created_range, expansions, form, page
+from simulators.stripe.sessions import DAY, check_session
+from simulators.stripe.state import ACCOUNT, Json, State, subscription_of
 from simulators.transmissions import Event
-
-_DAY = 24 * 3600
 
 
 class Api:
@@ -84,39 +85,10 @@ class Api:
 
     async def create_session(self, request: Request) -> Response:
         body = await form(request)
-        mode = body.get("mode")
-        line = body.get("line_items", {}).get("0", {})
-        if mode not in ("subscription", "payment") or not line or "success_url" not in body:
-            raise ApiError(
-                400,
-                "Missing required param: mode, line_items or success_url.",
-                code="parameter_missing",
-            )
-        price = line.get("price")
-        if price is not None and price not in self.state.objects:
-            raise ApiError(400, f"No such price: '{price}'", code="resource_missing")
-        data = body.get("subscription_data", {})
-        if "trial_end" in data and int(data["trial_end"]) < self.state.now() + 2 * _DAY:
-            raise ApiError(400, "The `trial_end` date has to be at least 2 days in the future.")
-        if "expires_at" in body and not 1800 <= int(body["expires_at"]) - self.state.now() <= _DAY:
-            raise ApiError(
-                400,
-                "The `expires_at` timestamp must be 30 minutes to 24 hours from Checkout creation.",
-            )
-        once = line.get("price_data", {})
-        minor, currency = int(once.get("unit_amount", 0)), once.get("currency", "usd")
-        if mode == "payment" and minor < LEAST.get(currency, 1):
-            raise ApiError(
-                400,
-                "The Checkout Session's total amount due is too small.",
-                code="amount_too_small",
-            )
-        if minor % finest(currency):
-            raise ApiError(
-                400,
-                "Invalid integer: the currency is charged in whole units.",
-                code="parameter_invalid_integer",
-            )
+        check_session(body, self.state)
+        mode, line = body["mode"], body["line_items"]["0"]
+        price, once = line.get("price"), line.get("price_data", {})
+        data, minor = body.get("subscription_data", {}), int(once.get("unit_amount", 0))
         id_ = self.state.new_id("cs_test", 58)
         session = self.state.add(
             "checkout.session",
@@ -133,7 +105,7 @@ class Api:
             amount_total=minor if mode == "payment" else None,
             currency=once.get("currency"),
             url=f"{self.url}/c/pay/{id_}",
-            expires_at=int(body["expires_at"]) if "expires_at" in body else self.state.now() + _DAY,
+            expires_at=int(body["expires_at"]) if "expires_at" in body else self.state.now() + DAY,
             _price=price,
             _subscription_data=data,
             _payment_intent_data=body.get("payment_intent_data", {}),
@@ -176,7 +148,7 @@ class Api:
 
     async def list_invoices(self, request: Request) -> Response:
         wanted, status = (request.query_params.get(name) for name in ("subscription", "status"))
-        start, end = _range(request)
+        start, end = created_range(request)
         invoices = [
             invoice
             for invoice in self.state.frozen_invoices.get(wanted or "") or self.state.all("invoice")
@@ -185,7 +157,7 @@ class Api:
             and start <= invoice["created"] <= end
         ]
         return JSONResponse(
-            _page([self._invoice(invoice, request) for invoice in reversed(invoices)], request)
+            page([self._invoice(invoice, request) for invoice in reversed(invoices)], request)
         )
 
     async def pay_invoice(self, request: Request) -> Response:
@@ -206,15 +178,15 @@ class Api:
             and invoice in (None, payment["invoice"])
         ]
         for each in payments:
-            if "data.invoice" in _expansions(request):
+            if "data.invoice" in expansions(request):
                 each["invoice"] = self.state.get(each["invoice"], "invoice")
             intent_id = each["payment"].get("payment_intent")
-            if intent_id and "data.payment.payment_intent" in _expansions(request):
+            if intent_id and "data.payment.payment_intent" in expansions(request):
                 each["payment"] = {
                     **each["payment"],
                     "payment_intent": self.state.get(intent_id, "payment_intent"),
                 }
-        return JSONResponse(_page(payments, request))
+        return JSONResponse(page(payments, request))
 
     async def create_refund(self, request: Request) -> Response:
         body = await form(request)
@@ -233,8 +205,8 @@ class Api:
         return JSONResponse(made[0])
 
     async def list_events(self, request: Request) -> Response:
-        start, end = _range(request)
-        return JSONResponse(_page(list(self.events.between(start, end)), request))
+        start, end = created_range(request)
+        return JSONResponse(page(list(self.events.between(start, end)), request))
 
     async def get_event(self, request: Request) -> Response:
         event = self.events.all.get(request.path_params["id"])
@@ -245,7 +217,7 @@ class Api:
     def _gets(self, kind: str) -> Callable[[Request], Any]:
         async def get(request: Request) -> Response:
             resource = self._resource(request, kind)
-            if "latest_charge" in _expansions(request):
+            if "latest_charge" in expansions(request):
                 resource = {
                     **resource,
                     "latest_charge": self.state.get(resource["latest_charge"], "charge"),
@@ -283,7 +255,7 @@ class Api:
             raise ApiError(status, str(problem), kind=kind, code=problem.code) from problem
 
     def _expanded(self, resource: Json, request: Request) -> Json:
-        wanted = _expansions(request)
+        wanted = expansions(request)
         if resource["object"] == "checkout.session" and "subscription" in {
             each.split(".")[0] for each in wanted
         }:
@@ -299,38 +271,7 @@ class Api:
 
     def _invoice(self, invoice: Json, request: Request) -> Json:
         """Its payments are returned only on request."""
-        if not {"payments", "data.payments"} & _expansions(request):
+        if not {"payments", "data.payments"} & expansions(request):
             return invoice
         payments = list(self.state.all("invoice_payment", invoice=invoice["id"]))
         return {**invoice, "payments": {"object": "list", "data": payments, "has_more": False}}
-
-
-async def form(request: Request) -> Json:
-    return nested((await request.body()).decode())
-
-
-def _expansions(request: Request) -> set[str]:
-    return {
-        value for name, value in request.query_params.multi_items() if name.startswith("expand")
-    }
-
-
-def _range(request: Request) -> tuple[int, int]:
-    start, end = request.query_params.get("created[gte]"), request.query_params.get("created[lte]")
-    return int(start) if start else 0, int(end) if end else 2**62
-
-
-def _page(resources: list[Json], request: Request) -> Json:
-    limit = int(request.query_params.get("limit", "10"))
-    after = request.query_params.get("starting_after")
-    ids = [resource["id"] for resource in resources]
-    if after is not None and after not in ids:
-        raise ApiError(400, f"No such object: '{after}'", code="resource_missing")
-    first = 0 if after is None else ids.index(after) + 1
-    some = resources[first : first + limit]
-    return {
-        "object": "list",
-        "data": some,
-        "has_more": first + limit < len(resources),
-        "url": request.url.path,
-    }

@@ -18,7 +18,8 @@ from simulators.stripe.control import Control
 from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.errors import ApiError, error_response, fault_body
 from simulators.stripe.events import Events
-from simulators.stripe.lifecycle import Impossible, Lifecycle
+from simulators.stripe.invoices import Impossible
+from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.renewals import Renewals
 from simulators.stripe.state import API_VERSION, State

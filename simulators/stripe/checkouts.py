@@ -3,7 +3,8 @@ payment, or it expires.
 """
 
 from simulators.stripe.events import Events
-from simulators.stripe.lifecycle import Impossible, Lifecycle
+from simulators.stripe.invoices import Impossible
+from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.state import Json, State
 from simulators.transmissions import Event
 

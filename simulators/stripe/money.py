@@ -1,7 +1,7 @@
 """Changes of paid money: refunds and disputes, each with its events."""
 
 from simulators.stripe.events import Events
-from simulators.stripe.lifecycle import Impossible
+from simulators.stripe.invoices import Impossible
 from simulators.stripe.state import Json, State
 from simulators.transmissions import Event
 
