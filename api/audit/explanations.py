@@ -105,7 +105,7 @@ class ExplanationOut(BaseModel):
             reasons=[
                 ReasonOut(code=reason.code, message=reason.text) for reason in explanation.reasons
             ],
-            organization=OrganizationOut.of(explanation.organization),
+            organization=OrganizationOut.of(explanation.organization, explanation.standing),
             standing=StandingOut.of(explanation.standing),
             stuck=StuckOut(step=explanation.stuck.step, reason=explanation.stuck.reason)
             if explanation.stuck

@@ -58,7 +58,6 @@ REQUESTS: dict[str, Any] = {
     "MessageRequest": {"to": "+14155550100", "body": "Your order is on its way."},
     "OrganizationChangeRequest": {"sender": "ACME"},
     "OrganizationRequest": _SETTINGS,
-    "PaceRequest": {"messages_per_second": 20},
     "PlanRequest": {"plan_id": "P-5ML4271244454362WXNWU5NQ"},
     "PostingRequest": {"reference_id": "order-991", "amount": "12.50", "currency": "USD"},
     "RateRequest": {"price_per_segment": "0.0125"},
@@ -124,7 +123,19 @@ ANSWERS: dict[str, Any] = {
         "problem": None,
         "created_at": _AT,
     },
-    "Organization": {**_SETTINGS, "messages_per_second": None, "created_at": _AT},
+    "Organization": {
+        **_SETTINGS,
+        "messages_per_second": None,
+        "created_at": _AT,
+        "standing": {
+            "status": "active",
+            "epoch": 0,
+            "applied_epoch": 0,
+            "applied": True,
+            "deadline": None,
+            "blocks": [],
+        },
+    },
     "PostingOutcomes": {
         "outcomes": [
             {"reference_id": "order-991", "outcome": "booked", "entry": _ENTRY, "problem": None}

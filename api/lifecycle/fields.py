@@ -7,10 +7,12 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
 from api.http.fields import Body, Currency, Decimal, Name, PricePerSegment, Time
+from api.lifecycle.standing_fields import StandingOut
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
 from domain.campaigns.telephony import ACCOUNT_SID
 from domain.lifecycle.organization import ID_PATTERN
+from domain.lifecycle.standing import Standing
 
 
 def _sender(text: str) -> str:
@@ -81,25 +83,22 @@ class OrganizationChangeRequest(Body):
     grace_period_seconds: GracePeriod | None = Field(
         default=None, description="How long it keeps sending while a payment is past due."
     )
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description=(
+            "The pace of its campaigns, from their next batch on; null: only the pace of the "
+            "whole Twilio account applies. Setting it takes the scope operator."
+        ),
+    )
 
     @model_validator(mode="after")
     def _something(self) -> "OrganizationChangeRequest":
         if not self.model_fields_set:
-            raise ValueError(
-                "name at least one of name, sender, price_per_segment, grace_period_seconds"
-            )
-        for name in self.model_fields_set - {"price_per_segment"}:
+            raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}")
+        for name in self.model_fields_set - {"price_per_segment", "messages_per_second"}:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null")
         return self
-
-
-class PaceRequest(Body):
-    """The pace of an organization's campaigns."""
-
-    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        description="Null: only the pace of the whole Twilio account applies."
-    )
 
 
 class OrganizationOut(BaseModel):
@@ -130,9 +129,10 @@ class OrganizationOut(BaseModel):
         ),
     )
     created_at: Time | None = Field(description="When it was created.")
+    standing: StandingOut = Field(description="Whether it may send.")
 
     @classmethod
-    def of(cls, organization: Organization) -> "OrganizationOut":
+    def of(cls, organization: Organization, standing: Standing) -> "OrganizationOut":
         return cls(
             id=organization.id,
             name=organization.name,
@@ -144,6 +144,7 @@ class OrganizationOut(BaseModel):
             grace_period_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,
+            standing=StandingOut.of(standing),
         )
 
 

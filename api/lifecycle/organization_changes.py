@@ -1,4 +1,4 @@
-"""Changing an organization: its name, its sender, its price, its grace period."""
+"""Changing an organization: its name, its sender, its price, its grace period, its pace."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import structlog
 from fastapi import APIRouter
 
 from api.context import Here, OrganizationId
-from api.http.auth import WRITE, Caller
+from api.http.auth import OPERATOR, WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
 from db.billing import decisions
@@ -33,6 +33,8 @@ async def change(
     sender, campaigns that were parked because Twilio refused the sender resume. A running campaign
     uses the new sender from its next window of messages on.
     """
+    if "messages_per_second" in body.model_fields_set:
+        await OPERATOR.dependency(caller)
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
         before = await organizations.lock(conn, organization_id)
@@ -48,11 +50,14 @@ async def change(
         resumed = (
             await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
         )
+        standing = await standings.get(conn, organization_id)
+    if standing is None:
+        raise not_found("organization")
     names = sorted(body.model_fields_set)
     log.info("organization_changed", organization_id=organization_id, by=caller.id, changed=names)
     here.notify(organization_id)
     here.notify_campaigns(organization_id, *resumed)
-    return OrganizationOut.of(after)
+    return OrganizationOut.of(after, standing)
 
 
 def _changed(before: Organization, body: OrganizationChangeRequest) -> Organization:
@@ -63,6 +68,8 @@ def _changed(before: Organization, body: OrganizationChangeRequest) -> Organizat
         after = replace(after, sender=body.sender)
     if body.grace_period_seconds is not None:
         after = replace(after, grace=timedelta(seconds=body.grace_period_seconds))
+    if "messages_per_second" in body.model_fields_set:
+        after = replace(after, messages_per_second=body.messages_per_second)
     if "price_per_segment" in body.model_fields_set:
         price = body.price_per_segment
         after = replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,16 +22,16 @@ from api.lifecycle.fields import (
     OrganizationOut,
     OrganizationPage,
     OrganizationRequest,
-    PaceRequest,
 )
 from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, ReceiptPage, StandingOut
 from db.audit import explanations
 from db.billing import blocks, debts
-from db.lifecycle import organizations, receipts, standings
+from db.lifecycle import directory, organizations, receipts, standings
+from db.lifecycle.directory import Filters
 from db.lifecycle.organizations import AccountTaken, Organization
 from db.lifecycle.standings import HeldBlock
 from domain.campaigns.telephony import AccountStatus
-from domain.lifecycle.standing import Block, Standing
+from domain.lifecycle.standing import Block, Standing, Status
 from domain.money import Money
 from domain.plain_text import is_printable
 from providers.errors import NotFound
@@ -65,7 +65,7 @@ async def create(
     wanted = _wanted(body, here.services.settings.grace_period)
     await once.begin(here, body)
     async with here.snapshot() as conn:
-        before = await organizations.get(conn, wanted.id)
+        before = await directory.get(conn, wanted.id)
     if before is None:
         await _check_account(here, wanted.twilio_account_sid)
         try:
@@ -74,30 +74,49 @@ async def create(
         except IntegrityError as problem:  # somebody else took the account in this very moment
             raise AccountTaken(wanted.twilio_account_sid) from problem
         async with here.snapshot() as conn:
-            before = await organizations.get(conn, wanted.id)
+            before = await directory.get(conn, wanted.id)
         if created and before is not None:
             here.notify(wanted.id)
-            return OrganizationOut.of(before)
-    if before is None or not _same(before, wanted):
+            return OrganizationOut.of(before.organization, before.standing)
+    if before is None or not _same(before.organization, wanted):
         raise Problem(
             Kind.ORGANIZATION_EXISTS, f"organization {wanted.id} exists with other content"
         )
     response.status_code = 200
     once.replayed()
-    return OrganizationOut.of(before)
+    return OrganizationOut.of(before.organization, before.standing)
 
 
 @router.get(
     "", dependencies=[READ], operation_id="list_organizations", summary="List organizations"
 )
-async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> OrganizationPage:
-    """Returns the organizations ordered by id."""
+async def page(
+    here: Here,
+    status: Annotated[Status | None, Query(description="Only those in this status.")] = None,
+    block: Annotated[Block | None, Query(description="Only those that this blocks.")] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="Only those whose id or name has words that begin with these words.",
+            examples=["acme ltd"],
+        ),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> OrganizationPage:
+    """Returns the organizations ordered by id; with several filters, those that match all of them."""
     after = _CURSORS.read(cursor)
+    words = directory.words(q or "")
+    if q is not None and not words:
+        raise invalid("q", "holds no letter and no digit")
+    filters = Filters(status=status, block=block, words=words)
     async with here.snapshot() as conn:
-        found = await organizations.page(conn, after=after, limit=limit + 1)
-    shown, following = _CURSORS.cut(found, limit, lambda organization: organization.id)
+        found = await directory.page(conn, filters, after=after, limit=limit + 1)
+    shown, following = _CURSORS.cut(found, limit, lambda listed: listed.organization.id)
     return OrganizationPage(
-        data=[OrganizationOut.of(organization) for organization in shown], next_cursor=following
+        data=[OrganizationOut.of(listed.organization, listed.standing) for listed in shown],
+        next_cursor=following,
     )
 
 
@@ -108,31 +127,12 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> Organiz
     summary="Get an organization",
 )
 async def get(organization_id: OrganizationId, here: Here) -> OrganizationOut:
-    """Returns the organization with its settings."""
+    """Returns the organization with its settings and its standing."""
     async with here.snapshot() as conn:
-        found = await organizations.get(conn, organization_id)
+        found = await directory.get(conn, organization_id)
     if found is None:
         raise not_found("organization")
-    return OrganizationOut.of(found)
-
-
-@router.put(
-    "/{organization_id}/pace",
-    dependencies=[OPERATOR],
-    operation_id="set_pace",
-    summary="Set the sending pace of an organization",
-)
-async def set_pace(
-    organization_id: OrganizationId, body: PaceRequest, here: Here
-) -> OrganizationOut:
-    """Applies from the next batch of each campaign on. Null removes the limit, so that only the pace
-    of the whole Twilio account applies.
-    """
-    async with here.services.engine.begin() as conn:
-        organization = await organizations.set_pace(conn, organization_id, body.messages_per_second)
-    if organization is None:
-        raise not_found("organization")
-    return OrganizationOut.of(organization)
+    return OrganizationOut.of(found.organization, found.standing)
 
 
 @router.get(

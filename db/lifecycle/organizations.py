@@ -77,7 +77,7 @@ async def get(conn: AsyncConnection, organization_id: str) -> Organization | Non
     row = (
         await conn.execute(select(organizations).where(organizations.c.id == organization_id))
     ).one_or_none()
-    return None if row is None else _organization(row)
+    return None if row is None else organization_of(row)
 
 
 async def lock(conn: AsyncConnection, organization_id: str) -> Organization | None:
@@ -92,11 +92,11 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Organization | No
         .with_for_update(key_share=True)
     )
     row = (await conn.execute(query)).one_or_none()
-    return None if row is None else _organization(row)
+    return None if row is None else organization_of(row)
 
 
 async def change(conn: AsyncConnection, changed: Organization) -> None:
-    """Write its name, sender, price and grace. The caller holds its row and commits."""
+    """Write its name, sender, price, grace and pace. The caller holds its row and commits."""
     price = changed.price_per_segment
     await conn.execute(
         update(organizations)
@@ -106,22 +106,9 @@ async def change(conn: AsyncConnection, changed: Organization) -> None:
             sender=changed.sender,
             price_per_segment_micros=price and price.micros,
             grace_seconds=int(changed.grace.total_seconds()),
+            messages_per_second=changed.messages_per_second,
         )
     )
-
-
-async def set_pace(
-    conn: AsyncConnection, organization_id: str, messages_per_second: int | None
-) -> Organization | None:
-    """None if there is no such organization. The caller commits."""
-    changed = await conn.execute(
-        update(organizations)
-        .where(organizations.c.id == organization_id)
-        .values(messages_per_second=messages_per_second)
-        .returning(organizations)
-    )
-    row = changed.one_or_none()
-    return None if row is None else _organization(row)
 
 
 async def by_accounts(conn: AsyncConnection, twilio_account_sids: Sequence[str]) -> dict[str, str]:
@@ -137,10 +124,10 @@ async def page(conn: AsyncConnection, *, after: str | None, limit: int) -> list[
     query = select(organizations).order_by(organizations.c.id).limit(limit)
     if after is not None:
         query = query.where(organizations.c.id > after)
-    return [_organization(row) for row in await conn.execute(query)]
+    return [organization_of(row) for row in await conn.execute(query)]
 
 
-def _organization(row: Row[Any]) -> Organization:
+def organization_of(row: Row[Any]) -> Organization:
     return Organization(
         id=row.id,
         name=row.name,

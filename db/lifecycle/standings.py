@@ -90,7 +90,7 @@ async def lock_subscriber(
     params = {"provider": provider.value, "subscription_id": subscription_id}
     query = _LOCKED_BY_SUBSCRIPTION if wait else _FREE_BY_SUBSCRIPTION
     row = (await conn.execute(query, params)).one_or_none()
-    return None if row is None else _standing(row)
+    return None if row is None else standing_of(row)
 
 
 async def record(
@@ -224,10 +224,10 @@ async def _read(
 ) -> Standing | None:
     query = _LOCKED if for_update else _AS_COMMITTED
     row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
-    return None if row is None else _standing(row)
+    return None if row is None else standing_of(row)
 
 
-def _standing(row: Row[Any]) -> Standing:
+def standing_of(row: Row[Any]) -> Standing:
     return Standing(
         organization_id=row.organization_id,
         status=Status(row.status),

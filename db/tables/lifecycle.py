@@ -15,6 +15,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from db.tables.columns import ZERO, metadata, one_of, time
+from domain.lifecycle.standing import Block
+
+SEARCHED = "to_tsvector('simple'::regconfig, translate((id || ' '::text) || name, '._-'::text, '   '::text))"
+"""The words of an organization's id and name."""
 
 organizations = Table(
     "organizations",
@@ -33,6 +37,7 @@ organizations = Table(
     CheckConstraint("price_per_segment_micros > 0", name="price"),
     CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
+    Index("organizations_words_idx", text(SEARCHED), postgresql_using="gin"),
 )
 
 blocks = Table(
@@ -69,6 +74,15 @@ standings = Table(
     CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),
     Index("standings_behind_idx", "decided_at", postgresql_where=text("applied_epoch < epoch")),
     Index("standings_due_idx", "deadline", postgresql_where=text("deadline IS NOT NULL")),
+    Index("standings_status_idx", "status", "organization_id"),
+    *(
+        Index(
+            f"standings_{block.value}_idx",
+            "organization_id",
+            postgresql_where=text(f"'{block.value}'::text = ANY (blocks)"),
+        )
+        for block in Block
+    ),
 )
 
 receipts = Table(

@@ -65,8 +65,8 @@ async def test_every_recipient_once_and_paid_once_whatever_died(world: World) ->
 
 async def _campaign(world: World) -> tuple[str, UUID]:
     organization_id, _ = await world.organization()
-    pace = await world.api.put(
-        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": PER_SECOND}
+    pace = await world.api.patch(
+        f"/v1/organizations/{organization_id}", json={"messages_per_second": PER_SECOND}
     )
     assert pace.is_success
     return organization_id, await world.campaign(organization_id, recipients=RECIPIENTS)

@@ -208,8 +208,8 @@ async def test_a_large_campaign_does_not_hold_up_another_organization_s_small_on
 
 async def test_a_paced_organization_sends_everything_once_window_by_window(world: World) -> None:
     organization_id, _ = await world.organization()
-    path = f"/v1/organizations/{organization_id}/pace"
-    assert (await world.api.put(path, json={"messages_per_second": 40})).is_success
+    path = f"/v1/organizations/{organization_id}"
+    assert (await world.api.patch(path, json={"messages_per_second": 40})).is_success
     campaign_id = await world.campaign(organization_id, recipients=45)
 
     await ends_with_each_once(world, organization_id, campaign_id, 45)

@@ -27,7 +27,7 @@ from tests.world import World, until
 async def test_it_parks_at_an_exact_message_and_goes_on_there(world: World, by: str) -> None:
     organization_id, subscription_id = await world.organization()
     pace = {"messages_per_second": 50}  # otherwise all may be sent before the webhook is answered
-    assert (await world.api.put(f"/v1/organizations/{organization_id}/pace", json=pace)).is_success
+    assert (await world.api.patch(f"/v1/organizations/{organization_id}", json=pace)).is_success
     campaign_id = await world.campaign(organization_id, recipients=300)
     await accepted(world, organization_id, 20)
     base = f"/v1/organizations/{organization_id}/wallet"

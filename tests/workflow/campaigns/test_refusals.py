@@ -212,9 +212,7 @@ async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: 
         {"fail_share": 1.0, "fail_status": "failed", "fail_code": 30034}
     )
     organization_id, _ = await world.organization(balance="100.00")
-    await world.api.put(
-        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": 20}
-    )
+    await world.api.patch(f"/v1/organizations/{organization_id}", json={"messages_per_second": 20})
 
     campaign_id = await world.campaign(organization_id, recipients=1500)
     await comes_to(world, organization_id, campaign_id, "parked")
@@ -222,8 +220,8 @@ async def test_several_that_carriers_refuse_for_the_sender_stop_the_rest(world: 
     assert (await world.campaign_now(organization_id, campaign_id)).reason == Park.SENDER_REFUSED
     assert (await settled(world, organization_id, campaign_id))["pending"] > 500
     world.heal()
-    await world.api.put(
-        f"/v1/organizations/{organization_id}/pace", json={"messages_per_second": None}
+    await world.api.patch(
+        f"/v1/organizations/{organization_id}", json={"messages_per_second": None}
     )
     # earlier failures no longer count
     await change(world, organization_id, sender="+15550002222")
