@@ -42,7 +42,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Company(Actor):
-    """The software company, with an API key of its own."""
+    """The software company, with its own API key."""
 
     async def organization(self, organization_id: str) -> Any:
         return await self.ask("GET", f"/v1/organizations/{organization_id}/explain")

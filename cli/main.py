@@ -1,4 +1,4 @@
-"""The `tollgate` command. Every process of ours starts here, and ends by `exit_now`."""
+"""The `tollgate` command. Every process of Tollgate starts here, and ends with `exit_now`."""
 
 import io
 import signal

@@ -29,7 +29,7 @@ def spawn(
     only).
 
     Call it from the main thread: to the kernel the parent is the thread that forked. The child has
-    a session of its own, so that Ctrl-C reaches only us and the order of stopping stays ours.
+    its own session, so that Ctrl-C reaches only this process, which decides the order of stopping.
     `user` is a uid and a gid to run as; `environment` is added to ours.
     """
     uid, gid = user or (os.geteuid(), os.getegid())

@@ -38,9 +38,7 @@ def read() -> Environment:
     twilio = attempt(lambda: settings.load(Twilio))
     temporal = attempt(_temporal)
     if common is not None and common.database_url is None:
-        problems.append(
-            "TOLLGATE_DATABASE_URL is not set (`tollgate dev` starts servers of its own)"
-        )
+        problems.append("TOLLGATE_DATABASE_URL is not set (`tollgate dev` starts its own servers)")
     if common is not None and groups is not None and twilio is not None:
         problems.extend(_contradictions(common, groups, twilio))
     if problems:
@@ -62,7 +60,7 @@ def read() -> Environment:
 def _temporal() -> ClientConnectConfig:
     connection = settings.temporal_connection()
     if connection is None:
-        raise BadSettings("TEMPORAL_ADDRESS is not set (`tollgate dev` starts servers of its own)")
+        raise BadSettings("TEMPORAL_ADDRESS is not set (`tollgate dev` starts its own servers)")
     return connection
 
 

@@ -14,8 +14,7 @@ from domain.alerts import AlertKind
 
 log = structlog.get_logger()
 SERVER_AWAY = (RPCError, SQLAlchemyError, OSError)
-"""Raised while a server is unreachable. Anything else is a bug of ours, and is logged with its
-traceback.
+"""Raised while a server is unreachable. Anything else is a bug, and is logged with its traceback.
 """
 LONGEST_REST = 5.0
 PATIENCE = 12

@@ -1,5 +1,5 @@
-"""What tests start from, each with one obvious default: organizations, wallets, subscriptions,
-campaigns, events.
+"""Test data with one obvious default each: organizations, wallets, subscriptions, campaigns,
+events.
 """
 
 import asyncio
@@ -83,7 +83,9 @@ def organization(
     grace: timedelta = timedelta(days=3),
     account: str | None = None,
 ) -> Organization:
-    """One that pays a cent a segment and sends from one number of its own subaccount."""
+    """An organization with a price of one cent per segment, which sends from one number of its own
+    subaccount.
+    """
     return Organization(
         id=id_,
         name=id_.title(),
@@ -121,7 +123,7 @@ def snapshot(
     paid_until: datetime | None = None,
     raw_status: str = "",
 ) -> Snapshot:
-    """Owing in the states that say so, paid in those."""
+    """A debt or a payment, as the state implies."""
     return Snapshot(
         state=state,
         raw_status=raw_status or state.value,
@@ -140,7 +142,7 @@ async def subscribe(
     provider_snapshot: Snapshot | None = None,
     now: datetime = NOON,
 ) -> Subscription:
-    """Link a subscription as the current one; active unless `told` says otherwise."""
+    """Link a subscription as the current one; active unless `told` changes it."""
     async with engine.begin() as conn:
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
         noted = await subscriptions.find(conn, Provider.PAYPAL, id_)
@@ -152,9 +154,7 @@ async def subscribe(
 async def note_subscription(
     engine: AsyncEngine, id_: str, *, organization_id: str = ORGANIZATION
 ) -> Subscription:
-    """Store a subscription that is not the current one, and of which nobody has told anything
-    yet.
-    """
+    """Store a subscription that is not the current one and has no reports yet."""
     async with engine.begin() as conn:
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
     return await subscription(engine, id_)
@@ -180,7 +180,7 @@ def event(
     money: MoneyReference | None = None,
     problem: str | None = None,
 ) -> BillingEvent:
-    """A verified delivery that tells of `state` as of `at`; its ids follow from what it says."""
+    """A verified delivery that reports `state` as of `at`; its ids follow from its content."""
     event_kind = kind or (
         EventKind.CHANGED if state is None else _KINDS.get(state, EventKind.CHANGED)
     )
@@ -201,7 +201,7 @@ def event(
 
 
 async def receive(engine: AsyncEngine, billing_event: BillingEvent, raw: bytes = b"{}") -> Delivery:
-    """Stored, and not folded."""
+    """Store the delivery without applying it."""
     async with engine.begin() as conn:
         whose = await owners.of_event(conn, billing_event)
         return await deliveries.receive(conn, billing_event, raw, _headers(billing_event), whose)
@@ -214,7 +214,7 @@ async def hear(
     now: datetime = NOON + timedelta(hours=1),
     sure: bool = False,
 ) -> EventEffect:
-    """A webhook from its arrival to its answer."""
+    """Receive a webhook, from its arrival to its response."""
     async with engine.begin() as conn:
         received = await state_updates.receive(
             conn, billing_event, b"{}", _headers(billing_event), now=now
@@ -238,7 +238,7 @@ async def confirm(
     now: datetime = NOON + timedelta(hours=1),
     may_open: bool = True,
 ) -> Standing:
-    """The provider's own answer to a GET, folded."""
+    """Apply the provider's own answer to a GET."""
     before = await subscription(engine, id_)
     async with engine.begin() as conn:
         folded = await snapshots.confirm(
@@ -249,7 +249,7 @@ async def confirm(
 
 
 async def settle(engine: AsyncEngine, *, now: datetime, may_open: bool = True) -> Standing:
-    """Decide anew from what is recorded, as a timer does."""
+    """Decide again from the recorded facts, like a timer."""
     async with engine.begin() as conn:
         settled = await decisions.settle(
             conn, ORGANIZATION, now=now, cause="timer", may_open=may_open
@@ -290,7 +290,7 @@ async def unblock(
 
 
 async def open_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
-    """Open the gate and lift the suspension's freeze, as a step of the reactivation does."""
+    """Open the gate and lift the suspension's freeze, like the step of a reactivation."""
     async with engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         assert standing is not None
@@ -304,14 +304,14 @@ async def open_gate_of(conn: AsyncConnection, standing: Standing) -> None:
 
 
 async def shut_gate(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
-    """Shut it by a block that nothing else here places or lifts."""
+    """Shut the gate with a block that no other helper places or lifts."""
     await block(engine, organization_id, kind=Block.TELEPHONY)
 
 
 async def freeze(
     engine: AsyncEngine, organization_id: str = ORGANIZATION, *, by_operator: bool = False
 ) -> None:
-    """Freeze the wallet, as a step of the suspension does or as an operator."""
+    """Freeze the wallet, like the step of a suspension or like an operator."""
     async with engine.begin() as conn:
         standing = await standings.lock(conn, organization_id)
         assert standing is not None
@@ -328,7 +328,7 @@ async def freeze(
 
 
 async def freeze_of(conn: AsyncConnection, standing: Standing) -> None:
-    """As a step of the suspension does, for a caller that holds the standing."""
+    """Like the step of a suspension, for a caller that holds the standing."""
     await gates.freeze(
         conn, standing.organization_id, epoch=standing.epoch, cause="fraud suspected"
     )
@@ -345,8 +345,8 @@ async def unfreeze(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> 
 
 
 async def take_steps(engine: AsyncEngine, organization_id: str = ORGANIZATION) -> None:
-    """Make everything agree with the standing, as the lifecycle's steps do in their order, and
-    close the receipt.
+    """Apply the standing everywhere, with the lifecycle's steps in their order, and close the
+    receipt.
     """
     suspended = (await standing(engine, organization_id)).status is Status.SUSPENDED
     steps = ("suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns")
@@ -388,7 +388,7 @@ async def _note(conn: AsyncConnection, standing: Standing, step: str) -> None:
 async def post(
     engine: AsyncEngine, *postings: Posting, organization_id: str = ORGANIZATION
 ) -> list[Outcome]:
-    """Book in a transaction of its own."""
+    """Book in a separate transaction."""
     async with engine.begin() as conn:
         return await wallets.post(conn, organization_id, postings)
 
@@ -424,7 +424,9 @@ async def campaign(
     countries: Sequence[str | None] = (),
     quiet_hours: QuietHours | None = None,
 ) -> Campaign:
-    """Of a cent a message, running; `prices` and `countries` give each message its own."""
+    """A running campaign at one cent per message; `prices` and `countries` set them for each
+    message.
+    """
     each = prices or [price] * (len(countries) or messages)
     recipients = [
         Recipient(
@@ -467,7 +469,7 @@ async def change_campaign(
 async def reserve(
     engine: AsyncEngine, of: Campaign, *, limit: int = 100, now: datetime | None = None
 ) -> Any:
-    """The batch, which is there as long as the campaign is."""
+    """The batch, which exists as long as the campaign does."""
     at = now or datetime.now(UTC)
     async with engine.begin() as conn:
         batch = await reservations.reserve(conn, of.organization_id, of.id, limit=limit, now=at)
@@ -484,7 +486,7 @@ async def begin_window(
 
 
 async def hand_over(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
-    """Reserve and mark as being sent: what a sender holds when it posts."""
+    """Reserve messages and mark them as being sent, as before a sender's post."""
     await reserve(engine, of, limit=limit)
     window = await begin_window(engine, of, limit=limit)
     assert window
@@ -512,7 +514,7 @@ def sid_of(message: Message) -> str:
 
 
 async def send(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[Message]:
-    """Reserve, hand over and have Twilio take them."""
+    """Reserve messages, hand them over and have Twilio accept them."""
     window = await hand_over(engine, of, limit=limit)
     await settle_replies(
         engine, *(accepted(message) for message in window), organization_id=of.organization_id
@@ -521,7 +523,7 @@ async def send(engine: AsyncEngine, of: Campaign, *, limit: int = 100) -> list[M
 
 
 async def send_one(engine: AsyncEngine, key: str = "k1", *, price: Money = ONE_CENT) -> Message:
-    """One message, paid for and being sent."""
+    """A single message, paid for and being sent."""
     async with engine.begin() as conn:
         paid, _ = await reservations.pay_for_one(
             conn,
@@ -544,7 +546,7 @@ async def message_now(engine: AsyncEngine, of: Message) -> Message:
 
 
 async def statuses(engine: AsyncEngine, of: Campaign) -> list[MessageStatus]:
-    """Of the campaign's messages, by position."""
+    """The statuses of the campaign's messages, by position."""
     return [
         MessageStatus(row.status)
         for row in await rows(
@@ -561,7 +563,7 @@ def callback(
     *,
     error_code: int | None = None,
 ) -> StatusCallback:
-    """What Twilio calls back about this attempt."""
+    """Twilio's callback about this attempt."""
     return StatusCallback(
         account_sid=organization(message.organization_id).twilio_account_sid,
         message_sid=sid_of(message),
@@ -572,7 +574,7 @@ def callback(
 
 
 def given_back(message: Message) -> StatusCallback:
-    """Twilio failed what was queued, because the account was suspended."""
+    """Twilio fails the queued messages, because the account was suspended."""
     return callback(message, DeliveryStatus.FAILED, error_code=30002)
 
 
@@ -583,7 +585,7 @@ def listed(
     error_code: int | None = None,
     **other: Any,
 ) -> SentMessage:
-    """The message as Twilio has it; `other` are fields that differ."""
+    """The message as Twilio has it; `other` overrides fields."""
     fields: dict[str, Any] = {
         "sid": sid_of(message),
         "account_sid": organization(message.organization_id).twilio_account_sid,
@@ -598,7 +600,7 @@ def listed(
 
 
 async def checks(engine: AsyncEngine, *, now: datetime | None = None) -> list[Check]:
-    """What is to be read at Twilio now."""
+    """The messages to read at Twilio now."""
     async with engine.begin() as conn:
         taken = await status_checks.take(conn, now=now or datetime.now(UTC) + timedelta(seconds=1))
     return [check for of_organization in taken.values() for check in of_organization]
@@ -607,8 +609,8 @@ async def checks(engine: AsyncEngine, *, now: datetime | None = None) -> list[Ch
 async def read_at_twilio(
     engine: AsyncEngine, *sent: SentMessage | None, now: datetime | None = None
 ) -> readings.Outcome:
-    """Twilio's word on what is to be read of one organization, by sid; it does not have what is not
-    in `sent`.
+    """Twilio's statuses for one organization's messages to read, by sid; it has only those in
+    `sent`.
     """
     by_sid = {message.sid: message for message in sent if message is not None}
     due = await checks(engine, now=now)
@@ -623,7 +625,7 @@ async def read_at_twilio(
 async def give_back(
     engine: AsyncEngine, message: Message, error_code: int | None = 30002
 ) -> Applied:
-    """A callback says that it failed, and so does Twilio when it is read."""
+    """A callback reports a failure, and Twilio confirms it when it is read."""
     status_callback = callback(message, DeliveryStatus.FAILED, error_code=error_code)
     applied = await apply(engine, status_callback, message.organization_id)
     if applied is Applied.TO_BE_READ:
@@ -655,15 +657,18 @@ async def run(engine: AsyncEngine, statement: str, **parameters: object) -> None
 
 NO_RECEIPT = {
     (
-        "changes of a gate or a freeze that do not follow from the previous one, or that no receipt "
+        "changes of a gate or a freeze that do not follow from the previous one, or that no "
+        "receipt "
         "explains"
     )
 }
-"""What a test breaks that freezes a wallet, or moves its gate, without a change of the standing."""
+"""The checks that a test breaks when it freezes a wallet, or moves its gate, without a change of
+the standing.
+"""
 
 
 async def broken_claims(engine: AsyncEngine) -> set[str]:
-    """What `certify` finds broken; nothing, at the end of every test that moved money."""
+    """The broken claims of `certify`; none at the end of every test that moved money."""
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ")
         return {finding.check for finding in await certify.certify(conn) if not finding.holds}
@@ -687,7 +692,7 @@ async def until_it_waits_for(
 async def park(
     engine: AsyncEngine, why: Park = Park.SUSPENDED, organization_id: str = ORGANIZATION
 ) -> int:
-    """Park what runs, as a step of the suspension does."""
+    """Park running campaigns, like the step of a suspension."""
     async with engine.begin() as conn:
         await standings.lock(conn, organization_id)
         return len(await parked_campaigns.park_running(conn, organization_id, why))
@@ -696,7 +701,7 @@ async def park(
 async def resume(
     engine: AsyncEngine, organization_id: str = ORGANIZATION, *, now: datetime | None = None
 ) -> list[UUID]:
-    """Let run again what may, as a step of the reactivation does."""
+    """Resume campaigns that may run, like the step of a reactivation."""
     async with engine.begin() as conn:
         return await parked_campaigns.resume_eligible(
             conn, organization_id, now=now or datetime.now(UTC)

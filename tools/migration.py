@@ -14,7 +14,7 @@ from runtime import database
 
 
 def main(message: str) -> None:
-    """Migrate an empty database of its own, and compare."""
+    """Migrate an empty database, and compare."""
     if not message:
         sys.exit('pass a description: make migration M="add receipts"')
     with tempfile.TemporaryDirectory(prefix="tollgate-migration-") as directory:

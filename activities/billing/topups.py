@@ -76,7 +76,7 @@ class ToppingUp:
     async def settle_delivered(
         self, delivery: Delivery, organization_id: str, provider: BillingProvider
     ) -> None:
-        """Captures only checkouts created here: the host application may have orders of its own."""
+        """Captures only checkouts created here: the host application may have its own orders."""
         assert delivery.money is not None
         async with self._engine.connect() as conn:
             topup = await topups.find(conn, organization_id, provider.name, delivery.money.id)

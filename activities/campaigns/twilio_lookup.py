@@ -114,9 +114,7 @@ async def _list(
         return SentSince(messages=tuple(found.values()), complete=complete)
     except NotFound:  # the subaccount is gone, and every proof with it
         return NOTHING_TO_READ
-    except (
-        ProviderRefused
-    ) as problem:  # as when sending: an operator has to act, then it continues by itself
+    except ProviderRefused as problem:  # as when sending: an operator has to act, then it continues
         raise ProviderUnavailable(
             str(problem), code=problem.code, retry_after=CREDENTIALS_RETRY
         ) from problem

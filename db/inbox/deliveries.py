@@ -221,7 +221,7 @@ async def _store(
 
 
 async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
-    """Record that the webhook was folded, and its outcome in words. The caller commits."""
+    """Record that the webhook was applied, and its outcome in words. The caller commits."""
     await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
 
 

@@ -32,8 +32,8 @@ async def find(
     payment_ids: Iterable[str | None] = (),
     custom_ids: Iterable[str | None] = (),
 ) -> str | None:
-    """The organization that has one of the subscriptions, else one of the payments, else the named
-    id.
+    """The organization that has one of the subscriptions, or else one of the payments, or else the
+    named id.
     """
     ids = [id_ for id_ in subscription_ids if id_ is not None]
     if ids:

@@ -1,4 +1,4 @@
-"""Folds a provider's answer to a GET into the recorded state.
+"""Applies a provider's answer to a GET to the recorded state.
 
 It may open the gate if it is newer than what shut it, or stays the same for a while: a read may lag
 behind the webhook. Each function holds the organization's lock and leaves the commit to its caller.
@@ -30,7 +30,7 @@ async def confirm(
     cause: str,
     may_open: bool,
 ) -> Standing | None:
-    """Fold the provider's own answer to a GET; an answer that is not accepted yet changes nothing
+    """Apply the provider's own answer to a GET; an answer that is not accepted yet changes nothing
     (`ask_again`).
 
     None: there is no such organization, or the subscription belongs to another one.
@@ -127,7 +127,7 @@ async def _complete(
 async def link(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot, *, now: datetime
 ) -> Standing | None:
-    """Make it the organization's current subscription and fold its fresh GET; may open.
+    """Make it the organization's current subscription and apply its fresh GET; may open.
     Idempotent.
     """
     await standings.lock(conn, subscription.organization_id)
@@ -142,7 +142,7 @@ async def link(
 async def note_earlier_events(
     conn: AsyncConnection, subscription: Subscription, answer: Snapshot
 ) -> None:
-    """Fold closing events that arrived before the subscription was linked, if `answer` is older and
+    """Apply closing events that arrived before the subscription was linked, if `answer` is older and
     may be stale.
     """
     word = await parking.closing_word(

@@ -32,7 +32,7 @@ from domain.lifecycle.standing import Block, Standing
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """A stored delivery. `named` is the organization that it belongs to now, `effect` what it did;
-    None: it was not folded.
+    None: it was not applied.
     """
 
     delivery: Delivery
@@ -48,11 +48,11 @@ async def receive(
     *,
     now: datetime,
 ) -> Received:
-    """Store a verified delivery and fold it in one transaction: the gate is shut when the caller
+    """Store a verified delivery and apply it in one transaction: the gate is shut when the caller
     has committed.
 
-    A duplicate is folded now if its first delivery was not. If a delivery is not kept, only its
-    subscription's state is folded: nothing would query its dispute later and lift the block.
+    A duplicate is applied now if its first delivery was not. If a delivery is not kept, only its
+    subscription's state is applied: nothing would query its dispute later and lift the block.
     """
     standing = await _lock_subject(conn, event)
     return await _receive(conn, standing, event, raw, headers, now=now)
@@ -116,7 +116,7 @@ async def apply_event(
     now: datetime,
     sure: bool = False,
 ) -> EventEffect:
-    """Fold a stored webhook into the standing, closing only; `sure` shuts even if its time is
+    """Apply a stored webhook to the standing, closing only; `sure` shuts even if its time is
     unclear.
     """
     standing = None
@@ -236,7 +236,7 @@ async def clear_up(
     outcome: str,
     now: datetime,
 ) -> None:
-    """Fold the provider's answer about an unclear event; the event shuts the gate unless the answer
+    """Apply the provider's answer about an unclear event; the event shuts the gate unless the answer
     includes it.
 
     `outcome` is written to the inbox. Opens nothing.

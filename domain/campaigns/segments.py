@@ -2,8 +2,8 @@
 
 Counting follows 3GPP TS 23.038: 160 septets in one segment or 153 in each of several, extension
 characters taking two; 70 UTF-16 units or 67 in each of several. No grapheme is split between two
-segments: neither an escape from its character, nor a surrogate from its pair, nor an accent from
-its letter. The count is that of Twilio's own calculator (npm sms-segments-calculator), which a test
+segments: an escape stays with its character, a surrogate with its pair, and an accent with its
+letter. The count is that of Twilio's own calculator (npm sms-segments-calculator), which a test
 compares; only for a grapheme that no segment can hold it is higher, since the calculator puts it
 into one. Splitting graphemes would not need more segments, so the customer's price is never below
 Twilio's.

@@ -102,7 +102,7 @@ def may_be_paid_for(subscription: Subscription, word: Word, policy: Policy, now:
 def effect(
     event: BillingEvent, subject: Subscription | None, policy: Policy, now: datetime, *, sure: bool
 ) -> tuple[EventEffect, Word | None]:
-    """What an event does by itself to its subscription, and the word to record for it.
+    """The effect of an event on its subscription, and the word to record for it.
 
     A word about a subscription that is not current keeps it from taking over until its provider was
     queried. `sure`: the provider was queried, and an unclear time shuts the gate.

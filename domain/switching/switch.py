@@ -81,7 +81,7 @@ IN_WORDS = {
 
 
 class Start(StrEnum):
-    """What a request to switch comes to. OPEN: the same switch is under way already."""
+    """The result of a request to switch. OPEN: the same switch is under way already."""
 
     STARTS = "starts"
     OPEN = "open"

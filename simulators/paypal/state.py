@@ -206,7 +206,7 @@ class State:
         return plan
 
     def payment(self, payment_id: str) -> Sale | Capture:
-        """KeyError where neither a sale nor a capture has the id."""
+        """KeyError if neither a sale nor a capture has the id."""
         return self.sales[payment_id] if payment_id in self.sales else self.captures[payment_id]
 
 

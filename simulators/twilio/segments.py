@@ -1,4 +1,5 @@
-"""How many segments Twilio bills for a body: GSM-7 where every character fits it, else UCS-2.
+"""The number of segments that Twilio bills for a body: GSM-7 if every character fits it, otherwise
+UCS-2.
 
 Its published calculator keeps graphemes whole (TwilioDevEd/message-segment-calculator, by way of
 grapheme-splitter 1.0.4). The pattern below says which classes of Unicode 10 stay together there.

@@ -32,7 +32,7 @@ class ReconcileEvents:
                 start_to_close_timeout=options.BATCH,
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.SOON,
-                summary="list, compare, take in",
+                summary="list, compare, process",
             )
             for tally in tallies:
                 found[tally.provider] = (

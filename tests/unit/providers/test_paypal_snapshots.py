@@ -1,6 +1,4 @@
-"""A PayPal subscription is read into our words by one function, whether a GET or an event told
-it.
-"""
+"""One function translates a PayPal subscription, whether it comes from a GET or an event."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -155,7 +153,7 @@ PAID_TRIAL: dict[str, Any] = {"last_payment": PAYMENT, "cycle_executions": [cycl
         (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time="2027-02-01T10:00:00Z"), "2026-12-01T10:04:01"),
         (on_plan("ACTIVE", last_payment=AT_MONTHS_END, next_billing_time=MARCH_1 + "Z"), MARCH_1),
         (on_plan("ACTIVE", last_payment=IN_FEBRUARY, next_billing_time=MARCH_31 + "Z"), MARCH_31),
-        (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=PAID_AT), "2026-12-01T10:04:01"),  # not moved on yet
+        (on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=PAID_AT), "2026-12-01T10:04:01"),  # not moved yet
         (on_plan("ACTIVE", last_payment=PAYMENT), "2026-12-01T10:04:01"),  # the last cycle of its plan
         (on_plan("EXPIRED", last_payment=PAYMENT), "2026-12-01T10:04:01"),
         (on_plan("CANCELLED", plan("YEAR"), last_payment=PAYMENT), "2027-11-01T10:04:01"),

@@ -1,5 +1,5 @@
-"""What became of a POST to Twilio: taken, refused, certainly not processed, or unknown; never sent
-twice.
+"""The result of a POST to Twilio: accepted, refused, certainly not processed, or unknown; never
+sent twice.
 """
 
 import json
@@ -386,8 +386,8 @@ async def test_what_was_sent_since_is_listed_whatever_can_be_rewritten(
 async def test_the_list_is_read_until_a_page_holds_only_what_was_sent_before(
     world: World, dates: dict[str, Any], pages: int
 ) -> None:
-    """It is sorted by the time of sending: behind one that waited long in the queue, newer ones may
-    stand.
+    """The list is sorted by the time of sending: newer messages may follow one that waited long in
+    the queue.
     """
     following = f"{MESSAGES.removesuffix('.json')}/next.json"
     world.answers[f"GET {MESSAGES}"] = reply(

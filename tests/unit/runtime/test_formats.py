@@ -131,7 +131,10 @@ LINES = [
     (
         "STRIPE_API_KEY",
         "whsec_1",
-        "is a webhook's signing secret: a secret key (sk_...) or a restricted one (rk_...) is needed",
+        (
+            "is a webhook's signing secret: a secret key (sk_...) or a restricted one (rk_...) is "
+            "needed"
+        ),
     ),
     ("STRIPE_API_KEY", "sk_1", "must start with sk_live_, sk_test_, rk_live_ or rk_test_"),
     ("STRIPE_WEBHOOK_SECRETS", "whsec_1,sk_test_2", "each must start with whsec_"),
@@ -302,7 +305,7 @@ def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyP
         "TOLLGATE_PAYPAL_WEBHOOK_IDS is not set",
         "TOLLGATE_STRIPE_API_KEY: must start with sk_live_, sk_test_, rk_live_ or rk_test_",
         "TOLLGATE_TWILIO_AUTH_TOKEN is not set",
-        "TEMPORAL_ADDRESS is not set (`tollgate dev` starts servers of its own)",
+        "TEMPORAL_ADDRESS is not set (`tollgate dev` starts its own servers)",
     ]
 
 

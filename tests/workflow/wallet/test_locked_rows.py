@@ -21,7 +21,10 @@ from tests.builders import number, run
 from tests.workflow.stops import messages_path
 from tests.world import LIMIT, World, until
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+    "current_database()"
+)
 MESSAGE = {"to": "+14155550100", "body": "hello"}
 
 
@@ -90,7 +93,10 @@ async def unknown(world: World) -> str:
     path = messages_path(await world.account_sid(organization_id))
     world.twilio.faults.add("500", method="POST", path=path, times=1)
     await send(world, organization_id, "k")
-    query = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = :of"
+    query = (
+        "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = "
+        ":of"
+    )
     await run(world.services.engine, query, of=organization_id)
     return organization_id
 
@@ -161,7 +167,7 @@ async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
         await world.happen(f"subscriptions/{subscription_id}/suspend")
 
     async def shut(organization_id: str) -> bool:
-        """Each change has a second of its own, so the second one may be listed a moment later."""
+        """Each change has its own second, so the second one may be listed a moment later."""
         with suppress(DBAPIError):
             await built.event_backfill.compare(Provider.PAYPAL, Settled(seconds=0))
         return not (await world.wallet(organization_id)).gate_open
