@@ -118,7 +118,9 @@ def checked_organization_id(text: str) -> str:
 
 
 _DONE_ONCE = Header(
-    description="The same key with the same request is done once.", examples=["c0ffee-1"]
+    description="Repeating the request with the same key does nothing more.",
+    examples=["c0ffee-1"],
+    json_schema_extra={"pattern": r"^[\x21-\x7e]{1,255}$"},
 )
 
 
@@ -136,7 +138,9 @@ async def _optional_key(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="Stands for the reference where a body has none.", examples=["c0ffee-1"]
+            description="The reference, if the body has none.",
+            examples=["c0ffee-1"],
+            json_schema_extra={"pattern": r"^[\x21-\x7e]{1,240}$"},
         ),
     ] = None,
 ) -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from api.http.fields import Body, Decimal, Time, options
+from api.http.fields import Body, CurrencyOut, Decimal, Time, options
 from domain.billing.subscription import Provider, State, Subscription
 from domain.plain_text import is_token
 
@@ -63,7 +63,7 @@ class OutstandingOut(BaseModel):
     """An unpaid amount."""
 
     amount: Decimal = Field(description="What is unpaid.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
 
 
 class SubscriptionOut(BaseModel):

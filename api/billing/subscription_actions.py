@@ -13,7 +13,7 @@ from api.billing.subscriptions import paid_for, request_id
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import OPERATOR, WRITE
 from api.http.errors import Kind, Problem, not_found
-from api.http.fields import Amount, Body, Currency, Decimal, ReasonRequest
+from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal, ReasonRequest
 from api.http.idempotency import Once, mark_replayed
 from db.billing import collections, subscriptions
 from db.billing.collections import Collection
@@ -81,7 +81,7 @@ class CollectedOut(BaseModel):
         description="`completed`, `pending` (repeat the request with the same key) or `declined`.",
     )
     amount: Decimal = Field(description="The amount of the attempt.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
 
 
 @router.post(

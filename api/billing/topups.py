@@ -10,7 +10,7 @@ from api.billing.subscriptions import provider_of, request_id
 from api.context import Context, Here, IdempotencyKey, OrganizationId
 from api.http.auth import WRITE
 from api.http.errors import Kind, Problem, invalid, not_found
-from api.http.fields import Amount, Body, Currency, Decimal
+from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal
 from api.http.idempotency import mark_replayed
 from api.wallet.refusals import refusal
 from db.billing import topups
@@ -51,7 +51,7 @@ class TopUpOut(BaseModel):
         description="Where the customer pays.",
     )
     amount: Decimal = Field(description="What the customer is asked to pay.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     status: str = Field(examples=["open"], description="`open`, `paid` or `expired`.")
 
     @classmethod

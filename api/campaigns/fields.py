@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from api.http.cursors import Page
-from api.http.fields import Body, Moment, Name, SmsBody, Time, options
+from api.http.fields import Body, Moment, Name, SmsBody, Time, Uuid, options
 from db.campaigns.campaigns import Campaign
 from db.campaigns.progress import Progress
 from domain.campaigns.campaign import CampaignStatus
@@ -140,7 +140,7 @@ class WaitOut(BaseModel):
 class CampaignOut(BaseModel):
     """A campaign with its status and, if it was read alone, its progress."""
 
-    id: str = Field(description="The id of the campaign.")
+    id: Uuid = Field(description="The id of the campaign.")
     organization_id: str = Field(description="The id of the organization.")
     name: str = Field(description="For people; recipients do not see it.")
     body: str = Field(description="The text of each message.")

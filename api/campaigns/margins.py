@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from api.context import CampaignId, Here, OrganizationId, parsed_uuid
 from api.http.auth import READ
 from api.http.errors import not_found
-from api.http.fields import Decimal
+from api.http.fields import CountryOut, CurrencyOut, Decimal
 from db.campaigns import campaigns, prices
 from db.campaigns.prices import Margin
 from db.lifecycle import organizations
@@ -34,7 +34,7 @@ class Sums(BaseModel):
 class CountryMargin(Sums):
     """Sums over the messages to one country."""
 
-    country: str | None = Field(
+    country: CountryOut | None = Field(
         examples=["US"], description="ISO 3166 code; null if the country is unknown."
     )
 
@@ -42,7 +42,7 @@ class CountryMargin(Sums):
 class MarginOut(Sums):
     """What a campaign was charged and what it cost."""
 
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     countries: list[CountryMargin] = Field(description="The same sums by country.")
 
 

@@ -16,7 +16,7 @@ from api.context import Context, Here, IdempotencyKey, MessageId, OrganizationId
 from api.http.auth import OPERATOR, READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import invalid, not_found
-from api.http.fields import Body, Decimal, SmsBody
+from api.http.fields import Body, CountryOut, CurrencyOut, Decimal, SmsBody, Uuid
 from api.http.idempotency import Once, mark_replayed
 from api.wallet.refusals import refusal
 from db.audit import explanations
@@ -57,8 +57,8 @@ class MessageRequest(Body):
 class MessageOut(BaseModel):
     """A message with its price and status."""
 
-    id: str = Field(description="The id of the message.")
-    campaign_id: str | None = Field(
+    id: Uuid = Field(description="The id of the message.")
+    campaign_id: Uuid | None = Field(
         description="The id of its campaign; null for a single message."
     )
     to: str = Field(description="The phone number of the recipient.")
@@ -76,14 +76,14 @@ class MessageOut(BaseModel):
     provider_sid: str | None = Field(description="Twilio's id of the message.")
     segments: int = Field(description="How many segments it has.")
     price: Decimal = Field(description="What the organization was charged.")
-    currency: str = Field(description="ISO 4217 code.")
-    country: str | None = Field(
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
+    country: CountryOut | None = Field(
         examples=["US"], description="ISO 3166 code of the recipient's country."
     )
     provider_price: Decimal | None = Field(
         description="What Twilio charged; known up to a day later."
     )
-    provider_currency: str | None = Field(description="The currency of `provider_price`.")
+    provider_currency: CurrencyOut | None = Field(description="The currency of `provider_price`.")
     error_code: int | None = Field(description="Twilio's error code.")
     problem: str | None = Field(description="Why it was not sent or not delivered.")
     created_at: datetime | None = Field(description="When it was created.")
@@ -157,7 +157,7 @@ async def send(
 class UnpaidSendOut(BaseModel):
     """A message that was sent although it had been refunded."""
 
-    message_id: str = Field(description="The id of the message.")
+    message_id: Uuid = Field(description="The id of the message.")
     attempt: int = Field(description="Which attempt was sent, counted from 1.")
     provider_sid: str = Field(description="Twilio's id of the message.")
     delivery_status: str = Field(

@@ -13,7 +13,7 @@ from api.campaigns.recipients import refusals
 from api.context import Here, OrganizationId
 from api.http.auth import READ
 from api.http.errors import not_found
-from api.http.fields import Decimal
+from api.http.fields import CountryOut, CurrencyOut, Decimal
 from db.campaigns import rates
 from db.lifecycle import organizations
 from db.wallet import wallets
@@ -28,7 +28,7 @@ MOST_NAMED = 100
 class DestinationOut(BaseModel):
     """The recipients in one country."""
 
-    country: str | None = Field(
+    country: CountryOut | None = Field(
         examples=["DE"], description="ISO 3166 code; null if the country is unknown."
     )
     recipients: int = Field(description="How many recipients.")
@@ -62,7 +62,7 @@ class PreviewOut(BaseModel):
     encoding: Encoding
     segments: int = Field(description="Segments of one message.")
     cost: Decimal = Field(description="The price of the campaign.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     countries: list[DestinationOut] = Field(description="The cost by country.")
     available: Decimal = Field(description="What the wallet has available.")
     runs_dry_position: int | None = Field(

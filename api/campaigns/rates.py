@@ -12,7 +12,7 @@ from api.context import Context, Here, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.errors import invalid, not_found
-from api.http.fields import Body, Currency, Decimal, PricePerSegment
+from api.http.fields import Body, CountryOut, Currency, CurrencyOut, Decimal, PricePerSegment
 from db.campaigns import rates
 from db.campaigns.rates import EVERYBODY, Rate
 from db.lifecycle import organizations
@@ -59,8 +59,8 @@ class RateOut(BaseModel):
     organization_id: str | None = Field(
         description="The id of the organization; null for a default rate."
     )
-    country: str = Field(examples=["DE"], description="ISO 3166 code.")
-    currency: str = Field(description="ISO 4217 code.")
+    country: CountryOut = Field(examples=["DE"], description="ISO 3166 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     price_per_segment: Decimal = Field(description="The price of one segment.")
     changed_at: datetime = Field(description="When the rate was set.")
 

@@ -113,5 +113,7 @@ def _finish_answers(answers: Json) -> None:
             answer["content"] = {MEDIA_TYPE: content["application/json"]}
         elif answer["description"] == "Successful Response":
             answer["description"] = _ANSWERS[status]
+        if "anyOf" in schema:  # answers that differ by their required fields
+            schema["oneOf"] = schema.pop("anyOf")
     for status in sorted(answers):
         answers[status] = answers.pop(status)

@@ -137,9 +137,7 @@ ANSWERS: dict[str, Any] = {
         },
     },
     "PostingOutcomes": {
-        "outcomes": [
-            {"reference_id": "order-991", "outcome": "booked", "entry": _ENTRY, "problem": None}
-        ]
+        "outcomes": [{"reference_id": "order-991", "outcome": "booked", "entry": _ENTRY}]
     },
     "Problem": {
         "type": "urn:tollgate:problem:insufficient_funds",

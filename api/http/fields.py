@@ -86,6 +86,7 @@ def options(values: type[StrEnum]) -> dict[str, JsonValue]:
 
 _DECIMAL = {
     "type": "string",
+    "pattern": r"^(0|[1-9][0-9]{0,18})(\.[0-9]{1,6}0*)?$",
     "description": "A decimal string with at most six decimals.",
     "examples": ["12.50"],
 }
@@ -96,9 +97,19 @@ PricePerSegment = Annotated[Amount, AfterValidator(_price)]
 Decimal = Annotated[
     int,
     PlainSerializer(money.to_decimal_string, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["12.50"]}, mode="serialization"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^-?(0|[1-9][0-9]*)\.[0-9]{2,6}$",
+            "examples": ["12.50"],
+        },
+        mode="serialization",
+    ),
 ]
 """Micros that go out as a decimal string."""
+CurrencyOut = Annotated[str, Field(examples=["USD"], json_schema_extra={"pattern": "^[A-Z]{3}$"})]
+CountryOut = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]
+Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 Reference = Annotated[
     str, Field(min_length=1, max_length=255, examples=["order-991"]), AfterValidator(_printable)

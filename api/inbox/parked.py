@@ -11,7 +11,7 @@ from api.context import Here
 from api.http.auth import OPERATOR, READ
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import not_found
-from api.http.fields import ReasonRequest, Time
+from api.http.fields import CurrencyOut, ReasonRequest, Time
 from api.http.idempotency import Once
 from db.inbox import parking
 from db.inbox.parking import Parked
@@ -49,7 +49,7 @@ class ParkedOut(BaseModel):
     amount: str | None = Field(
         examples=["7.00"], description="The amount that the provider reported."
     )
-    currency: str | None = Field(description="ISO 4217 code.")
+    currency: CurrencyOut | None = Field(description="ISO 4217 code.")
     payer: str = Field(description="The payer that the provider reported.")
     outcome: str = Field(description="Why it is parked.")
     to_do: str = Field(description="What a person should do.")

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
-from api.http.fields import Body, Currency, Decimal, Name, PricePerSegment, Time
+from api.http.fields import Body, Currency, CurrencyOut, Decimal, Name, PricePerSegment, Time
 from api.lifecycle.standing_fields import StandingOut
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
@@ -106,7 +106,7 @@ class OrganizationOut(BaseModel):
 
     id: str = Field(description="The id that the host application chose.")
     name: str = Field(description="For people.")
-    currency: str = Field(description="The currency of its wallet, an ISO 4217 code.")
+    currency: CurrencyOut = Field(description="The currency of its wallet, an ISO 4217 code.")
     twilio_account_sid: str = Field(description="The Twilio subaccount that sends its messages.")
     sender: str = Field(
         description=(

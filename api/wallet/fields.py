@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from api.http.cursors import Page
 from api.http.errors import ProblemOut
-from api.http.fields import Amount, Body, Currency, Decimal, Note, Reference, Time
+from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal, Note, Reference, Time
 from db.wallet.wallets import Booked
 from domain.redaction import redact_text
 from domain.wallet.entries import Entry
@@ -64,7 +64,7 @@ class WalletOut(BaseModel):
             "spent; the next top-up covers it first."
         )
     )
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     gate: Literal["open", "shut"] = Field(description="`shut` while the organization is suspended.")
     frozen: bool = Field(description="Whether it is frozen.")
     frozen_by: list[Literal["suspension", "operator"]] = Field(description="Who froze it.")
@@ -107,7 +107,7 @@ class EntryOut(BaseModel):
         ),
     )
     amount: Decimal = Field(description="Signed: negative if it left the wallet.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     balance_after: Decimal = Field(description="The balance after this entry.")
     reference_id: str = Field(description="The reference that it was booked with.")
     refunds: str | None = Field(description="The reference of the debit that a refund returns.")
@@ -141,25 +141,29 @@ def _described(entry: Entry) -> str:
     return redact_text(entry.description) if of_ours else entry.description
 
 
-class PostingOut(BaseModel):
-    """What became of one posting of a list."""
+class BookedOut(BaseModel):
+    """One posting of a list that is booked."""
 
-    model_config = ConfigDict(title="PostingOutcome")
+    model_config = ConfigDict(title="BookedPosting")
 
     reference_id: str = Field(description="The reference of the posting.")
-    outcome: Literal["booked", "replayed", "refused"] = Field(
+    outcome: Literal["booked", "replayed"] = Field(
         description="`replayed`: the same posting was booked before, and nothing was booked now."
     )
-    entry: EntryOut | None = Field(
-        default=None, description="The entry; null if the posting was refused."
-    )
-    problem: ProblemOut | None = Field(
-        default=None,
-        description=(
-            "The problem that this posting alone would have been answered with; null if it "
-            "was booked."
-        ),
-    )
+    entry: EntryOut
+
+
+class RefusedOut(BaseModel):
+    """One posting of a list that is not booked."""
+
+    model_config = ConfigDict(title="RefusedPosting")
+
+    reference_id: str = Field(description="The reference of the posting.")
+    outcome: Literal["refused"] = Field(description="Nothing was booked.")
+    problem: ProblemOut = Field(description="What this posting alone would have been answered.")
+
+
+PostingOut = Annotated[BookedOut | RefusedOut, Field(discriminator="outcome")]
 
 
 class PostingsOut(BaseModel):

@@ -16,6 +16,7 @@ from api.http.fields import (
     Amount,
     Body,
     Currency,
+    CurrencyOut,
     Decimal,
     Moment,
     Note,
@@ -89,7 +90,7 @@ class HoldOut(BaseModel):
     )
     amount: Decimal = Field(description="What was set aside.")
     captured: Decimal = Field(description="What its debit took.")
-    currency: str = Field(description="ISO 4217 code.")
+    currency: CurrencyOut = Field(description="ISO 4217 code.")
     status: HoldStatus = Field(description="`open`, `captured`, `released` or `expired`.")
     expires_at: Time = Field(description="When it is released.")
     description: str = Field(description="For people.")

@@ -11,7 +11,14 @@ from api.http.errors import ProblemOut, not_found
 from api.http.fast_routes import LeanRoute
 from api.http.idempotency import mark_replayed
 from api.wallet import references
-from api.wallet.fields import EntryOut, PostingOut, PostingRequest, PostingsOut, PostingsRequest
+from api.wallet.fields import (
+    BookedOut,
+    EntryOut,
+    PostingRequest,
+    PostingsOut,
+    PostingsRequest,
+    RefusedOut,
+)
 from api.wallet.refusals import refusal
 from api.wallet.wallets import resume
 from db.audit import explanations
@@ -34,7 +41,13 @@ Kind = Callable[[str, Money, str], Posting]
 ANSWERS: dict[str, Any] = {
     "status_code": 201,
     "dependencies": [WRITE],
-    "responses": {200: {"description": "It was booked before; or the outcomes of a list"}},
+    "response_model": EntryOut,
+    "responses": {
+        200: {
+            "model": EntryOut | PostingsOut,
+            "description": "The posting was booked before; or the outcomes of a list",
+        }
+    },
 }
 
 
@@ -149,12 +162,12 @@ async def _why_not(
 
 def _posting_out(
     posting: Posting, outcome: Outcome, why: Sequence[Reason], *, by_key: bool
-) -> PostingOut:
+) -> BookedOut | RefusedOut:
     if isinstance(outcome, Posted):
-        return PostingOut(
+        return BookedOut(
             reference_id=posting.reference_id,
             outcome="replayed" if outcome.replayed else "booked",
             entry=EntryOut.of(outcome.entry, posting.amount.currency),
         )
     problem = ProblemOut.model_validate(refusal(outcome, why, by_key=by_key).document)
-    return PostingOut(reference_id=posting.reference_id, outcome="refused", problem=problem)
+    return RefusedOut(reference_id=posting.reference_id, outcome="refused", problem=problem)

@@ -11,7 +11,7 @@ POINTS = {"at", "begins", "ends"}
 """Names of body fields that show by themselves what happens at that time."""
 TEXTS = {
     "Message": "what Twilio said of a message, which cannot be the message",
-    "PostingOutcome": "a problem document",
+    "RefusedPosting": "a problem document",
 }
 
 

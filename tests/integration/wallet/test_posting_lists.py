@@ -45,7 +45,7 @@ async def test_each_of_a_list_is_decided_on_what_the_one_before_left(tollgate: T
         "refused",
     ]
     assert [outcome["reference_id"] for outcome in outcomes] == ["a", "b", "c", "a", "a"]
-    assert [outcome["problem"] and outcome["problem"]["status"] for outcome in outcomes] == [
+    assert [outcome.get("problem", {}).get("status") for outcome in outcomes] == [
         None,
         402,
         None,

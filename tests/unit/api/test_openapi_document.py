@@ -119,3 +119,24 @@ def test_examples_are_valid(document: dict[str, Any], name: str) -> None:
     assert example.keys() <= schema["properties"].keys()
     if name in examples.ANSWERS and name != "Problem":
         assert example.keys() == schema["properties"].keys()
+
+
+def test_what_can_be_several_things_is_one_of_them(document: dict[str, Any]) -> None:
+    [debit] = [
+        operation
+        for _, _, operation in _operations(document)
+        if operation["operationId"] == "debit_wallet"
+    ]
+    body = debit["requestBody"]["content"]["application/json"]["schema"]
+    answer = debit["responses"]["200"]["content"]["application/json"]["schema"]
+    outcomes = document["components"]["schemas"]["PostingOutcomes"]["properties"]["outcomes"]
+
+    assert len(body["oneOf"]) == len(answer["oneOf"]) == 2
+    assert debit["responses"]["201"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Entry"
+    }
+    assert outcomes["items"]["discriminator"]["mapping"] == {
+        "booked": "#/components/schemas/BookedPosting",
+        "replayed": "#/components/schemas/BookedPosting",
+        "refused": "#/components/schemas/RefusedPosting",
+    }
