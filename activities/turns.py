@@ -15,7 +15,7 @@ class TooManyWait(Exception):
 @dataclass(slots=True)
 class _Line:
     free: asyncio.Semaphore
-    here: int = 0
+    callers: int = 0
 
 
 @dataclass(slots=True)
@@ -30,13 +30,13 @@ class Turns:
     async def of(self, organization_id: str) -> AsyncIterator[None]:
         """Raises `TooManyWait`."""
         line = self._lines.setdefault(organization_id, _Line(asyncio.Semaphore(self.most)))
-        if line.here >= self.most + self.waiting:
+        if line.callers >= self.most + self.waiting:
             raise TooManyWait(organization_id)
-        line.here += 1
+        line.callers += 1
         try:
             async with line.free:
                 yield
         finally:
-            line.here -= 1
-            if not line.here:
+            line.callers -= 1
+            if not line.callers:
                 del self._lines[organization_id]

@@ -125,10 +125,10 @@ async def onboard(
 
 async def _at_paypal(target: Target, prefix: str, count: int) -> list[Subject]:
     body = {"count": count, "prefix": prefix, "custom_id": f"{prefix.lower()}-{{n}}"}
-    made = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=body))).json()
+    created = (await ok(target.paypal.post("/_sim/subscriptions/bulk", json=body))).json()
     return [
         Subject(organization_id=f"{prefix.lower()}-{number}", subscription_id=made_one["id"])
-        for number, made_one in enumerate(made["subscriptions"], start=1)
+        for number, made_one in enumerate(created["subscriptions"], start=1)
     ]
 
 
@@ -136,10 +136,10 @@ async def _at_stripe(target: Target, prefix: str, count: int) -> list[Subject]:
     async def subscribe(number: int) -> Subject:
         organization_id = f"{prefix.lower()}-{number}"
         body = {"organization_id": organization_id, "deliver": False}
-        made = (await ok(target.stripe.post("/_sim/subscriptions", json=body))).json()
+        created = (await ok(target.stripe.post("/_sim/subscriptions", json=body))).json()
         return Subject(
             organization_id=organization_id,
-            subscription_id=made["object"]["id"],
+            subscription_id=created["object"]["id"],
             provider=Provider.STRIPE,
         )
 

@@ -166,10 +166,10 @@ async def _of_a_plain_wallet(
 async def _debit(conn: AsyncConnection, reference: str, *, lock: bool) -> None:
     query = select(plain_wallets.c.balance_micros).where(plain_wallets.c.id == "plain")
     balance = (await conn.execute(query.with_for_update() if lock else query)).scalar_one()
-    known = select(plain_entries.c.id).where(
+    existing = select(plain_entries.c.id).where(
         plain_entries.c.wallet_id == "plain", plain_entries.c.reference_id == reference
     )
-    if (await conn.execute(known)).one_or_none() is not None:
+    if (await conn.execute(existing)).one_or_none() is not None:
         return
     if balance < 1:
         raise BenchFailed("the baseline's wallet is empty")

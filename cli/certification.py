@@ -87,14 +87,14 @@ async def examine(url: str) -> list[Finding]:
 def shown_progress() -> Iterator[Progress]:
     """On a terminal, one changing line; elsewhere, a line on standard error every ten seconds."""
     with errors.status("", spinner="line") as status:
-        said_at = time.monotonic()
+        printed_at = time.monotonic()
 
         def show_check(done: int, of: int, claim: str) -> None:
-            nonlocal said_at
+            nonlocal printed_at
             line = f"check {done + 1} of {of}: {claim}"
             status.update(escape(line))
-            if not errors.is_terminal and time.monotonic() - said_at > SAY_EVERY:
-                said_at = time.monotonic()
+            if not errors.is_terminal and time.monotonic() - printed_at > SAY_EVERY:
+                printed_at = time.monotonic()
                 errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
         yield show_check

@@ -68,7 +68,7 @@ class _Rows(Table):
 
 def table(*headings: str) -> Table:
     """A table that wraps long cells, so that an id can always be copied completely."""
-    made = _Rows(box=box.SIMPLE_HEAD)
+    grid = _Rows(box=box.SIMPLE_HEAD)
     for heading in headings:
-        made.add_column(heading, overflow="fold")
-    return made
+        grid.add_column(heading, overflow="fold")
+    return grid

@@ -61,7 +61,7 @@ async def _run() -> int:
 
 
 async def show_addresses(stack: Stack) -> None:
-    made = {
+    secrets = {
         scope.word: await keys.make(stack.database_url, f"dev {scope.word}", scope)
         for scope in Scope
     }
@@ -75,7 +75,9 @@ async def show_addresses(stack: Stack) -> None:
         "logs": str(stack.data_dir),
     }
     table = Table.grid(padding=(0, 2))
-    for name, value in (rows | {f"API key, {scope}": key for scope, key in made.items()}).items():
+    for name, value in (
+        rows | {f"API key, {scope}": key for scope, key in secrets.items()}
+    ).items():
         table.add_row(name, value)
     output.print()
     output.print(table, highlight=False)

@@ -21,12 +21,12 @@ def migrate(revision: str) -> None:
     read = configured()
     with _named_or_embedded(read) as url:
         revision_found = asyncio.run(await_database(url, patience=PATIENCE, say=say))
-        known = database.known_revisions()
-        if revision_found is not None and revision_found not in known:
+        revisions = database.known_revisions()
+        if revision_found is not None and revision_found not in revisions:
             raise Misused(schema_problem(revision_found) or "")
-        if revision not in {"head", *known}:
+        if revision not in {"head", *revisions}:
             raise Misused(
-                f"--revision: there is no {revision}; this build knows {known[0]} to {known[-1]}"
+                f"--revision: there is no {revision}; this build knows {revisions[0]} to {revisions[-1]}"
             )
         at = database.migrate(url, revision)
     output.print(f"the schema is at {at}", highlight=False)

@@ -72,8 +72,8 @@ class SecondStory:
             "price_per_segment": str(PRICE),
         }
         await self.company.ask("POST", "/v1/organizations", organization, status=201)
-        made = await self.stripe.ask("POST", "/_sim/subscriptions", {"organization_id": id_})
-        linked = {"provider": "stripe", "subscription_id": made["object"]["id"]}
+        created = await self.stripe.ask("POST", "/_sim/subscriptions", {"organization_id": id_})
+        linked = {"provider": "stripe", "subscription_id": created["object"]["id"]}
         current = await self.company.ask("POST", f"/v1/organizations/{id_}/subscription", linked)
         expect(
             "the linked subscription", (current["status"], current["is_current"]), ("active", True)

@@ -240,12 +240,12 @@ def _data_dir(settings: Settings) -> Iterator[Path]:
     if _named(settings):
         yield settings.data_dir.expanduser().absolute()
         return
-    made = Path(tempfile.mkdtemp(prefix="tollgate-"))
-    made.chmod(0o711)  # as root, PostgreSQL runs as another user
+    directory = Path(tempfile.mkdtemp(prefix="tollgate-"))
+    directory.chmod(0o711)  # as root, PostgreSQL runs as another user
     try:
-        yield made
+        yield directory
     except asyncio.CancelledError:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         raise
     # a failed run keeps its logs
-    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -72,13 +72,13 @@ class Story(Checks):
                 "body": "20 % off until Sunday.",
                 "recipients": RECIPIENTS,
             }
-            made = await self.company.ask(
+            created = await self.company.ask(
                 "POST", f"{self._of}/campaigns", campaign, status=201, key="spring-sale"
             )
-            self.campaign = made["id"]
+            self.campaign = created["id"]
             await self.company.ask("POST", f"{self._of}/campaigns/{self.campaign}/start")
             line.says(
-                f"the campaign {made['name']!r} is started: {made['total']} messages, each "
+                f"the campaign {created['name']!r} is started: {created['total']} messages, each "
                 "paid before it is sent"
             )
         async with self.tell.step("messages leave") as line:
@@ -205,10 +205,10 @@ class Story(Checks):
         checkout = {"provider": "paypal", "plan_id": PLAN} | {
             f"{where}_url": f"https://shop.example.com/{where}" for where in ("return", "cancel")
         }
-        made = await self.company.ask(
+        created = await self.company.ask(
             "POST", f"{self._of}/subscription/checkout", checkout, status=201, key="subscribe"
         )
-        self.subscription = made["subscription_id"]
+        self.subscription = created["subscription_id"]
         events = await self.paypal.act(self.subscription, "approve", deliver=False)
         by_type = {event["event_type"]: event["id"] for event in events}
         self.activated = by_type.pop("BILLING.SUBSCRIPTION.ACTIVATED")  # it is delivered late

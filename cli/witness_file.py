@@ -40,8 +40,8 @@ def read(path: Path) -> list[Line]:
 
 
 async def compare(conn: AsyncConnection, lines: Sequence[Line]) -> Finding:
-    known = await seals.links(conn, [line.link for line in lines])
-    wrong = [line for line in lines if known.get(line.link) != line.sha256]
+    stored_links = await seals.links(conn, [line.link for line in lines])
+    wrong = [line for line in lines if stored_links.get(line.link) != line.sha256]
     first = f"link {wrong[0].link}, noted at {wrong[0].at}" if wrong else None
     return Finding(guarantee=1, check=CLAIM, examined=len(lines), broken=len(wrong), first=first)
 

@@ -30,17 +30,17 @@ def worker(queues: str, metrics: str | None, *, versioned: bool) -> None:
 
 def task_queues(read: Settings, queues: str) -> list[str]:
     """The configured queues that `queues` selects: `lifecycle`, `campaigns`, or their names."""
-    known = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
-    known |= {name: name for name in known.values()}
+    queue_names = {"lifecycle": read.lifecycle_task_queue, "campaigns": read.campaign_task_queue}
+    queue_names |= {name: name for name in queue_names.values()}
     words = [word.strip() for word in queues.split(",") if word.strip()]
     for word in words:
-        if word not in known:
+        if word not in queue_names:
             raise typer.BadParameter(
-                f"{word!r} is not one of {', '.join(known)}", param_hint="--queues"
+                f"{word!r} is not one of {', '.join(queue_names)}", param_hint="--queues"
             )
     if not words:
         raise typer.BadParameter("does not name a queue", param_hint="--queues")
-    return sorted({known[word] for word in words})
+    return sorted({queue_names[word] for word in words})
 
 
 async def _work(queues: Sequence[str], runtime: Runtime, *, versioned: bool) -> None:

@@ -226,10 +226,10 @@ def _initialize(cluster: Path) -> None:
     options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
     command = [str(binary("initdb")), "-D", str(cluster), "-U", _SUPERUSER, *options]
     with tempfile.TemporaryFile() as output:
-        made = subprocesses.spawn(
+        status = subprocesses.spawn(
             command, stop_signal=signal.SIGKILL, output=output, user=_user()
         ).wait(START_LIMIT)
-        if made != 0:
+        if status != 0:
             output.seek(0)
             raise PostgresDidNotStart(
                 f"initdb failed on {cluster}:\n{output.read().decode(errors='replace')}"

@@ -151,13 +151,13 @@ def telemetry(metrics_address: str | None = None) -> Runtime:
 
 async def register_search_attributes(client: Client) -> None:
     """Add the SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its start."""
-    known = await client.operator_service.list_search_attributes(
+    registered = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
     )
     missing = {
         name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}")
         for name, kind in SEARCH_ATTRIBUTES.items()
-        if name not in known.custom_attributes
+        if name not in registered.custom_attributes
     }
     if missing:
         await client.operator_service.add_search_attributes(

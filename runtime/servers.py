@@ -55,14 +55,14 @@ async def await_schema(url: str, *, patience: timedelta, say: Say) -> None:
 
 def schema_problem(found: str | None) -> str | None:
     """The problem with a database whose schema is at this revision, and the remedy."""
-    known = known_revisions()
-    if found == known[-1]:
+    revisions = known_revisions()
+    if found == revisions[-1]:
         return None
     if found is None:
         return "the database has no tables yet: run `tollgate migrate` first"
-    if found in known:
+    if found in revisions:
         return (
-            f"the database's schema is at {found}, and this build needs {known[-1]}: run `tollgate "
+            f"the database's schema is at {found}, and this build needs {revisions[-1]}: run `tollgate "
             "migrate` first"
         )
     return (

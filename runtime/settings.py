@@ -188,12 +188,12 @@ def load(group: type[G]) -> G:
     """
     problems: tuple[str, ...] = ()
     if group is Settings:
-        known = [
+        names = [
             f"{_prefix(of)}{name}".upper()
             for of in Group.__subclasses__()
             for name in of.model_fields
         ]
-        problems = variables.unknown(os.environ, known)
+        problems = variables.unknown(os.environ, names)
     try:
         read = group()
     except ValidationError as problem:

@@ -33,19 +33,19 @@ _OF_KUBERNETES = re.compile(
 """
 
 
-def unknown(environment: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
+def unknown(environment: Mapping[str, str], variable_names: Collection[str]) -> tuple[str, ...]:
     """A problem for each of our variables that nothing reads, and for each name that is similar to
     a setting's.
 
     Other programs' TEMPORAL_... variables are ignored. An empty variable counts as unset.
     """
     names = {name.upper(): value for name, value in environment.items() if value}
-    read = {*known, *OF_COMPOSE, *OF_TEMPORAL}
+    read = {*variable_names, *OF_COMPOSE, *OF_TEMPORAL}
     problems = []
     for name in sorted(names.keys() - read):
         if name.startswith(_PREFIX):
             if not _OF_KUBERNETES.fullmatch(f"{name}={names[name]}"):
-                problems.append(_problem(name, get_close_matches(name, known, n=1)))
+                problems.append(_problem(name, get_close_matches(name, variable_names, n=1)))
         elif name.startswith("T") and (
             near := get_close_matches(name, read, n=1, cutoff=_NEARLY_THE_SAME)
         ):

@@ -93,19 +93,19 @@ class Faults:
         seconds: float | None = None,
         retry_after: float | None = None,
     ) -> Fault:
-        known = Kind(kind)
+        fault_kind = Kind(kind)
         fault = Fault(
             id=next(self._ids),
-            kind=known,
+            kind=fault_kind,
             method=method.upper(),
             path=re.compile(path),
             times=times,
             skip=skip,
             probability=probability,
-            seconds=seconds if seconds is not None else (1.0 if known is Kind.SLOW else 60.0),
+            seconds=seconds if seconds is not None else (1.0 if fault_kind is Kind.SLOW else 60.0),
             retry_after=retry_after
             if retry_after is not None
-            else (1.0 if known is Kind.RATE_LIMITED else None),
+            else (1.0 if fault_kind is Kind.RATE_LIMITED else None),
             chance=random.Random(seed),  # noqa: S311 - chance, not a secret
         )
         self.standing.append(fault)

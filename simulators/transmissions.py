@@ -40,10 +40,10 @@ class Schedule:
     new_transmission_per_retry: bool = False
 
     def change(self, values: Mapping[str, Any]) -> None:
-        known = {each.name for each in fields(self)}
-        if values.keys() - known:
+        names = {each.name for each in fields(self)}
+        if values.keys() - names:
             raise ValueError(
-                f"unknown settings: {sorted(values.keys() - known)}; known: {sorted(known)}"
+                f"unknown settings: {sorted(values.keys() - names)}; known: {sorted(names)}"
             )
         for name, value in values.items():
             setattr(self, name, value)

@@ -102,13 +102,13 @@ def events() -> str:
 
 
 def _effect_of(state: State, name: str) -> str:
-    known = _subscription(state)
-    word = evidence.word_of(known, _snapshot_of(name), POLICY, NOW)
+    subscription = _subscription(state)
+    word = evidence.word_of(subscription, _snapshot_of(name), POLICY, NOW)
     if word is None:
         return "queries"
-    if decide(known.record, (), POLICY, NOW).status is Status.SUSPENDED:
+    if decide(subscription.record, (), POLICY, NOW).status is Status.SUSPENDED:
         return "stays shut"
-    after = decide(replace(known, word=word).record, (), POLICY, NOW)
+    after = decide(replace(subscription, word=word).record, (), POLICY, NOW)
     return "**shuts**" if after.status is Status.SUSPENDED else "deadline"
 
 

@@ -219,8 +219,10 @@ class Booking:
             await self._aside.alert(organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
             return f"sale {detail}"
         async with self._engine.connect() as conn:
-            known = await subscriptions.find(conn, delivery.provider, payment.subscription_id)
-        if known is None:
+            subscription = await subscriptions.find(
+                conn, delivery.provider, payment.subscription_id
+            )
+        if subscription is None:
             return (
                 f"unknown subscription {payment.subscription_id}, paid by {name(delivery)} of "
                 f"{payment.amount}"
@@ -240,8 +242,8 @@ class Booking:
         """
         at = sale.occurred_at or datetime.now(UTC)
         async with self._engine.connect() as conn:
-            known = await subscriptions.of_organization(conn, organization_id)
-        for subscription in known:
+            linked = await subscriptions.of_organization(conn, organization_id)
+        for subscription in linked:
             if subscription.provider is not provider.name or (
                 subscription.checkout_url is not None and subscription.confirmed_at is None
             ):

@@ -145,8 +145,10 @@ class Billing:
         return answers
 
     async def _look_for_unlinked(self, pending: Pending, answers: Answers) -> None:
-        known = {(subscription.provider, subscription.id) for subscription in pending.subscriptions}
-        known |= {
+        stored_ids = {
+            (subscription.provider, subscription.id) for subscription in pending.subscriptions
+        }
+        stored_ids |= {
             (checkout.provider, snapshot.subscription_id)
             for checkout, snapshot in answers.snapshots
             if snapshot.subscription_id
@@ -154,7 +156,7 @@ class Billing:
         answered = [
             delivery for delivery in pending.deliveries if delivery.provider not in answers.silent
         ]
-        await self._unlinked.look(pending.organization_id, answered, known)
+        await self._unlinked.look(pending.organization_id, answered, stored_ids)
 
     async def _fold(self, pending: Pending, answers: Answers) -> Folded:
         """Apply the answers before money is booked: a gate that has to shut must not wait.

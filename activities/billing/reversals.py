@@ -178,10 +178,10 @@ class Reversing:
         if payment.reference.kind is not MoneyObject.SALE or payment.subscription_id is None:
             return
         async with self._engine.begin() as conn:
-            known = await subscriptions.find(conn, provider, payment.subscription_id)
+            subscription = await subscriptions.find(conn, provider, payment.subscription_id)
             if (
-                known is None
-                or known.organization_id != organization_id
+                subscription is None
+                or subscription.organization_id != organization_id
                 or not payment.amount.micros
             ):
                 return

@@ -35,12 +35,12 @@ class Unlinked:
         self,
         organization_id: str,
         deliveries: Sequence[Delivery],
-        known: Collection[tuple[Provider, str | None]],
+        stored_ids: Collection[tuple[Provider, str | None]],
     ) -> None:
         """Query each subscription that a delivery names and that is not `known`; idempotent."""
         for delivery in deliveries:
             id_, provider = delivery.subscription_id, self._providers.get(delivery.provider)
-            if id_ is None or provider is None or (delivery.provider, id_) in known:
+            if id_ is None or provider is None or (delivery.provider, id_) in stored_ids:
                 continue
             try:
                 await self._look(organization_id, delivery, provider, id_)

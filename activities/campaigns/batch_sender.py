@@ -137,13 +137,13 @@ class BatchSender:
         """Wait for Twilio's pause or our turn; returns a result if that takes too long for this
         attempt.
         """
-        asked_to = self._posted.pause
-        if asked_to is not None and asked_to.seconds > LONGEST_PAUSE:
+        requested_pause = self._posted.pause
+        if requested_pause is not None and requested_pause.seconds > LONGEST_PAUSE:
             await self._settle()
-            await pauses.note(asked_to)
-            too_long = asked_to.seconds > LONGEST_PAID.total_seconds()
-            return self._sent(stopped=too_long, retry_after=asked_to.seconds)
-        both = [pause for pause in (asked_to, await self._turn()) if pause is not None]
+            await pauses.note(requested_pause)
+            too_long = requested_pause.seconds > LONGEST_PAID.total_seconds()
+            return self._sent(stopped=too_long, retry_after=requested_pause.seconds)
+        both = [pause for pause in (requested_pause, await self._turn()) if pause is not None]
         if both:
             pause = max(both, key=lambda pause: pause.seconds)
             await self._settle()

@@ -178,10 +178,10 @@ class EventBackfill:
 
     async def _unknown(self, provider: Provider, some: Mapping[str, Listed]) -> dict[str, Listed]:
         async with self._engine.connect() as conn:
-            here = await listed_events.stored(
+            stored = await listed_events.stored(
                 conn, provider, [listed.event for listed in some.values()]
             )
-        return {id_: listed for id_, listed in some.items() if id_ not in here}
+        return {id_: listed for id_, listed in some.items() if id_ not in stored}
 
     async def _note_missed(self, provider: Provider, tally: Tally) -> None:
         """Alert on missing deliveries: the webhook's id, secret, address or event types may be

@@ -141,17 +141,17 @@ class Finding:
             if parked.delivery.money is None
             else ""
         )
-        known = clues or Clues()
-        custom_id = known.custom_ids[0] if known.custom_ids else None
-        says = "the provider does not have it" if clues is None else _in_words(known)
+        details = clues or Clues()
+        custom_id = details.custom_ids[0] if details.custom_ids else None
+        says = "the provider does not have it" if clues is None else _in_words(details)
         async with self._engine.begin() as conn:
             await parking.describe(
                 conn,
                 parked.delivery.id,
                 f"{deliveries.UNKNOWN}{subject or name(parked.delivery)}: {says}",
-                amount=known.amount,
+                amount=details.amount,
                 custom_id=custom_id,
-                payer=known.payer,
+                payer=details.payer,
             )
 
 

@@ -111,21 +111,24 @@ class Switching:
         switch = await self._read(organization)
         if switch.state is not SwitchStatus.CHECKED:
             return state_of(switch)
-        made = await self._providers.checkout(switch)
+        checkout = await self._providers.checkout(switch)
         async with self._locked(organization) as (conn, found):
             if found != switch:
                 return state_of(found or switch)
-            if isinstance(made, ProviderRefused):
+            if isinstance(checkout, ProviderRefused):
                 return await moved(
-                    conn, switch, SwitchStatus.UNDONE, f"the checkout could not be created: {made}"
+                    conn,
+                    switch,
+                    SwitchStatus.UNDONE,
+                    f"the checkout could not be created: {checkout}",
                 )
-            await note(conn, switch, made)
+            await note(conn, switch, checkout)
             return await moved(
                 conn,
                 switch,
                 SwitchStatus.OFFERED,
-                target_subscription_id=made.subscription_id,
-                checkout_url=made.url,
+                target_subscription_id=checkout.subscription_id,
+                checkout_url=checkout.url,
             )
 
     @activity.defn(name="look_for_consent")
@@ -203,10 +206,10 @@ class Switching:
         async with self._locked(organization) as (conn, found):
             if found != switch:
                 return state_of(found or switch)
-            known = await subscriptions.find(
+            target_subscription = await subscriptions.find(
                 conn, switch.target_provider, switch.target_subscription_id or ""
             )
-            if known is None or target.state not in BILLING:
+            if target_subscription is None or target.state not in BILLING:
                 switch = await fold(conn, switch, source=source, target=target)
                 reason = f"the new subscription is {target.state.value}"
                 await alerts.raise_(
@@ -216,8 +219,8 @@ class Switching:
                     f"switch {switch.id}: {reason}",
                 )
                 return await moved(conn, switch, SwitchStatus.FAILED, reason)
-            if not known.is_current:
-                await subscriptions.make_current(conn, known)
+            if not target_subscription.is_current:
+                await subscriptions.make_current(conn, target_subscription)
             # an ended source takes nothing back from the target
             switch = await fold(conn, switch, source=source)
             switch = await fold(conn, switch, target=target)

@@ -62,8 +62,8 @@ class SwitchProviders:
 
     async def ask(self, provider: Provider, subscription_id: str) -> Snapshot:
         with translated():
-            known = self._at(provider)
-        return await query(known, subscription_id)
+            adapter = self._at(provider)
+        return await query(adapter, subscription_id)
 
     async def stop(self, switch: Switch) -> Snapshot:
         """End the source with a marker that shows that we did. Somebody else may have ended it
@@ -119,12 +119,12 @@ async def fold(
         (switch.source_provider, switch.source_subscription_id, source),
     )
     for provider, subscription_id, snapshot in answers:
-        known = await subscriptions.find(conn, provider, subscription_id or "")
-        if snapshot is None or known is None:
+        subscription = await subscriptions.find(conn, provider, subscription_id or "")
+        if snapshot is None or subscription is None:
             continue
         cause = f"switch {switch.id}"
         folded = await snapshots.confirm(
-            conn, known, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
+            conn, subscription, snapshot, now=datetime.now(UTC), cause=cause, may_open=True
         )
         if folded is not None and folded.ask_again:
             # keeps the time of the first doubt, against which later attempts are compared

@@ -209,11 +209,13 @@ async def _rebook_as_topup(
 
     The caller holds the standing.
     """
-    of_it = payments.c.organization_id == organization_id, payments.c.provider == provider.value
+    of_owner = payments.c.organization_id == organization_id, payments.c.provider == provider.value
     await conn.execute(
         update(payments)
         .where(
-            *of_it, payments.c.object_id == payment.reference.id, payments.c.kind == "subscription"
+            *of_owner,
+            payments.c.object_id == payment.reference.id,
+            payments.c.kind == "subscription",
         )
         .values(
             kind="topup",

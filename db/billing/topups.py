@@ -13,7 +13,7 @@ from db.tables.billing import topups
 from domain.billing.subscription import Provider
 from domain.money import Money
 
-ASKED_AT_ONCE = 20
+QUERIES_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +26,17 @@ class TopUpCheckout:
     status: str = "open"
 
 
-async def add(conn: AsyncConnection, made: TopUpCheckout, idempotency_key: str) -> bool:
+async def add(conn: AsyncConnection, checkout: TopUpCheckout, idempotency_key: str) -> bool:
     """Store a checkout; False if its key or id exists already. The caller commits."""
     added = await conn.execute(
         upsert(topups)
         .values(
-            organization_id=made.organization_id,
-            provider=made.provider.value,
-            checkout_id=made.checkout_id,
-            url=made.url,
-            amount_micros=made.amount.micros,
-            currency=made.amount.currency,
+            organization_id=checkout.organization_id,
+            provider=checkout.provider.value,
+            checkout_id=checkout.checkout_id,
+            url=checkout.url,
+            amount_micros=checkout.amount.micros,
+            currency=checkout.amount.currency,
             idempotency_key=idempotency_key,
         )
         .on_conflict_do_nothing()
@@ -71,7 +71,7 @@ async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpChec
         select(topups)
         .where(topups.c.organization_id == organization_id, topups.c.status == "open")
         .order_by(topups.c.created_at.desc())
-        .limit(ASKED_AT_ONCE)
+        .limit(QUERIES_AT_ONCE)
     )
     return [topup for row in await conn.execute(query) if (topup := _topup(row)) is not None]
 

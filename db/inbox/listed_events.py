@@ -108,14 +108,14 @@ async def stored(
         inbox.c.provider == provider.value,
         inbox.c.event_id.in_([event.event_id for event in events]),
     )
-    here = {
+    stored_keys = {
         (row.event_id, *_what_to_query(row.custom_id, read(row)))
         for row in await conn.execute(query)
     }
     return {
         event.event_id
         for event in events
-        if (event.event_id, *_what_to_query(event.custom_id, event)) in here
+        if (event.event_id, *_what_to_query(event.custom_id, event)) in stored_keys
     }
 
 

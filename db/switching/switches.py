@@ -228,14 +228,16 @@ async def not_to_charge(
         switches.c.source_subscription_id == subscription_id
     )
     left &= (switches.c.state == SwitchStatus.COMPLETED.value) & (switches.c.ended_at < at)
-    to_it = (switches.c.target_provider == provider.value) & (
+    to_provider = (switches.c.target_provider == provider.value) & (
         switches.c.target_subscription_id == subscription_id
     )
-    to_it &= switches.c.state.not_in(_TARGET_BILLS)
+    to_provider &= switches.c.state.not_in(_TARGET_BILLS)
     current = await subscriptions.current(conn, organization_id)
     if current is not None and (current.provider, current.id) == (provider, subscription_id):
         return None
-    query = select(switches).where(switches.c.organization_id == organization_id, left | to_it)
+    query = select(switches).where(
+        switches.c.organization_id == organization_id, left | to_provider
+    )
     row = (await conn.execute(query.order_by(switches.c.started_at.desc()).limit(1))).one_or_none()
     return None if row is None else _switch(row)
 

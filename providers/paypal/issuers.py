@@ -114,10 +114,10 @@ class Issuers:
             downloads.Unavailable,
             Untrusted,
         ) as error:
-            known = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
+            expected = isinstance(error, downloads.Refused | downloads.Unavailable | Untrusted)
             problem = (
                 "the issuer of PayPal's certificate is unavailable: "
-                f"{error if known else in_words(error)}"
+                f"{error if expected else in_words(error)}"
             )
             raise VerificationUnavailable(problem) from error
 

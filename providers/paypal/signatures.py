@@ -32,8 +32,8 @@ log = structlog.get_logger()
 _ALGORITHM = "SHA256withRSA"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _SIGNATURE_BYTES = range(128, 1025)  # RSA keys of 1024 to 8192 bits
-ASKED_AT_ONCE = 20
-ASKED_EACH_SECOND = 2.0
+QUERIES_AT_ONCE = 20
+QUERIES_EACH_SECOND = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Signatures:
         self._certificates = certificates
         self._webhook_ids = tuple(webhook_ids)
         self._online = online
-        self._budget = Budget(at_once=ASKED_AT_ONCE, each_second=ASKED_EACH_SECOND)
+        self._budget = Budget(at_once=QUERIES_AT_ONCE, each_second=QUERIES_EACH_SECOND)
 
     async def verify(self, raw: bytes, headers: Mapping[str, str], *, now: datetime) -> None:
         """Rejects deliveries that cannot be genuine, before any query."""

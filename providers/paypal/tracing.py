@@ -95,10 +95,10 @@ class Tracing:
         custom = (reading.text(document, name) for name in ("custom_id", "custom"))
         self._gathered.custom_ids += [id_ for id_ in custom if id_ is not None]
         holders = [reading.part(document, name) for name in ("buyer", "payer", "subscriber")]
-        known = [reading.text(document, name) for name in ("invoice_id", "invoice_number")]
-        known += [
+        texts = [reading.text(document, name) for name in ("invoice_id", "invoice_number")]
+        texts += [
             reading.text(holder, "email_address") or reading.text(holder, "email")
             for holder in holders
         ]
-        known += [reading.text(holder, "name") for holder in holders]
-        self._gathered.payer += [label for label in known if label is not None]
+        texts += [reading.text(holder, "name") for holder in holders]
+        self._gathered.payer += [label for label in texts if label is not None]

@@ -121,14 +121,14 @@ class Stripe:
             )
             parameters["expires_at"] = int(later.expires_at.timestamp())
         try:
-            made = await json_of(
+            session = await json_of(
                 self._api.checkout.sessions.create_async(
                     parameters, {"idempotency_key": idempotency_key}
                 )
             )
         except Unfit as refused:
             raise not_accepted(refused) from refused
-        id_, url = text(made, "id"), made.get("url")
+        id_, url = text(session, "id"), session.get("url")
         if id_ is None or not isinstance(url, str):
             raise ProviderUnavailable("Stripe created a checkout without an id or a link")
         return CheckoutLink(subscription_id=id_, url=url)

@@ -149,11 +149,11 @@ def of_checkout(
     subscription_id = id_of(session, "subscription")
     status = text(session, "status") or ""
     if subscription and subscription_id is not None:
-        known = snapshot(
+        subscribed = snapshot(
             subscription, reported_at=reported_at, queried_at=queried_at, failed=failed
         )
-        custom_id = known.custom_id or text(session, "client_reference_id")
-        return replace(known, custom_id=custom_id, subscription_id=subscription_id)
+        custom_id = subscribed.custom_id or text(session, "client_reference_id")
+        return replace(subscribed, custom_id=custom_id, subscription_id=subscription_id)
     states = {"open": State.PENDING, "complete": State.PENDING, "expired": State.EXPIRED}
     return Snapshot(
         state=states.get(status, State.UNKNOWN),

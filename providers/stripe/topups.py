@@ -49,7 +49,7 @@ async def create(
         "cancel_url": cancel_url,
     }
     try:
-        made = await json_of(
+        session = await json_of(
             api.checkout.sessions.create_async(parameters, {"idempotency_key": idempotency_key})
         )
     except ProviderRefused as refused:
@@ -58,7 +58,7 @@ async def create(
                 f"Stripe does not accept a payment of {amount}: {refused.code}"
             ) from refused
         raise
-    id_, url = text(made, "id"), made.get("url")
+    id_, url = text(session, "id"), session.get("url")
     if id_ is None or not isinstance(url, str):
         raise ProviderUnavailable("Stripe created a checkout without an id or a link")
     return TopUpLink(checkout_id=id_, url=url)

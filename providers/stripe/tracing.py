@@ -110,11 +110,11 @@ class Tracing:
     def _note(self, found: Json) -> None:
         names = (organization(found), text(found, "client_reference_id"))
         self._gathered.custom_ids += [id_ for id_ in names if id_ is not None]
-        known = [
+        texts = [
             text(found, name) for name in ("receipt_email", "customer_email", "email", "number")
         ]
         self._gathered.payer += [
-            label for label in [*known, id_of(found, "customer")] if label is not None
+            label for label in [*texts, id_of(found, "customer")] if label is not None
         ]
         amounts = (amount(found, name) for name in _AMOUNTS)
         self._gathered.amount = self._gathered.amount or next(

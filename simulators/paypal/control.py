@@ -42,17 +42,23 @@ class Control:
         self.deliveries = deliveries
         self.resources = resources
         self.actions: dict[str, Action] = {
-            "approve": lambda it, body: lifecycle.approve(it, at_of(body)),
+            "approve": lambda subscription, body: lifecycle.approve(subscription, at_of(body)),
             "fail_payment": self._fail_payment,
-            "suspend": lambda it, body: lifecycle.suspend(
-                it, at_of(body), by=body.get("by", "nonpayment"), note=body.get("note")
+            "suspend": lambda subscription, body: lifecycle.suspend(
+                subscription, at_of(body), by=body.get("by", "nonpayment"), note=body.get("note")
             ),
-            "pay": lambda it, body: lifecycle.pay(it, at_of(body), amount_of(body)),
-            "activate": lambda it, body: lifecycle.activate(it, at_of(body), note=body.get("note")),
-            "cancel": lambda it, body: lifecycle.end(
-                it, "CANCELLED", at_of(body), body.get("note")
+            "pay": lambda subscription, body: lifecycle.pay(
+                subscription, at_of(body), amount_of(body)
             ),
-            "expire": lambda it, body: lifecycle.end(it, "EXPIRED", at_of(body), body.get("note")),
+            "activate": lambda subscription, body: lifecycle.activate(
+                subscription, at_of(body), note=body.get("note")
+            ),
+            "cancel": lambda subscription, body: lifecycle.end(
+                subscription, "CANCELLED", at_of(body), body.get("note")
+            ),
+            "expire": lambda subscription, body: lifecycle.end(
+                subscription, "EXPIRED", at_of(body), body.get("note")
+            ),
             "update": self._update,
             "freeze_reads": self._freeze_reads,
             "thaw_reads": self._thaw_reads,
@@ -89,7 +95,7 @@ class Control:
         body = {"deliver": False, **await read_json(request)}
         prefix, custom = str(body.get("prefix", "BULK")), str(body.get("custom_id", "org_{n}"))
         first = int(body.get("first", 1))
-        made = []
+        created = []
         for number in range(first, first + int(body["count"])):
             subscription_body = {
                 **body,
@@ -99,8 +105,8 @@ class Control:
             subscription, events = self._create(subscription_body)
             if body["deliver"]:
                 self.deliveries.deliver(events)
-            made.append({"id": subscription.id, "custom_id": subscription.custom_id})
-        return JSONResponse({"subscriptions": made}, 201)
+            created.append({"id": subscription.id, "custom_id": subscription.custom_id})
+        return JSONResponse({"subscriptions": created}, 201)
 
     async def list_all(self, _: Request) -> Response:
         return JSONResponse(
@@ -226,40 +232,42 @@ class Control:
             events += self.lifecycle.approve(subscription, at_of(body))
         return subscription, events
 
-    def _fail_payment(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
+    def _fail_payment(self, subscription: Subscription, body: dict[str, Any]) -> list[Event]:
         """`counted` false: PayPal will retry before it counts the failure."""
         reason, counted = (
             body.get("reason_code", "PAYMENT_DENIED"),
             bool(body.get("counted", True)),
         )
         return self.lifecycle.fail_payment(
-            it, at_of(body), reason_code=reason, amount=amount_of(body), counted=counted
+            subscription, at_of(body), reason_code=reason, amount=amount_of(body), counted=counted
         )
 
-    def _update(self, it: Subscription, body: dict[str, Any]) -> list[Event]:
+    def _update(self, subscription: Subscription, body: dict[str, Any]) -> list[Event]:
         """Set values that no PayPal event sets: any status, the custom id, the issue of refused
         captures.
         """
-        now = at_of(body) or self.lifecycle.moment(it)
-        it.custom_id = body.get("custom_id", it.custom_id)
-        it.capture_issue = body.get("capture_issue", it.capture_issue)
+        now = at_of(body) or self.lifecycle.moment(subscription)
+        subscription.custom_id = body.get("custom_id", subscription.custom_id)
+        subscription.capture_issue = body.get("capture_issue", subscription.capture_issue)
         if "outstanding" in body:
-            it.outstanding = Decimal(body["outstanding"])
+            subscription.outstanding = Decimal(body["outstanding"])
         if "failed_payments" in body:
-            it.failed_payments = int(body["failed_payments"])
+            subscription.failed_payments = int(body["failed_payments"])
         if "next_billing" in body:
-            it.next_billing = from_time(body["next_billing"])
+            subscription.next_billing = from_time(body["next_billing"])
         if "status" in body:
-            it.status, it.status_updated = str(body["status"]), now
-        return self.lifecycle.updated(it, now)
+            subscription.status, subscription.status_updated = str(body["status"]), now
+        return self.lifecycle.updated(subscription, now)
 
-    def _freeze_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
+    def _freeze_reads(self, subscription: Subscription, _: dict[str, Any]) -> list[Event]:
         """From now on, reads return the present state: they lag behind the webhooks."""
-        self.state.frozen[it.id] = self.resources.subscription(it, "last_failed_payment,plan")
+        self.state.frozen[subscription.id] = self.resources.subscription(
+            subscription, "last_failed_payment,plan"
+        )
         return []
 
-    def _thaw_reads(self, it: Subscription, _: dict[str, Any]) -> list[Event]:
-        self.state.frozen.pop(it.id, None)
+    def _thaw_reads(self, subscription: Subscription, _: dict[str, Any]) -> list[Event]:
+        self.state.frozen.pop(subscription.id, None)
         return []
 
     def _answer(self, resource: Json, events: list[Event], body: dict[str, Any]) -> Response:

@@ -55,10 +55,10 @@ class Events:
         body: Any = None
         with suppress(ValueError):
             body = json.loads(raw)
-        known = body if isinstance(body, dict) else {}
-        event_id = str(known.get("id") or f"WH-{self.state.new_id()}-{self.state.new_id()}")
+        fields = body if isinstance(body, dict) else {}
+        event_id = str(fields.get("id") or f"WH-{self.state.new_id()}-{self.state.new_id()}")
         event = Event(
-            event_id, str(known.get("event_type", "")), self.state.now(), raw, known or None
+            event_id, str(fields.get("event_type", "")), self.state.now(), raw, fields or None
         )
         return self._keep(event)
 

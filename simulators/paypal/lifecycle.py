@@ -48,25 +48,34 @@ class Lifecycle:
         self.state.subscriptions[subscription.id] = subscription
         return subscription
 
-    def created(self, it: Subscription) -> list[Event]:
-        return [self._told(it, "CREATED", it.created)]
+    def created(self, subscription: Subscription) -> list[Event]:
+        return [self._event(subscription, "CREATED", subscription.created)]
 
-    def approve(self, it: Subscription, at: datetime | None = None) -> list[Event]:
+    def approve(self, subscription: Subscription, at: datetime | None = None) -> list[Event]:
         """The buyer consents: ACTIVE, and the first payment is made unless the start is later."""
         now = at or self.state.now()
-        if it.revised_plan is not None:
-            it.plan_id, it.revised_plan, it.updated = it.revised_plan, None, now
-            return [self._told(it, "UPDATED", now)]
-        self._move(it, "ACTIVE", now)
-        if it.start > max(now, it.created):  # the first payment is made at that time
-            it.next_billing = it.start
-            return [self._told(it, "ACTIVATED", now)]
-        sale = self._paid(it, self.state.plans[it.plan_id].amount, now)
-        return [self._told(it, "ACTIVATED", now), self._sale_event(sale, "COMPLETED", now)]
+        if subscription.revised_plan is not None:
+            subscription.plan_id, subscription.revised_plan, subscription.updated = (
+                subscription.revised_plan,
+                None,
+                now,
+            )
+            return [self._event(subscription, "UPDATED", now)]
+        self._move(subscription, "ACTIVE", now)
+        if subscription.start > max(
+            now, subscription.created
+        ):  # the first payment is made at that time
+            subscription.next_billing = subscription.start
+            return [self._event(subscription, "ACTIVATED", now)]
+        sale = self._paid(subscription, self.state.plans[subscription.plan_id].amount, now)
+        return [
+            self._event(subscription, "ACTIVATED", now),
+            self._sale_event(sale, "COMPLETED", now),
+        ]
 
     def fail_payment(
         self,
-        it: Subscription,
+        subscription: Subscription,
         at: datetime | None = None,
         *,
         reason_code: str = "PAYMENT_DENIED",
@@ -79,113 +88,123 @@ class Lifecycle:
         PayPal retries it twice, every five days; only then does it count a failure, and the amount
         becomes outstanding. Source: PayPal's page on payment failures and retries.
         """
-        now = at or self.moment(it)
-        due = amount if amount is not None else self.state.plans[it.plan_id].amount
+        now = at or self.moment(subscription)
+        due = amount if amount is not None else self.state.plans[subscription.plan_id].amount
         if counted:
-            it.failed_payments += 1
-            it.outstanding += due
-        it.next_billing = now + timedelta(days=self.state.plans[it.plan_id].interval_days)
-        it.updated = now
-        it.last_failure = {
-            "amount": money(due, it.currency),
+            subscription.failed_payments += 1
+            subscription.outstanding += due
+        subscription.next_billing = now + timedelta(
+            days=self.state.plans[subscription.plan_id].interval_days
+        )
+        subscription.updated = now
+        subscription.last_failure = {
+            "amount": money(due, subscription.currency),
             "time": to_time(now),
             "reason_code": reason_code,
         }
         if not counted:
-            it.last_failure["next_payment_retry_time"] = to_time(now + timedelta(days=5))
-        return [self._told(it, "PAYMENT.FAILED", now)]
+            subscription.last_failure["next_payment_retry_time"] = to_time(now + timedelta(days=5))
+        return [self._event(subscription, "PAYMENT.FAILED", now)]
 
     def suspend(
         self,
-        it: Subscription,
+        subscription: Subscription,
         at: datetime | None = None,
         *,
         by: str = "nonpayment",
         note: str | None = None,
     ) -> list[Event]:
-        now = at or self.moment(it)
-        if by == "nonpayment" and not it.outstanding:
-            it.outstanding = self.state.plans[it.plan_id].amount
-            it.failed_payments = max(it.failed_payments, 1)
-        it.suspended_by = by
-        self._move(it, "SUSPENDED", now, note)
-        return [self._told(it, "SUSPENDED", now)]
+        now = at or self.moment(subscription)
+        if by == "nonpayment" and not subscription.outstanding:
+            subscription.outstanding = self.state.plans[subscription.plan_id].amount
+            subscription.failed_payments = max(subscription.failed_payments, 1)
+        subscription.suspended_by = by
+        self._move(subscription, "SUSPENDED", now, note)
+        return [self._event(subscription, "SUSPENDED", now)]
 
     def activate(
-        self, it: Subscription, at: datetime | None = None, *, note: str | None = None
+        self, subscription: Subscription, at: datetime | None = None, *, note: str | None = None
     ) -> list[Event]:
-        now = at or self.moment(it)
-        it.suspended_by = None
-        self._move(it, "ACTIVE", now, note)
-        return [self._told(it, "ACTIVATED", now)]
+        now = at or self.moment(subscription)
+        subscription.suspended_by = None
+        self._move(subscription, "ACTIVE", now, note)
+        return [self._event(subscription, "ACTIVATED", now)]
 
     def pay(
-        self, it: Subscription, at: datetime | None = None, amount: Decimal | None = None
+        self, subscription: Subscription, at: datetime | None = None, amount: Decimal | None = None
     ) -> list[Event]:
         """Everything owed is paid, which makes a suspended subscription ACTIVE."""
-        now = at or self.moment(it)
-        due = amount or it.outstanding or self.state.plans[it.plan_id].amount
-        sale = self._paid(it, due, now)
-        events = self.activate(it, now) if it.status == "SUSPENDED" else []
-        if it.next_billing is None:  # the last of the plan's cycles
-            events += self.end(it, "EXPIRED", now)
+        now = at or self.moment(subscription)
+        due = amount or subscription.outstanding or self.state.plans[subscription.plan_id].amount
+        sale = self._paid(subscription, due, now)
+        events = self.activate(subscription, now) if subscription.status == "SUSPENDED" else []
+        if subscription.next_billing is None:  # the last of the plan's cycles
+            events += self.end(subscription, "EXPIRED", now)
         return [*events, self._sale_event(sale, "COMPLETED", now)]
 
     def collect(
-        self, it: Subscription, amount: Decimal, at: datetime | None = None
+        self, subscription: Subscription, amount: Decimal, at: datetime | None = None
     ) -> tuple[Sale, list[Event]]:
         """Capture of the outstanding balance: it is paid, but the status does not change."""
-        now = at or self.moment(it)
-        left = it.outstanding - amount
-        sale = self._paid(it, amount, now)
-        it.outstanding = max(left, Decimal(0))
+        now = at or self.moment(subscription)
+        left = subscription.outstanding - amount
+        sale = self._paid(subscription, amount, now)
+        subscription.outstanding = max(left, Decimal(0))
         return sale, [self._sale_event(sale, "COMPLETED", now)]
 
     def end(
-        self, it: Subscription, status: str, at: datetime | None = None, note: str | None = None
+        self,
+        subscription: Subscription,
+        status: str,
+        at: datetime | None = None,
+        note: str | None = None,
     ) -> list[Event]:
         """`status` is CANCELLED or EXPIRED."""
-        now = at or self.moment(it)
-        self._move(it, status, now, note)
-        return [self._told(it, status, now)]
+        now = at or self.moment(subscription)
+        self._move(subscription, status, now, note)
+        return [self._event(subscription, status, now)]
 
-    def updated(self, it: Subscription, at: datetime | None = None) -> list[Event]:
-        it.updated = at or self.moment(it)
-        return [self._told(it, "UPDATED", it.updated)]
+    def updated(self, subscription: Subscription, at: datetime | None = None) -> list[Event]:
+        subscription.updated = at or self.moment(subscription)
+        return [self._event(subscription, "UPDATED", subscription.updated)]
 
-    def moment(self, it: Subscription) -> datetime:
+    def moment(self, subscription: Subscription) -> datetime:
         """The present time, but in a new second: with PayPal's whole seconds, two changes in one
         second have no order.
         """
-        return max(self.state.now(), it.updated.replace(microsecond=0) + timedelta(seconds=1))
+        return max(
+            self.state.now(), subscription.updated.replace(microsecond=0) + timedelta(seconds=1)
+        )
 
-    def _paid(self, it: Subscription, amount: Decimal, now: datetime) -> Sale:
+    def _paid(self, subscription: Subscription, amount: Decimal, now: datetime) -> Sale:
         sale = Sale(
             id=self.state.new_id(),
-            subscription_id=it.id,
+            subscription_id=subscription.id,
             amount=amount,
-            currency=it.currency,
+            currency=subscription.currency,
             state="completed",
             created=now,
-            custom=it.custom_id,
+            custom=subscription.custom_id,
         )
         self.state.sales[sale.id] = sale
-        it.last_payment = (now, amount)
-        it.outstanding, it.failed_payments = Decimal(0), 0
-        plan = self.state.plans[it.plan_id]
-        it.cycles += 1
-        last = 0 < plan.total_cycles <= it.cycles
-        it.next_billing = None if last else now + timedelta(days=plan.interval_days)
-        it.updated = now
+        subscription.last_payment = (now, amount)
+        subscription.outstanding, subscription.failed_payments = Decimal(0), 0
+        plan = self.state.plans[subscription.plan_id]
+        subscription.cycles += 1
+        last = 0 < plan.total_cycles <= subscription.cycles
+        subscription.next_billing = None if last else now + timedelta(days=plan.interval_days)
+        subscription.updated = now
         return sale
 
-    def _move(self, it: Subscription, status: str, now: datetime, note: str | None = None) -> None:
-        it.status = status
-        it.note = note
-        it.status_updated = it.updated = now
+    def _move(
+        self, subscription: Subscription, status: str, now: datetime, note: str | None = None
+    ) -> None:
+        subscription.status = status
+        subscription.note = note
+        subscription.status_updated = subscription.updated = now
 
-    def _told(self, it: Subscription, what: str, at: datetime) -> Event:
-        resource = self.resources.subscription(it, "last_failed_payment")
+    def _event(self, subscription: Subscription, what: str, at: datetime) -> Event:
+        resource = self.resources.subscription(subscription, "last_failed_payment")
         return self.events.emit(
             f"BILLING.SUBSCRIPTION.{what}",
             "subscription",

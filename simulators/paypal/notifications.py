@@ -108,9 +108,9 @@ class NotificationsApi:
         """
         raw = await request.body()
         body = await read_json(request)
-        known = body.get("webhook_id") in self.deliveries.webhooks
+        registered = body.get("webhook_id") in self.deliveries.webhooks
         event = member(raw.decode(), "webhook_event")
-        good = known and event is not None and self._signature_holds(body, event.encode())
+        good = registered and event is not None and self._signature_holds(body, event.encode())
         return JSONResponse({"verification_status": "SUCCESS" if good else "FAILURE"})
 
     def _signature_holds(self, body: dict[str, Any], event: bytes) -> bool:

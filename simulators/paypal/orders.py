@@ -38,8 +38,8 @@ class OrdersApi:
         if not key[1]:
             raise ApiError(400, "PAYPAL_REQUEST_ID_REQUIRED")
         if key in self.state.replays:
-            known = self.state.orders[self.state.replays[key]]
-            return JSONResponse(represented(request, self.resources.order(known)))
+            earlier = self.state.orders[self.state.replays[key]]
+            return JSONResponse(represented(request, self.resources.order(earlier)))
         try:
             [unit] = body["purchase_units"]
             value, currency = str(unit["amount"]["value"]), str(unit["amount"]["currency_code"])

@@ -36,74 +36,83 @@ class Resources(MoneyResources):
             "links": [self.link("self", f"/v1/billing/plans/{plan.id}")],
         }
 
-    def subscription(self, it: Subscription, fields: str = "") -> Json:
+    def subscription(self, subscription: Subscription, fields: str = "") -> Json:
         wanted = fields.split(",")
         body: Json = {
-            "status": it.status,
-            "status_update_time": to_time(it.status_updated),
-            "id": it.id,
-            "plan_id": it.plan_id,
-            "start_time": to_time(it.start),
-            "quantity": it.quantity,
+            "status": subscription.status,
+            "status_update_time": to_time(subscription.status_updated),
+            "id": subscription.id,
+            "plan_id": subscription.plan_id,
+            "start_time": to_time(subscription.start),
+            "quantity": subscription.quantity,
             "subscriber": {
-                "email_address": it.email,
+                "email_address": subscription.email,
                 "payer_id": "YY9WRWVMNRFRC",
                 "name": {"given_name": "Jo", "surname": "Doe"},
             },
-            "create_time": to_time(it.created),
-            "update_time": to_time(it.updated),
+            "create_time": to_time(subscription.created),
+            "update_time": to_time(subscription.updated),
             "plan_overridden": False,
-            "links": self._subscription_links(it),
+            "links": self._subscription_links(subscription),
         }
-        if it.custom_id is not None:
-            body["custom_id"] = it.custom_id
-        if it.note is not None:
-            body["status_change_note"] = it.note
-        if it.status not in ("APPROVAL_PENDING", "APPROVED"):
+        if subscription.custom_id is not None:
+            body["custom_id"] = subscription.custom_id
+        if subscription.note is not None:
+            body["status_change_note"] = subscription.note
+        if subscription.status not in ("APPROVAL_PENDING", "APPROVED"):
             body["billing_info"] = self.billing_info(
-                it, with_failure="last_failed_payment" in wanted
+                subscription, with_failure="last_failed_payment" in wanted
             )
         if "plan" in wanted:
-            body["plan"] = self.plan(self.state.plans[it.plan_id])
+            body["plan"] = self.plan(self.state.plans[subscription.plan_id])
         return body
 
-    def billing_info(self, it: Subscription, *, with_failure: bool) -> Json:
-        total = self.state.plans[it.plan_id].total_cycles
+    def billing_info(self, subscription: Subscription, *, with_failure: bool) -> Json:
+        total = self.state.plans[subscription.plan_id].total_cycles
         info: Json = {
-            "outstanding_balance": money(it.outstanding, it.currency),
+            "outstanding_balance": money(subscription.outstanding, subscription.currency),
             "cycle_executions": [
                 {
                     "tenure_type": "REGULAR",
                     "sequence": 1,
-                    "cycles_completed": it.cycles,
-                    "cycles_remaining": max(total - it.cycles, 0),
+                    "cycles_completed": subscription.cycles,
+                    "cycles_remaining": max(total - subscription.cycles, 0),
                     "current_pricing_scheme_version": 1,
                     "total_cycles": total,
                 }
             ],
-            "failed_payments_count": it.failed_payments,
+            "failed_payments_count": subscription.failed_payments,
         }
-        if it.last_payment is not None:
-            paid_at, amount = it.last_payment
-            info["last_payment"] = {"amount": money(amount, it.currency), "time": to_time(paid_at)}
-        if it.next_billing is not None and it.status not in ("CANCELLED", "EXPIRED"):
-            info["next_billing_time"] = to_time(it.next_billing)
-        if with_failure and it.last_failure is not None:
-            info["last_failed_payment"] = it.last_failure
+        if subscription.last_payment is not None:
+            paid_at, amount = subscription.last_payment
+            info["last_payment"] = {
+                "amount": money(amount, subscription.currency),
+                "time": to_time(paid_at),
+            }
+        if subscription.next_billing is not None and subscription.status not in (
+            "CANCELLED",
+            "EXPIRED",
+        ):
+            info["next_billing_time"] = to_time(subscription.next_billing)
+        if with_failure and subscription.last_failure is not None:
+            info["last_failed_payment"] = subscription.last_failure
         return info
 
-    def _subscription_links(self, it: Subscription) -> list[Json]:
-        path = f"/v1/billing/subscriptions/{it.id}"
+    def _subscription_links(self, subscription: Subscription) -> list[Json]:
+        path = f"/v1/billing/subscriptions/{subscription.id}"
         links = [self.link("self", path), self.link("edit", path, "PATCH")]
-        if it.status == "APPROVAL_PENDING":
+        if subscription.status == "APPROVAL_PENDING":
             links.insert(
-                0, self.link("approve", f"/webapps/billing/subscriptions?ba_token=BA-{it.id[2:]}")
+                0,
+                self.link(
+                    "approve", f"/webapps/billing/subscriptions?ba_token=BA-{subscription.id[2:]}"
+                ),
             )
-        if it.status == "ACTIVE":
+        if subscription.status == "ACTIVE":
             links += [
                 self.link(do, f"{path}/{do}", "POST") for do in ("cancel", "suspend", "capture")
             ]
-        if it.status == "SUSPENDED":
+        if subscription.status == "SUSPENDED":
             links += [
                 self.link(do, f"{path}/{do}", "POST") for do in ("activate", "cancel", "capture")
             ]

@@ -50,10 +50,10 @@ class SubscriptionsApi:
 
     async def create_plan(self, request: Request) -> Response:
         body = await read_json(request)
-        known = self._replayed(request)
-        plan = self.state.plans[known] if known else self._new_plan(body)
+        earlier = self._replayed(request)
+        plan = self.state.plans[earlier] if earlier else self._new_plan(body)
         self._remember(request, plan.id)
-        return JSONResponse(self.resources.plan(plan), 200 if known else 201)
+        return JSONResponse(self.resources.plan(plan), 200 if earlier else 201)
 
     async def list_plans(self, request: Request) -> Response:
         matches = [self.resources.plan(plan) for plan in self.state.plans.values()]
@@ -66,10 +66,10 @@ class SubscriptionsApi:
 
     async def create(self, request: Request) -> Response:
         body = await read_json(request)
-        known = self._replayed(request)
-        if known:
+        earlier = self._replayed(request)
+        if earlier:
             return JSONResponse(
-                represented(request, self.resources.subscription(self.state.subscriptions[known]))
+                represented(request, self.resources.subscription(self.state.subscriptions[earlier]))
             )
         subscription = self._new_subscription(body)
         self._remember(request, subscription.id)

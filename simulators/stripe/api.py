@@ -52,7 +52,7 @@ class Api:
             "disputes": "dispute",
             "prices": "price",
         }
-        known = [
+        own_routes = [
             Route("/v1/account", self.account),
             Route("/v1/checkout/sessions", self.create_session, methods=post),
             Route("/v1/checkout/sessions" + id_path, self.get_session, methods=get),
@@ -63,7 +63,7 @@ class Api:
             Route("/v1/subscriptions" + id_path, self.cancel, methods=["DELETE"]),
             Route(
                 "/v1/subscriptions/{id}/pause",
-                self._acts(lambda it, _: self.lifecycle.pause(it)),
+                self._acts(lambda subscription, _: self.lifecycle.pause(subscription)),
                 methods=post,
             ),
             Route("/v1/subscriptions/{id}/resume", self._acts(self.lifecycle.resume), methods=post),
@@ -78,7 +78,7 @@ class Api:
                 for path, kind in plain.items()
             ),
         ]
-        return [checked(route) for route in known]
+        return [checked(route) for route in own_routes]
 
     async def account(self, _: Request) -> Response:
         return JSONResponse({"id": ACCOUNT, "object": "account"})
@@ -124,10 +124,10 @@ class Api:
 
     async def create_customer(self, request: Request) -> Response:
         body = await form(request)
-        made = self.state.add(
+        customer = self.state.add(
             "customer", "cus", email=body.get("email"), metadata=body.get("metadata", {})
         )
-        return JSONResponse(made)
+        return JSONResponse(customer)
 
     async def get_subscription(self, request: Request) -> Response:
         subscription = self._resource(request, "subscription")
@@ -193,16 +193,16 @@ class Api:
         intent = self.state.objects.get(body.get("payment_intent", ""))
         if intent is None:
             raise no_such("payment_intent", body.get("payment_intent", ""))
-        made: list[Json] = []
+        refunds: list[Json] = []
 
         def act() -> list[Event]:
             amount = int(body["amount"]) if "amount" in body else None
             refund, events = self.moves.refund(intent, amount, metadata=body.get("metadata"))
-            made.append(refund)
+            refunds.append(refund)
             return events
 
         self._deliver(act)
-        return JSONResponse(made[0])
+        return JSONResponse(refunds[0])
 
     async def list_events(self, request: Request) -> Response:
         start, end = created_range(request)

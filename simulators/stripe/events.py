@@ -42,10 +42,10 @@ class Events:
         body: Any = None
         with suppress(ValueError):
             body = json.loads(raw)
-        known = body if isinstance(body, dict) else {}
-        event_id = str(known.get("id") or self.state.new_id("evt"))
+        fields = body if isinstance(body, dict) else {}
+        event_id = str(fields.get("id") or self.state.new_id("evt"))
         return self._keep(
-            Event(event_id, str(known.get("type", "")), datetime.now(UTC), raw, known or None)
+            Event(event_id, str(fields.get("type", "")), datetime.now(UTC), raw, fields or None)
         )
 
     def between(self, start: int | None, end: int | None) -> Iterator[Json]:

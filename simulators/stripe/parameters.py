@@ -65,12 +65,12 @@ def checked(route: Route) -> Route:
 
 def _check(method: str, path: str, encoded: str) -> None:
     call = f"{method} {path}"
-    known = frozenset(_KNOWN.get(call, "").split())
+    allowed = frozenset(_KNOWN.get(call, "").split())
     for name, value in pairs(encoded):
         dotted = ".".join(part for part in name if part and not part.isdigit())
         if dotted == "expand":
             _check_expansion(path, value, listed=method == "GET" and call in _KNOWN)
-        elif not known.intersection(_patterns(dotted)):
+        elif not allowed.intersection(_patterns(dotted)):
             raise ApiError(400, f"Received unknown parameter: {dotted}", code="parameter_unknown")
         elif dotted == "limit" and not (value.isdigit() and 1 <= int(value) <= 100):
             raise ApiError(

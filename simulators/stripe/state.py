@@ -101,10 +101,10 @@ class State:
 
     def add(self, kind: str, prefix: str, **fields: Any) -> Json:
         """Store an object with the fields that every object has."""
-        made = {"id": fields.pop("id", None) or self.new_id(prefix), "object": kind}
-        made |= {"created": self.now(), "livemode": False, **fields}
-        self.objects[made["id"]] = made
-        return made
+        document = {"id": fields.pop("id", None) or self.new_id(prefix), "object": kind}
+        document |= {"created": self.now(), "livemode": False, **fields}
+        self.objects[document["id"]] = document
+        return document
 
     def add_price(self, id_: str, unit_amount: int, currency: str) -> Json:
         recurring = {"interval": "month", "interval_count": 1, "usage_type": "licensed"}

@@ -148,7 +148,7 @@ class Api:
             )
         if account.status == "closed":
             raise Refusal(400, 21479, "Account status cannot be changed: the account is closed")
-        if account.held and status == "active":
+        if account.held_by_twilio and status == "active":
             raise Refusal(
                 400, 21478, "Account status cannot be changed: the account was suspended by Twilio"
             )

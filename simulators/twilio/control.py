@@ -72,7 +72,7 @@ class Control:
         """
         account, body = self._account(request), await read_json(request)
         status = str(body["status"])
-        account.held = bool(body.get("by_twilio", False)) and status == "suspended"
+        account.held_by_twilio = bool(body.get("by_twilio", False)) and status == "suspended"
         failed = self.api.set_status(account, status)
         if account is self.state.main and status != "active":
             failed += sum(

@@ -26,7 +26,7 @@ class Account:
     friendly_name: str
     owner: str
     status: str = "active"
-    held: bool = False
+    held_by_twilio: bool = False
     created: float = field(default_factory=time.time)
     updated: float = field(default_factory=time.time)
     opted_out: set[str] = field(default_factory=set)
@@ -93,10 +93,10 @@ class Behaviour:
     balance: str = "100.00"
 
     def change(self, values: dict[str, Any]) -> None:
-        known = {each.name for each in fields(self)}
-        unknown = values.keys() - known
+        names = {each.name for each in fields(self)}
+        unknown = values.keys() - names
         if unknown:
-            raise ValueError(f"unknown settings: {sorted(unknown)}; known: {sorted(known)}")
+            raise ValueError(f"unknown settings: {sorted(unknown)}; known: {sorted(names)}")
         for name, value in values.items():
             setattr(self, name, value)
 

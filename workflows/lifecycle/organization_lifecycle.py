@@ -212,10 +212,10 @@ class OrganizationLifecycle:
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))
         updates: list[SearchAttributeUpdate[Any]] = []
-        known = workflow.info().typed_search_attributes
-        if known.get(STANDING) != standing.status.value:
+        attributes = workflow.info().typed_search_attributes
+        if attributes.get(STANDING) != standing.status.value:
             updates.append(STANDING.value_set(standing.status.value))
-        if known.get(STUCK) != bool(self._stuck):
+        if attributes.get(STUCK) != bool(self._stuck):
             updates.append(STUCK.value_set(bool(self._stuck)))
         if updates:
             workflow.upsert_search_attributes(updates)
