@@ -36,24 +36,24 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
-    known = {
+    defined = {
         f"{group.model_config.get('env_prefix', '')}{field}".upper()
         for group in (settings.Settings, settings.PayPal, settings.Stripe, settings.Twilio)
         for field in group.model_fields
     }
 
-    assert set(_SETTING.findall(page.read_text(encoding="utf-8"))) <= known | _NOT_SETTINGS
+    assert set(_SETTING.findall(page.read_text(encoding="utf-8"))) <= defined | _NOT_SETTINGS
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_every_route_that_is_named_exists(page: Path) -> None:
     """Written in full, or with … for `/v1/organizations/{organization_id}`."""
-    known = {re.sub(r"\{\w+\}", "{}", path) for path in create_app().openapi()["paths"]}
+    defined = {re.sub(r"\{\w+\}", "{}", path) for path in create_app().openapi()["paths"]}
     if page.parent.name == "simulators":
         return
     for found in _ROUTE.finditer(page.read_text(encoding="utf-8")):
         path = re.sub(r"\{\w+\}", "{}", found["path"].replace("…", "/v1/organizations/{}"))
-        assert path in known, found["path"]
+        assert path in defined, found["path"]
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name)

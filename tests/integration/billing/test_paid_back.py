@@ -119,8 +119,8 @@ async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_co
 
     await pay_back(engine, id_, "49")
 
-    known = await subscription(engine)
-    assert known.record.paid_until == (NOON + MONTH if served else NOON)
+    stored_subscription = await subscription(engine)
+    assert stored_subscription.record.paid_until == (NOON + MONTH if served else NOON)
 
 
 async def test_the_beginning_of_a_period_stays_with_its_end(engine: AsyncEngine) -> None:

@@ -93,10 +93,10 @@ def test_postgres_ends_with_its_parent(data_dir: Path) -> None:
 async def test_the_dev_server_knows_our_search_attributes(temporal_client: Client) -> None:
     await register_search_attributes(temporal_client)
 
-    known = await temporal_client.operator_service.list_search_attributes(
+    attributes = await temporal_client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=temporal_client.namespace)
     )
-    assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
+    assert set(SEARCH_ATTRIBUTES) <= set(attributes.custom_attributes)
 
 
 @contextmanager

@@ -146,8 +146,8 @@ async def test_a_revoked_key_is_401_within_seconds(tollgate: Tollgate) -> None:
     engine = tollgate.services.engine
     async with engine.begin() as conn:
         key, plain = await api_keys.create(conn, name="leaked", scope=Scope.READ)
-    known = Keys(engine)
-    assert await known.find(plain) is not None
+    cached_keys = Keys(engine)
+    assert await cached_keys.find(plain) is not None
     async with engine.begin() as conn:
         assert await api_keys.revoke(conn, key.id)
 

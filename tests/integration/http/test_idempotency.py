@@ -77,7 +77,9 @@ async def test_a_list_is_a_replay_when_every_posting_of_it_is(tollgate: Tollgate
     other = await tollgate.post(f"{WALLET}/debits", [TEN | {"amount": "2.00"}], key="k-1")
 
     assert (replayed(first), replayed(again), replayed(longer)) == (False, True, False)
-    assert [one["outcome"] for one in longer.json()["outcomes"]] == ["replayed"] * 2 + ["booked"]
+    assert [outcome["outcome"] for outcome in longer.json()["outcomes"]] == ["replayed"] * 2 + [
+        "booked"
+    ]
     assert other.json()["outcomes"][0]["problem"]["code"] == "idempotency_key_reused"
 
 
@@ -184,8 +186,8 @@ async def test_an_upload_is_answered_again_after_its_campaign_was_started(
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard()
-    made = await tollgate.post(f"{ACME}/campaigns", {"name": "A", "body": "Hello"}, key="made")
-    path = f"{ACME}/campaigns/{made.json()['id']}"
+    created = await tollgate.post(f"{ACME}/campaigns", {"name": "A", "body": "Hello"}, key="made")
+    path = f"{ACME}/campaigns/{created.json()['id']}"
 
     async def upload(numbers: str) -> httpx.Response:
         return await tollgate.post(
@@ -228,7 +230,7 @@ async def test_organizations_subscriptions_and_top_ups_say_what_was_done_before(
         "twilio_account_sid": account,
         "sender": "+15550001199",
     }
-    made = [await tollgate.post("/v1/organizations", new, key="o-1") for _ in range(2)]
+    created = [await tollgate.post("/v1/organizations", new, key="o-1") for _ in range(2)]
     other = await tollgate.post("/v1/organizations", new | {"id": "bolt"}, key="o-1")
     urls = {"return_url": "https://example.com/a", "cancel_url": "https://example.com/b"}
     topup = TEN | urls | {"provider": "paypal"}
@@ -238,7 +240,7 @@ async def test_organizations_subscriptions_and_top_ups_say_what_was_done_before(
         await tollgate.post(f"{ACME}/subscription/checkout", checkout, key="c-1") for _ in range(2)
     ]
 
-    assert [replayed(answer) for answer in made] == [False, True]
+    assert [replayed(answer) for answer in created] == [False, True]
     assert refused(other) == REUSED
     assert [replayed(answer) for answer in topups] == [False, True]
     assert [replayed(answer) for answer in checkouts] == [False, True]

@@ -164,9 +164,9 @@ PLACES = {
 def at(path: str, **changed: str) -> str:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     uuid = "00000000-0000-0000-0000-000000000000"
-    known = {name: PLACES.get(name.partition(":")[0], uuid) for name in names}
+    values = {name: PLACES.get(name.partition(":")[0], uuid) for name in names}
     for name in names:
-        path = path.replace(f"{{{name}}}", changed.get(name, known[name]))
+        path = path.replace(f"{{{name}}}", changed.get(name, values[name]))
     return path
 
 

@@ -83,10 +83,10 @@ async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_strip
     await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active")
     body = tollgate.stripe.events.all[unpaid["id"]].body
     assert body is not None
-    known = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/subscription")).json()[
+    as_of = (await tollgate.get(f"/v1/organizations/{ORGANIZATION}/subscription")).json()[
         "current"
     ]["as_of"]
-    body["created"] = int(datetime.fromisoformat(known).timestamp())
+    body["created"] = int(datetime.fromisoformat(as_of).timestamp())
 
     answer = await deliver(tollgate, raw=json.dumps(body))
 

@@ -38,14 +38,14 @@ def refusal(status: int, kind: str, code: str | None = None, **headers: str) -> 
 
 
 async def top_up(stripe: Stripe) -> str:
-    made = await stripe.create_topup(
+    link = await stripe.create_topup(
         organization_id="acme",
         amount=Money(25_000_000, "USD"),
         return_url="https://host.test/done",
         cancel_url="https://host.test/not",
         idempotency_key="k-1",
     )
-    return made.checkout_id
+    return link.checkout_id
 
 
 @pytest.mark.parametrize(

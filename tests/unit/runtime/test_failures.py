@@ -109,13 +109,15 @@ def _of_an_activity(form: str) -> BaseException:
     return outer
 
 
-@pytest.mark.parametrize("made", [_nested, _refused, _by_the_database, _of_an_activity, ValueError])
+@pytest.mark.parametrize(
+    "failure_class", [_nested, _refused, _by_the_database, _of_an_activity, ValueError]
+)
 @pytest.mark.parametrize("form", FORMS)
-def test_no_failure_that_temporal_keeps_holds_a_number(form: str, made: type) -> None:
+def test_no_failure_that_temporal_keeps_holds_a_number(form: str, failure_class: type) -> None:
     failure = Failure()
 
     DATA_CONVERTER.failure_converter.to_failure(
-        made(form), DATA_CONVERTER.payload_converter, failure
+        failure_class(form), DATA_CONVERTER.payload_converter, failure
     )
 
     assert failure.message

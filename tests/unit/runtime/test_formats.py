@@ -216,8 +216,8 @@ def test_several_database_servers_are_tried_for_one_that_can_be_written_to(
 ) -> None:
     monkeypatch.setenv("TOLLGATE_DATABASE_URL", url)
 
-    made = make_url(environment.read().database_url)
-    _, connects = made.get_dialect()().create_connect_args(made)
+    database_url = make_url(environment.read().database_url)
+    _, connects = database_url.get_dialect()().create_connect_args(database_url)
 
     assert (connects["host"], connects["port"]) == (hosts, ports)
     assert connects["target_session_attrs"] == session

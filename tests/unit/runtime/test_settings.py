@@ -143,6 +143,6 @@ def test_a_provider_half_set_up_or_none_is_refused_by_name(
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, paypal: dict[str, str], stripe: dict[str, str]) -> None:
-    for prefix, known, given in (("PAYPAL", PAYPAL_SET, paypal), ("STRIPE", STRIPE_SET, stripe)):
-        for name in known:
+    for prefix, names, given in (("PAYPAL", PAYPAL_SET, paypal), ("STRIPE", STRIPE_SET, stripe)):
+        for name in names:
             monkeypatch.setenv(f"TOLLGATE_{prefix}_{name}", given.get(name, ""))

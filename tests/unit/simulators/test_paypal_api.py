@@ -56,13 +56,13 @@ async def test_a_subscription_is_created_once_per_request_id(api: httpx.AsyncCli
 
 
 async def test_a_buyers_approval_activates_and_pays(api: httpx.AsyncClient) -> None:
-    made = (await api.post(SUBSCRIPTIONS, json={"plan_id": DEFAULT_PLAN})).json()
+    created = (await api.post(SUBSCRIPTIONS, json={"plan_id": DEFAULT_PLAN})).json()
     subscription = (
         await api.post(
-            f"/_sim/subscriptions/{made['id']}/approve", json={"at": "2026-11-01T10:04:02Z"}
+            f"/_sim/subscriptions/{created['id']}/approve", json={"at": "2026-11-01T10:04:02Z"}
         )
     ).json()
-    found = (await api.get(f"{SUBSCRIPTIONS}/{made['id']}")).json()
+    found = (await api.get(f"{SUBSCRIPTIONS}/{created['id']}")).json()
 
     assert [event["event_type"] for event in subscription["events"]] == [
         "BILLING.SUBSCRIPTION.ACTIVATED",
@@ -272,14 +272,14 @@ async def test_a_dispute_is_opened_and_resolved(api: httpx.AsyncClient) -> None:
 async def test_a_thousand_subscriptions_are_made_in_one_call(
     api: httpx.AsyncClient, paypal: PayPalSimulator
 ) -> None:
-    made = (
+    created = (
         await api.post("/_sim/subscriptions/bulk", json={"count": 1000, "prefix": "STORM"})
     ).json()["subscriptions"]
     acted = await api.post(
         "/_sim/subscriptions/bulk/suspend", json={"prefix": "STORM", "deliver": False}
     )
 
-    assert made[0] == {"id": "I-STORM0000001", "custom_id": "org_1"}
+    assert created[0] == {"id": "I-STORM0000001", "custom_id": "org_1"}
     assert acted.json()["count"] == 1000
     assert {each.status for each in paypal.state.subscriptions.values()} == {"SUSPENDED"}
     assert paypal.deliveries.all == {}

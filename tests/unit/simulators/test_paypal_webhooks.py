@@ -113,8 +113,8 @@ async def test_a_receiver_that_is_away_is_tried_again(
 async def test_events_can_be_sent_again_by_the_api(
     api: httpx.AsyncClient, receiver: Receiver
 ) -> None:
-    made = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
-    event_id = made["events"][0]["id"]
+    created = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
+    event_id = created["events"][0]["id"]
     answer = await api.post(f"/v1/notifications/webhooks-events/{event_id}/resend", json={})
     await until(lambda: len(receiver.received) == 1)
 
@@ -195,9 +195,9 @@ async def test_held_deliveries_are_released_in_the_order_asked_for(
 async def test_events_are_delivered_in_a_given_order(
     api: httpx.AsyncClient, receiver: Receiver
 ) -> None:
-    made = (await api.post("/_sim/subscriptions", json={"deliver": False})).json()["events"]
+    created = (await api.post("/_sim/subscriptions", json={"deliver": False})).json()["events"]
     await api.post(
-        "/_sim/deliver", json={"event_ids": [made[2]["id"], made[0]["id"], made[2]["id"]]}
+        "/_sim/deliver", json={"event_ids": [created[2]["id"], created[0]["id"], created[2]["id"]]}
     )
     await until(lambda: len(receiver.received) == 3)
 
@@ -211,8 +211,8 @@ async def test_events_are_delivered_in_a_given_order(
 async def test_redelivery_is_a_new_transmission_each_time(
     api: httpx.AsyncClient, receiver: Receiver
 ) -> None:
-    made = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
-    await api.post(f"/_sim/events/{made['events'][0]['id']}/redeliver", json={"times": 5})
+    created = (await api.post("/_sim/captures", json={"amount": "30", "deliver": False})).json()
+    await api.post(f"/_sim/events/{created['events'][0]['id']}/redeliver", json={"times": 5})
     await until(lambda: len(receiver.received) == 5)
 
     assert len({post.body for post in receiver.received}) == 1

@@ -54,8 +54,8 @@ async def paid_a_month_ago(actor: Actor, organization_id: str, subscription_id: 
     async def is_confirmed() -> bool:
         await run(actor.world.services.engine, forget, id=subscription_id)
         await actor.world.look_again(organization_id)
-        known = await current(actor.world, organization_id)
-        paid_until = None if known is None else known.snapshot.paid_until
+        linked = await current(actor.world, organization_id)
+        paid_until = None if linked is None else linked.snapshot.paid_until
         return paid_until is not None and paid_until < datetime.now(UTC)
 
     await until(is_confirmed, "the period that is over")

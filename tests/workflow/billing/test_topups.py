@@ -50,12 +50,12 @@ async def blocked(world: World, organization_id: str) -> set[str]:
 
 async def handled(world: World, organization_id: str, event_id: str) -> None:
     async def is_handled() -> bool:
-        known = await world.read(
+        stored = await world.read(
             lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=100)
         )
         return any(
             delivery.event_id == event_id and delivery.status is InboxStatus.HANDLED
-            for delivery in known
+            for delivery in stored
         )
 
     await until(is_handled, f"{event_id} handled")

@@ -34,13 +34,13 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
     """Wait until the delivery is parked; returns the reason."""
 
     async def why() -> str:
-        known = await world.read(
+        stored = await world.read(
             lambda conn: pending_deliveries.of_organization(conn, organization_id, limit=100)
         )
         return next(
             (
                 delivery.outcome
-                for delivery in known
+                for delivery in stored
                 if delivery.event_id == event_id and delivery.status is InboxStatus.PARKED
             ),
             "",

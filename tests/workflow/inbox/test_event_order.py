@@ -224,6 +224,6 @@ async def test_an_event_of_a_lapsed_subscription_that_nobody_linked_changes_noth
     assert await world.deliver(suspended) == 200
 
     assert await world.at_rest(organization_id) == before
-    known = await world.read(lambda conn: subscriptions.of_organization(conn, organization_id))
-    assert other not in {subscription.id for subscription in known}
+    linked = await world.read(lambda conn: subscriptions.of_organization(conn, organization_id))
+    assert other not in {subscription.id for subscription in linked}
     await world.certify()

@@ -70,13 +70,13 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
         await customers.consent(world, customer, deliver=False)
         await world.services.notifier.notify_switch(customer.organization_id)
         await stop.reached.wait()
-        known = world.paypal.state.subscriptions.pop(new)
+        at_paypal = world.paypal.state.subscriptions.pop(new)
 
     assert await stuck(world, customer) == (
         "consented: a provider reports the unknown status 'not found' for a subscription"
     )
     assert world.stripe.state.get(customer.subscription_id, "subscription")["status"] == "active"
-    world.paypal.state.subscriptions[new] = known
+    world.paypal.state.subscriptions[new] = at_paypal
     await freed(world, customer)
 
     await reached(world, customer, SwitchStatus.COMPLETED)

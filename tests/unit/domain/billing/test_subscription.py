@@ -33,7 +33,7 @@ LATER = NOON + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
-    ("reported", "known", "expected"),
+    ("reported", "recorded", "expected"),
     [
         (LATER, NOON, Order.NEWER),
         (NOON, LATER, Order.OLDER),
@@ -44,9 +44,9 @@ LATER = NOON + timedelta(microseconds=1)
     ],
 )
 def test_only_two_different_times_tell_an_order(
-    reported: datetime | None, known: datetime | None, expected: Order
+    reported: datetime | None, recorded: datetime | None, expected: Order
 ) -> None:
-    assert order(reported, known) is expected
+    assert order(reported, recorded) is expected
 
 
 def test_no_state_both_bills_and_is_lapsed() -> None:
@@ -130,8 +130,14 @@ def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
     )
 
     def kept(snapshot: Snapshot) -> tuple[datetime | None, ...]:
-        known = confirmed(replace(KNOWN, snapshot=before), snapshot, word=None, now=NOON + 9 * DAY)
-        return known.snapshot.as_of, known.snapshot.access_until, known.snapshot.paid_at
+        subscription = confirmed(
+            replace(KNOWN, snapshot=before), snapshot, word=None, now=NOON + 9 * DAY
+        )
+        return (
+            subscription.snapshot.as_of,
+            subscription.snapshot.access_until,
+            subscription.snapshot.paid_at,
+        )
 
     assert kept(silent) == (NOON, NOON + DAY, NOON)
     assert kept(newer) == (NOON + DAY, NOON + 2 * DAY, NOON + DAY)

@@ -89,10 +89,14 @@ def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clea
     effect: EventEffect,
     noted: bool,
 ) -> None:
-    known = None if subject is None else replace(subject, provider=provider)
+    subscription = None if subject is None else replace(subject, provider=provider)
 
     does, word = evidence.effect(
-        replace(billing_event, provider=provider), known, Policy(), NOON + 2 * MINUTE, sure=sure
+        replace(billing_event, provider=provider),
+        subscription,
+        Policy(),
+        NOON + 2 * MINUTE,
+        sure=sure,
     )
 
     assert does is effect
@@ -133,10 +137,10 @@ def test_a_suspension_for_a_debt_that_only_a_webhook_told_outlives_it_where_it_c
     provider: Provider, *, shut: bool
 ) -> None:
     word = Word(state=State.SUSPENDED_NONPAYMENT, as_of=NOON + 9 * MINUTE)
-    known = replace(KNOWN, provider=provider, word=word, doubted_at=NOON + 10 * MINUTE)
+    subscription = replace(KNOWN, provider=provider, word=word, doubted_at=NOON + 10 * MINUTE)
     owing = snapshot(State.PAST_DUE, NOON + MINUTE)
 
-    believed = evidence.believe(known, owing, Policy(), NOON + 12 * MINUTE)
+    believed = evidence.believe(subscription, owing, Policy(), NOON + 12 * MINUTE)
 
     assert believed is not None
     assert believed.debt == Debt(since=NOON + MINUTE, shut=shut)
@@ -151,7 +155,7 @@ LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
 
 
 @pytest.mark.parametrize(
-    ("at", "known", "expected"),
+    ("at", "subscription", "expected"),
     [
         (NOON + evidence.CLOCKS_APART, KNOWN, Order.NEWER),
         (NOON + evidence.CLOCKS_APART + INSTANT, KNOWN, Order.UNCLEAR),
@@ -163,9 +167,9 @@ LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
     ],
 )
 def test_an_event_is_ordered_by_its_time_unless_that_is_to_come_or_was_long_before_an_answer(
-    at: datetime | None, known: Subscription, expected: Order
+    at: datetime | None, subscription: Subscription, expected: Order
 ) -> None:
-    assert evidence.event_order(snapshot(UNPAID, at), known, NOON) is expected
+    assert evidence.event_order(snapshot(UNPAID, at), subscription, NOON) is expected
 
 
 def test_a_repeated_state_is_a_word_only_if_it_is_newer() -> None:
@@ -188,7 +192,7 @@ def test_a_failed_payment_sets_a_deadline_from_its_time_or_now(
 
 
 @pytest.mark.parametrize(
-    "known",
+    "subscription",
     [
         replace(KNOWN, debt=Debt(since=NOON)),
         replace(KNOWN, snapshot=snapshot(State.PENDING, NOON)),
@@ -196,15 +200,15 @@ def test_a_failed_payment_sets_a_deadline_from_its_time_or_now(
     ],
 )
 def test_a_failed_payment_is_no_word_where_a_debt_is_known_or_nothing_was_paid(
-    known: Subscription,
+    subscription: Subscription,
 ) -> None:
     new_snapshot = snapshot(State.PAST_DUE, NOON + MINUTE)
 
-    assert evidence.word_of(known, new_snapshot, Policy(), NOON + MINUTE) is None
+    assert evidence.word_of(subscription, new_snapshot, Policy(), NOON + MINUTE) is None
 
 
 @pytest.mark.parametrize(
-    ("known", "word", "may_be"),
+    ("subscription", "word", "may_be"),
     [
         (KNOWN, Word(state=CANCELED, as_of=NOON), True),
         (KNOWN, Word(state=CANCELED, as_of=NOON, until=NOON), True),
@@ -219,9 +223,9 @@ def test_a_failed_payment_is_no_word_where_a_debt_is_known_or_nothing_was_paid(
     ],
 )
 def test_only_an_end_at_once_of_what_is_served_and_owes_nothing_may_be_paid_for(
-    known: Subscription, word: Word, *, may_be: bool
+    subscription: Subscription, word: Word, *, may_be: bool
 ) -> None:
-    assert evidence.may_be_paid_for(known, word, Policy(), NOON) is may_be
+    assert evidence.may_be_paid_for(subscription, word, Policy(), NOON) is may_be
 
 
 SHUT = replace(KNOWN, word=Word(state=UNPAID, as_of=NOON + 10 * MINUTE))
@@ -231,7 +235,7 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
 
 
 @pytest.mark.parametrize(
-    ("known", "new_snapshot", "needed"),
+    ("subscription", "new_snapshot", "needed"),
     [
         (SHUT, snapshot(UNPAID, NOON + MINUTE), None),  # it opens nothing
         (KNOWN, snapshot(UNPAID, NOON + MINUTE), None),  # it closes
@@ -250,10 +254,10 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
     ],
 )
 def test_what_opens_and_is_not_newer_is_believed_when_it_is_answered_twice_apart(
-    known: Subscription, new_snapshot: Snapshot, needed: timedelta | None
+    subscription: Subscription, new_snapshot: Snapshot, needed: timedelta | None
 ) -> None:
     def believed(doubted_at: datetime | None) -> bool:
-        doubted = replace(known, doubted_at=doubted_at)
+        doubted = replace(subscription, doubted_at=doubted_at)
         return evidence.believe(doubted, new_snapshot, Policy(), LATER) is not None
 
     if needed is None:
