@@ -69,19 +69,19 @@ async def another_is_current(conn: AsyncConnection, switch: Switch) -> bool:
     )
 
 
-async def note(conn: AsyncConnection, switch: Switch, made: CheckoutLink) -> None:
+async def note(conn: AsyncConnection, switch: Switch, checkout: CheckoutLink) -> None:
     """From now on every lookup of the organization queries the checkout, too."""
     await subscriptions.add(
         conn,
         switch.organization_id,
         switch.target_provider,
-        made.subscription_id,
-        checkout_url=made.url,
+        checkout.subscription_id,
+        checkout_url=checkout.url,
         checkout_key=switch.marker,
         checkout_plan_id=switch.target_plan_id,
     )
     await parking.adopt_subscription(
-        conn, switch.target_provider, made.subscription_id, datetime.now(UTC)
+        conn, switch.target_provider, checkout.subscription_id, datetime.now(UTC)
     )
 
 
