@@ -12,7 +12,17 @@ from activities.turns import Turns
 from api import docs, health, openapi
 from api.audit import alerts, explanations, metrics
 from api.billing import subscription_actions, subscriptions, topups
-from api.campaigns import callbacks, campaigns, margins, messages, previews, rates, recipients
+from api.campaigns import (
+    callbacks,
+    campaign_changes,
+    campaigns,
+    margins,
+    messages,
+    previews,
+    rates,
+    recipients,
+    unpaid_messages,
+)
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.context import Context
 from api.http.background import Background
@@ -25,7 +35,7 @@ from api.http.requests import BodyLimits, Requests
 from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from api.inbox import parked, webhooks
-from api.lifecycle import organization_changes, organizations
+from api.lifecycle import blocks, organization_changes, organizations
 from api.switching import switches
 from api.wallet import holds, postings, wallets
 from runtime import settings, wiring
@@ -42,6 +52,7 @@ ROUTES = (
     callbacks,
     organization_changes,
     organizations,
+    blocks,
     explanations,
     alerts,
     wallets,
@@ -52,9 +63,11 @@ ROUTES = (
     subscription_actions,
     switches,
     campaigns,
+    campaign_changes,
     previews,
     recipients,
     margins,
+    unpaid_messages,
     messages,
     rates,
     health,

@@ -8,33 +8,27 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns import numbers
 from api.context import Context, Here, IdempotencyKey, MessageId, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, READ, WRITE
-from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import invalid, not_found
 from api.http.fields import Body, CountryOut, CurrencyOut, Decimal, SmsBody, Uuid
 from api.http.idempotency import Once, mark_replayed
 from api.wallet.refusals import refusal
 from db.audit import explanations
-from db.campaigns import messages, rates, resends, reservations, unpaid_sends
+from db.campaigns import messages, rates, resends, reservations
 from db.campaigns.messages import Message
-from db.campaigns.unpaid_sends import UnpaidSend
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.rate_card import missing, price
 from domain.campaigns.segments import count_segments
-from domain.wallet.ledger import Debited
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
-_UNPAID_CURSORS: Cursors[tuple[datetime, UUID, int]] = Cursors(
-    "unpaid", tuple[AwareDatetime, UUID, Number]
-)
 _PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
 
 
@@ -154,65 +148,16 @@ async def send(
     return MessageOut.of(await _hand_over(here, organization, message))
 
 
-class UnpaidSendOut(BaseModel):
-    """A message that was sent although it had been refunded."""
-
-    message_id: Uuid = Field(description="The id of the message.")
-    attempt: int = Field(description="Which attempt was sent, counted from 1.")
-    provider_sid: str = Field(description="Twilio's id of the message.")
-    delivery_status: str = Field(
-        examples=["delivered"], description="The status that Twilio last reported."
-    )
-    found_at: datetime = Field(description="When Tollgate found it.")
-
-    @classmethod
-    def of(cls, send: UnpaidSend) -> "UnpaidSendOut":
-        return cls(
-            message_id=str(send.message_id),
-            attempt=send.attempt,
-            provider_sid=send.message_sid,
-            delivery_status=send.delivery_status,
-            found_at=send.found_at,
-        )
-
-
-class UnpaidSendPage(Page[UnpaidSendOut]):
-    pass
-
-
-@router.get(
-    "/unpaid",
-    dependencies=[READ],
-    operation_id="list_unpaid_messages",
-    summary="List messages that were sent after their refund",
-)
-async def unpaid(
-    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
-) -> UnpaidSendPage:
-    """Returns messages that Twilio reports as sent although they were refunded, oldest first, without
-    those that an operator charged.
-    """
-    after = _UNPAID_CURSORS.read(cursor)
-    async with here.snapshot() as conn:
-        if await organizations.get(conn, organization_id) is None:
-            raise not_found("organization")
-        found = await unpaid_sends.open_ones(conn, organization_id, after=after, limit=limit + 1)
-    shown, following = _UNPAID_CURSORS.cut(
-        found, limit, lambda send: (send.found_at, send.message_id, send.attempt)
-    )
-    return UnpaidSendPage(data=[UnpaidSendOut.of(send) for send in shown], next_cursor=following)
-
-
 @router.get(
     "/{message_id}", dependencies=[READ], operation_id="get_message", summary="Get a message"
 )
 async def get(organization_id: OrganizationId, message_id: MessageId, here: Here) -> MessageOut:
     """Returns the message with its status."""
     async with here.snapshot() as conn:
-        return await _message_out(conn, organization_id, parsed_uuid(message_id, "message"))
+        return await message_out(conn, organization_id, parsed_uuid(message_id, "message"))
 
 
-async def _message_out(conn: AsyncConnection, organization_id: str, message_id: UUID) -> MessageOut:
+async def message_out(conn: AsyncConnection, organization_id: str, message_id: UUID) -> MessageOut:
     message = await messages.get(conn, organization_id, message_id)
     if message is None:
         raise not_found("message")
@@ -234,7 +179,7 @@ async def resend(
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn):
-            return await _message_out(conn, organization_id, wanted)
+            return await message_out(conn, organization_id, wanted)
         message = await messages.get(conn, organization_id, wanted)
         organization = await organizations.get(conn, organization_id)
         if message is None or organization is None:
@@ -257,34 +202,6 @@ async def resend(
 
 
 @router.post(
-    "/{message_id}/charge",
-    dependencies=[OPERATOR],
-    operation_id="charge_message",
-    summary="Charge a message that was sent after its refund",
-)
-async def charge(
-    organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
-) -> MessageOut:
-    """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any other
-    debit would be.
-    """
-    wanted = parsed_uuid(message_id, "message")
-    async with here.services.engine.begin() as conn:
-        if not await once.do_once(conn):
-            return await _message_out(conn, organization_id, wanted)
-        message, outcome = await unpaid_sends.charge(conn, organization_id, wanted)
-        if message is None:
-            raise not_found("message")
-        if not isinstance(outcome, Debited):
-            raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
-    if outcome.replayed:
-        once.replayed()
-        return MessageOut.of(message)
-    log.warning("message_charged", organization_id=organization_id, message_id=message_id)
-    return MessageOut.of(message)
-
-
-@router.post(
     "/{message_id}/refund",
     dependencies=[OPERATOR],
     operation_id="refund_message",
@@ -299,7 +216,7 @@ async def refund(
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn):
-            return await _message_out(conn, organization_id, wanted)
+            return await message_out(conn, organization_id, wanted)
         message = await messages.get(conn, organization_id, wanted)
         if message is None:
             raise not_found("message")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.campaigns import numbers
 from api.campaigns.fields import CampaignRequest
-from api.campaigns.recipients import refusals
+from api.campaigns.pricing import refusals
 from api.context import Here, OrganizationId
 from api.http.auth import READ
 from api.http.errors import not_found

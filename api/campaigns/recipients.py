@@ -3,22 +3,23 @@
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from email.message import Message
 from itertools import islice
 from tempfile import SpooledTemporaryFile
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Any
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from api.campaigns import uploads
+from api.campaigns.pricing import price
 from api.campaigns.spreadsheets import csv_rows
+from api.campaigns.upload_formats import Format, Unused, format_of
 from api.campaigns.uploads import (
     AT_ONCE,
     CSV,
@@ -28,7 +29,6 @@ from api.campaigns.uploads import (
     Part,
     Row,
     TooManyLines,
-    UnknownCharset,
 )
 from api.context import CampaignId, Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
@@ -36,11 +36,8 @@ from api.http.errors import FieldError, Kind, Problem, ProblemOut, not_found
 from api.http.idempotency import Once
 from db.campaigns import campaigns, rates, recipients
 from db.campaigns.campaigns import Campaign
-from db.campaigns.recipients import Recipient
 from db.lifecycle import organizations
 from domain.campaigns.campaign import CampaignStatus
-from domain.campaigns.quiet_hours import QuietHours
-from domain.campaigns.rate_card import RateCard, missing
 from domain.campaigns.segments import count_segments
 
 log = structlog.get_logger()
@@ -65,20 +62,6 @@ _BODY: dict[str, Any] = {
 }
 
 
-Unused = Annotated[
-    Literal["refuse", "ignore"],
-    Query(description="What becomes of columns, or keys, beside the number: nothing uses them."),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """`bad` are the numbers whose country is not sent to, and why."""
-
-    recipients: list[Recipient]
-    bad: dict[str, str]
-
-
 class BadLineOut(BaseModel):
     """A line whose number cannot be sent to."""
 
@@ -100,15 +83,6 @@ class Uploaded(BaseModel):
     bad_lines: list[BadLineOut] = Field(
         description="The first hundred of them, by the line on which they begin."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """What the request says of its file; `charset` is None where it says nothing."""
-
-    media_type: str
-    charset: str | None
-    ignore_unused: bool
 
 
 class _Received(BaseModel):
@@ -171,7 +145,7 @@ async def upload(
     """
     body = request.stream()
     try:
-        format_ = _format(request, ignore_unused=unused_columns == "ignore")
+        format_ = format_of(request, ignore_unused=unused_columns == "ignore")
         id_ = parsed_uuid(campaign_id, "campaign")
         if not once.keyed:  # a replay is answered also when the campaign has been started
             await _check_draft(here, organization_id, id_)
@@ -258,43 +232,6 @@ def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
     return read(text, ignore_unused=format_.ignore_unused)
 
 
-def refusals(
-    countries: Iterable[str | None], card: RateCard, quiet: QuietHours | None
-) -> dict[str | None, str]:
-    """The countries to which nothing is sent, and why. With quiet hours a number needs a country,
-    and so its clocks.
-    """
-    found = {}
-    for country in set(countries):
-        if card.per_segment(country) is None:
-            found[country] = missing(country)
-        elif country is None and quiet is not None:
-            found[country] = (
-                "the number's country is not known, so nobody knows when it is quiet there"
-            )
-    return found
-
-
-def price(
-    countries: Mapping[str, str | None], segments: int, card: RateCard, quiet: QuietHours | None
-) -> Priced:
-    """Price numbers, whose countries are given, in their order."""
-    refused = refusals(countries.values(), card, quiet)
-    prices = {country: card.price(country, segments) for country in set(countries.values())}
-    priced, bad = [], {}
-    for number, country in countries.items():
-        cost = prices[country]
-        if country in refused or cost is None:
-            bad[number] = refused[country]
-        else:
-            priced.append(
-                Recipient(
-                    number=number, country=country, segments=segments, price_micros=cost.micros
-                )
-            )
-    return Priced(priced, bad)
-
-
 async def _load(
     here: Context, organization_id: str, campaign_id: UUID, part: Part, tally: _Tally
 ) -> int:
@@ -336,22 +273,3 @@ def _no_draft(status: CampaignStatus, tally: _Tally) -> Problem:
         f"the campaign is {status.value}: only a draft takes recipients",
         added=tally.added,
     )
-
-
-def _format(request: Request, *, ignore_unused: bool) -> Format:
-    """Raises `Problem`: neither NDJSON nor CSV, compressed, or in a charset that is not read."""
-    header = Message()
-    header["Content-Type"] = request.headers.get("content-type", "")
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in (NDJSON, CSV):
-        raise Problem(
-            Kind.UNSUPPORTED_MEDIA_TYPE,
-            f"send {NDJSON} or {CSV}",
-            headers={"Accept": f"{NDJSON}, {CSV}"},
-        )
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Problem(Kind.UNSUPPORTED_ENCODING, "send the file as it is, without Content-Encoding")
-    try:
-        return Format(media_type, uploads.charset(header.get_content_charset("")), ignore_unused)
-    except UnknownCharset as problem:
-        raise Problem(Kind.UNSUPPORTED_CHARSET, str(problem)) from problem
