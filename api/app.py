@@ -45,7 +45,9 @@ from runtime.settings import Settings
 from runtime.wiring import Services
 
 WRITES_WAITING = WEBHOOKS_WAITING = 100
-"""Of one organization, behind those under way; more are told to come again."""
+"""The queue of one organization, in addition to running requests; further ones are refused with
+Retry-After.
+"""
 ROUTES = (
     webhooks,
     parked,
@@ -80,7 +82,7 @@ LONGER_BODIES = {
     "/recipients": FILE_BYTES,
 }
 SHORTER_BODIES = {callbacks.PATH: 16 * 1024}
-"""Twilio's status callbacks have a tenth of it, and are read before their signature can be
+"""Twilio's status callbacks are a tenth of this size, and are read before their signature can be
 checked.
 """
 
@@ -125,7 +127,9 @@ def create_app(services: Services | None = None) -> FastAPI:
     common = services.settings if services is not None else settings.load(Settings)
     app = Lean(lifespan=lifespan, redirect_slashes=False, openapi_url=None, **openapi.ABOUT)
     for module in ROUTES:
-        signed = "webhooks" in module.router.tags  # its address is the operator's, with any query
+        signed = (
+            "webhooks" in module.router.tags
+        )  # the address is the operator's setting, with any query
         app.include_router(
             module.router,
             responses=openapi.problems(module.router),

@@ -1,8 +1,8 @@
-"""The API's description as a page to try it on: Swagger UI, served from here, so that it needs no
-other host.
+"""The API's description as an interactive page: Swagger UI, served by the API itself, so that it
+needs no other host.
 
-`swagger_ui/` holds files of npm's swagger-ui-dist 5.35.0 as they are published (Apache-2.0), and
-our two that start it.
+`swagger_ui/` contains unchanged files of npm's swagger-ui-dist 5.35.0 (Apache-2.0), and two of ours
+that start it.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ TYPES = {
 }
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' "
+        "data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it can do its work."""
+"""Health: whether the process runs, and whether it can do its work."""
 
 import asyncio
 import time
@@ -68,11 +68,11 @@ async def live() -> Live:
 
 
 class Readiness:
-    """Looks once for all who ask at the same time, on a connection of its own, and remembers what
-    it saw for a second.
+    """Checks once for all concurrent requests, on its own connection, and caches the result for a
+    second.
 
-    So it costs the work nothing, however often it is asked, and tells of the database even when the
-    work has taken all its connections.
+    So frequent requests cost nothing, and the database is checked even when all other connections
+    are in use.
     """
 
     def __init__(self, services: Services) -> None:
@@ -108,7 +108,7 @@ class Readiness:
         )
 
     async def _look_at_database(self) -> tuple[Component, Component, Relay]:
-        """One after the other: there is one connection."""
+        """Sequentially, since there is one connection."""
         database = await _checked(self._database())
         if not database.ok:
             return database, database, Relay(ok=False, detail=database.detail)
@@ -127,20 +127,20 @@ class Readiness:
         revisions = _revisions()
         if found is None or found in revisions[:-1]:
             return f"the schema is at {found}, this build needs {revisions[-1]}"
-        return ""  # a newer one is of the release that is being rolled out: this process goes on until it is replaced
+        return ""  # a newer schema belongs to the release being rolled out: this process continues until it is replaced
 
     async def _temporal(self) -> str:
         healthy = await self._client.service_client.check_health(
             timeout=timedelta(seconds=PATIENCE)
         )
-        return "" if healthy else "it says that it is not serving"
+        return "" if healthy else "it reports that it is not serving"
 
     async def _relay(self) -> Relay:
         try:
             async with asyncio.timeout(PATIENCE), self._engine.connect() as conn:
                 backlog = await pending_deliveries.backlog(conn)
         except (SQLAlchemyError, TimeoutError, OSError):
-            return Relay(ok=False, detail="cannot be seen: the database does not answer")
+            return Relay(ok=False, detail="unknown: the database does not answer")
         late = backlog.oldest > LAG_LIMIT
         return Relay(
             ok=not late,

@@ -1,5 +1,5 @@
-"""Alerts: what a person has to look at. Most clear by themselves; what only a person can settle, a
-person closes.
+"""Alerts: conditions that need a person. Most clear automatically; a person closes those that only
+a person can resolve.
 """
 
 from datetime import datetime

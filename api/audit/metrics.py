@@ -1,5 +1,5 @@
-"""Metrics for Prometheus: how this process answered, and, of the whole installation, what waits and
-what went wrong.
+"""Metrics for Prometheus: the requests of this process, and the pending and failed work of the
+whole installation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,18 +17,18 @@ from db.audit import figures
 from db.audit.figures import Figures
 
 router = APIRouter(tags=["health"])
-_PROBLEMS = {401: "No API key, or none that is known", 503: "The database does not answer"}
+_PROBLEMS = {401: "API key missing or unknown", 503: "The database does not answer"}
 
 
 _COUNTED = {
-    "missed": "Events that a provider lists and never delivered; they were taken in.",
-    "duplicates": "Deliveries of an event that was here already.",
-    "out_of_order": "Events that came after one of the same organization that had happened later.",
+    "missed": "Events that a provider lists and never delivered; they were processed.",
+    "duplicates": "Deliveries of an event that was already stored.",
+    "out_of_order": "Events that arrived after a later event of the same organization.",
 }
 
 
 class _Installation:
-    """What all processes tell alike."""
+    """The metrics that are the same in all processes."""
 
     def __init__(self, reading: Figures) -> None:
         self._reading = reading
@@ -39,23 +39,25 @@ class _Installation:
         waiting = {"unhandled": reading.backlog.unhandled, "parked": reading.backlog.parked}
         yield _by("organizations", "Organizations by their standing.", "status", organizations)
         yield _gauge(
-            "standings_behind", "Standings decided, and not applied everywhere yet.", reading.behind
+            "standings_behind",
+            "Standings that are decided but not applied everywhere yet.",
+            reading.behind,
         )
         yield _gauge(
             "standings_behind_seconds",
-            "How old the oldest of them is.",
+            "The age of the oldest of them.",
             reading.behind_for.total_seconds(),
         )
         yield _gauge(
             "standings_stuck",
-            "Those of them whose step was refused: a person has to look.",
+            "Those of them with a refused step, which need a person.",
             reading.stuck,
         )
         yield _by(
             "webhooks_waiting", "Webhook deliveries that are not handled yet.", "status", waiting
         )
         oldest = reading.backlog.oldest.total_seconds()
-        yield _gauge("webhooks_waiting_seconds", "How long the oldest unhandled one waits.", oldest)
+        yield _gauge("webhooks_waiting_seconds", "The age of the oldest unhandled one.", oldest)
         yield _gauge(
             "messages_unsettled",
             "Messages handed over more than a minute ago, unanswered.",
@@ -67,7 +69,7 @@ class _Installation:
             "reason",
             reading.waiting,
         )
-        yield _by("alerts", "Alerts that stand, by their kind.", "kind", reading.alerts)
+        yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
             for provider, comparison in reading.compared.items():

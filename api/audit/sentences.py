@@ -28,7 +28,10 @@ def story(explanation: Explanation) -> list[str]:
         *_campaign_story(explanation.campaigns),
         *_delivery_story(explanation.deliveries),
         *[
-            f"Alert since {_at(alert.raised_at)}: {alert.detail} ({alert.kind}, {alert.times} times)."
+            (
+                f"Alert since {_at(alert.raised_at)}: {alert.detail} ({alert.kind}, {alert.times} "
+                "times)."
+            )
             for alert in explanation.alerts
         ],
     ]
@@ -46,13 +49,15 @@ def _standing_story(explanation: Explanation) -> list[str]:
         lines = [f"{name} is suspended and cannot send."]
     lines += [f"Because {reason.text}." for reason in explanation.reasons]
     lines += [
-        f"Block {block.kind.value}{f' {block.reference}' if block.reference else ''} by {block.placed_by}"
+        f"Block {block.kind.value}{f' {block.reference}' if block.reference else ''} by "
+        f"{block.placed_by}"
         f" since {_at(block.placed_at)}{f': {block.reason}' if block.reason else ''}."
         for block in explanation.blocks
     ]
     if explanation.standing.deadline is not None:
         lines.append(
-            f"It keeps sending until {_at(explanation.standing.deadline)}, and is suspended then if nothing changes."
+            f"It may send until {_at(explanation.standing.deadline)}; then it is suspended "
+            "unless something changes."
         )
     return lines
 
@@ -63,16 +68,25 @@ def _progress_story(explanation: Explanation) -> list[str]:
         return [f"Stuck at {explanation.stuck.step}: {explanation.stuck.reason}."]
     if standing.behind:
         return [
-            f"Epoch {standing.epoch} is being applied; the world agrees with epoch {standing.applied_epoch}."
+            (
+                f"Epoch {standing.epoch} is being applied; last applied: epoch "
+                f"{standing.applied_epoch}."
+            )
         ]
     if not explanation.receipts:
         return []
     last = explanation.receipts[0]
     leaked = ""
     if last.leaked_debits is not None:
-        leaked = f"; {last.leaked_debits} debits and {last.leaked_messages} messages passed the shut gate"
+        leaked = (
+            f"; {last.leaked_debits} debits and {last.leaked_messages} messages passed the shut "
+            "gate"
+        )
     return [
-        f"Epoch {last.epoch} ({last.status.value}, {last.cause}) is applied since {_at(last.finished_at)}{leaked}."
+        (
+            f"Epoch {last.epoch} ({last.status.value}, {last.cause}) is applied since "
+            f"{_at(last.finished_at)}{leaked}."
+        )
     ]
 
 
@@ -100,9 +114,7 @@ def _owed_story(explanation: Explanation) -> list[str]:
     if not explanation.owed_micros:
         return []
     owed = Money(explanation.owed_micros, explanation.wallet.currency)
-    return [
-        f"It owes {owed} of what payers got back after it was spent; the next top-up covers that first."
-    ]
+    return [f"It owes {owed} for reversed payments; the next top-up covers this debt first."]
 
 
 def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:
@@ -122,13 +134,11 @@ def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:
         )
         if subscription.debt is not None:
             shut = "; the provider suspended it for that" if subscription.debt.shut else ""
-            lines.append(
-                f"A payment of it has been missing since {_at(subscription.debt.since)}{shut}."
-            )
+            lines.append(f"A payment has been unpaid since {_at(subscription.debt.since)}{shut}.")
         if subscription.word is not None:
             lines.append(
-                f"A webhook says {subscription.word.state.value};"
-                " that counts until the provider answers something newer."
+                f"A webhook reported {subscription.word.state.value}; it counts until the "
+                "provider gives a newer answer."
             )
         if subscription.alert:
             lines.append(f"About {subscription.id}: {subscription.alert}.")
@@ -167,7 +177,8 @@ def _campaign_story(campaigns: Sequence[CampaignAt]) -> list[str]:
             )
             why = f": it waits{since}{until}, because {campaign_at.wait.text}"
         lines.append(
-            f"Campaign {campaign_at.campaign.name!r} is {campaign_at.campaign.status.value} {_where(campaign_at)}{why}."
+            f"Campaign {campaign_at.campaign.name!r} is {campaign_at.campaign.status.value} "
+            f"{_where(campaign_at)}{why}."
         )
     return lines
 

@@ -1,6 +1,4 @@
-"""Subscriptions: link the one that the organization pays for, or have the provider make one to
-consent to.
-"""
+"""Subscriptions: link an existing one, or create one at the provider for the customer's consent."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -128,7 +126,9 @@ async def checkout(
             return CheckoutOut(
                 provider=body.provider.value, subscription_id=made.subscription_id, url=made.url
             )
-        except IntegrityError:  # the same key came twice at once, and the provider made two
+        except (
+            IntegrityError
+        ):  # two requests with the same key arrived together, and the provider created two
             async with here.snapshot() as conn:
                 before = await subscriptions.by_checkout_key(conn, organization_id, key)
     if before is None or before.checkout_url is None:
@@ -161,7 +161,7 @@ def provider_of(here: Context, name: Provider) -> BillingProvider:
 
 
 async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -> Subscription:
-    """The current subscription; without one, or where its provider is not set up, 409."""
+    """The current subscription; 409 if there is none or its provider is not set up."""
     subscription = await subscriptions.current(conn, organization_id)
     if subscription is None:
         raise Problem(Kind.NO_CURRENT_SUBSCRIPTION, "it has no current subscription")
@@ -223,8 +223,8 @@ async def _link(
 async def _note(
     conn: AsyncConnection, organization_id: str, body: CheckoutRequest, made: CheckoutLink, key: str
 ) -> None:
-    """Store it as the provider made it; where there is no current subscription yet, it is the
-    one.
+    """Store it as the provider created it; if there is no current subscription yet, it becomes the
+    current one.
     """
     provider = body.provider
     await standings.lock(conn, organization_id)
@@ -248,5 +248,5 @@ async def _note(
 
 
 def request_id(organization_id: str, key: str) -> str:
-    """Of a length that every provider takes, and never the same for two organizations."""
+    """A key of a length that every provider accepts, and never the same for two organizations."""
     return hashlib.sha256(f"{organization_id}\n{key}".encode()).hexdigest()

@@ -23,7 +23,8 @@ router = APIRouter(tags=["webhooks"], route_class=BareRoute)
     summary="Receive a message status callback from Twilio",
     description=(
         "Twilio signs the request over the public URL with the token of the subaccount; no API key."
-        " 400: the signature is wrong. 403: the account belongs to no organization. 503: Twilio does"
+        " 400: the signature is wrong. 403: the account belongs to no organization. 503: Twilio "
+        "does"
         " not answer the request for the token of the account; try again."
     ),
 )
@@ -52,7 +53,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
 
 
 def _called(request: Request, public_url: str) -> str:
-    """The URL that Twilio called and signed: the public address, whatever proxies stand between."""
+    """The URL that Twilio called and signed: the public address, independent of proxies."""
     path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     query: bytes = request.scope["query_string"]
     return public_url + (path + b"?" + query if query else path).decode("latin-1")

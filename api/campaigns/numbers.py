@@ -1,6 +1,6 @@
-"""Phone numbers: E.164, of a length that their country has, and which country that is.
+"""Phone numbers: checks E.164 and the lengths of each country, and finds the country.
 
-The data is that of `phonenumbers`; its own functions take forty times as long, too long for a
+The data is that of `phonenumbers`, whose own functions take forty times as long, too long for a
 hundred thousand numbers.
 """
 
@@ -19,8 +19,8 @@ MOST_NAMED = 20
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _CODES = {str(code): code for code in COUNTRY_CODE_TO_REGION_CODE}
 _AT_ONCE = 5000
-"""So many are checked in a thread at once, some ten milliseconds, so that other requests have their
-turn.
+"""The numbers that a thread checks at once, in some ten milliseconds, so that other requests get
+their turn.
 """
 _KINDS = (
     *(
@@ -39,8 +39,8 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A calling code's numbers, without the code. `region` is set where all are of one region, else
-    `regions` tells.
+    """A calling code's numbers, without the code. `region` is set if all are of one region,
+    otherwise `regions` decides.
     """
 
     lengths: frozenset[int]
@@ -50,8 +50,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Numbers in their order, each once, with their countries; what is none with its index and
-    why.
+    """Numbers in order, each once, with their countries; invalid ones with their index and the
+    reason.
     """
 
     countries: dict[str, str | None]
@@ -60,9 +60,9 @@ class Checked:
 
 
 def problem_with(number: str) -> str | None:
-    """Why it is no number to send to; None if it may be one.
+    """Why the number is invalid; None if it may be valid.
 
-    A number without its area code, which can be dialled only nearby, is none; nor is one with a
+    A number without its area code, which can be dialled only nearby, is invalid; so is one with a
     national prefix.
     """
     if not _E164.fullmatch(number):
@@ -78,8 +78,8 @@ def problem_with(number: str) -> str | None:
 def country_of(number: str) -> str | None:
     """The country (ISO 3166, two letters) of a number without a problem.
 
-    None where none is known: satellites and the like, or a code that several countries share and a
-    number that is assigned in none of them.
+    None if unknown: for satellite phones and similar, or for an unassigned number of a code that
+    several countries share.
     """
     code = _calling_code(number) or ""
     plan = _plan(_CODES[code])
@@ -90,7 +90,7 @@ def country_of(number: str) -> str | None:
 
 
 async def check(numbers: Sequence[str]) -> Checked:
-    """Check many without holding up other requests."""
+    """Check many numbers without delaying other requests."""
     countries: dict[str, str | None] = {}
     bad: list[tuple[int, str]] = []
     for start in range(0, len(numbers), _AT_ONCE):
@@ -115,7 +115,7 @@ def _check(
 
 
 def _calling_code(number: str) -> str | None:
-    """No calling code begins with another one."""
+    """No calling code is a prefix of another one."""
     return next((number[1:end] for end in (2, 3, 4) if number[1:end] in _CODES), None)
 
 
@@ -137,8 +137,8 @@ def _plan(code: int) -> Plan:
 
 
 def _belongs(region: str) -> str:
-    """The pattern of a region's numbers, as `phonenumbers.region_code_for_number` asks: the first
-    region that fits.
+    """The pattern of a region's numbers, used as in `phonenumbers.region_code_for_number`: the
+    first region that matches.
     """
     metadata = PhoneMetadata.metadata_for_region(region, None)
     if metadata is not None and metadata.leading_digits is not None:

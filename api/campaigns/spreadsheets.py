@@ -1,8 +1,8 @@
-"""CSV of recipients as spreadsheets write it: RFC 4180, and what Excel, Numbers and Google Sheets
-make of it.
+"""CSV of recipients as spreadsheets write it: RFC 4180, with the deviations of Excel, Numbers and
+Google Sheets.
 
-The delimiter is the one under which the header names a column of numbers, or the one that Excel's
-`sep=` names.
+The delimiter is the one with which the header has a column of numbers, or the one in Excel's
+`sep=`.
 """
 
 import csv
@@ -29,7 +29,7 @@ NAMES = frozenset(
     }
     | {"number", "recipient", "telephone", "telephone number", "tel"}
 )
-"""What the column of numbers may be called beside `to`, in any case."""
+"""Further names of the column of numbers besides `to`, in any case."""
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _SEPARATORS = re.compile("[\\s.()/\u2010-\u2015-]")
@@ -54,9 +54,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How the rows are to be read: `skipped` lines stand above it, `to` is the place of the
-    number.
-    """
+    """How to read the rows: `skipped` lines are above the header, `to` is the index of the number."""
 
     delimiter: str
     skipped: int
@@ -66,8 +64,8 @@ class Header:
 
 
 def csv_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
-    """The rows below the header that are not blank. Raises `BadFile` and `TooManyLines` where it
-    comes to that.
+    """The rows below the header that are not blank. Raises `BadFile` and `TooManyLines` at the line
+    concerned.
     """
     header = _header(text)
     if not ignore_unused:
@@ -152,7 +150,7 @@ def _records(text: Text, delimiter: str, skipped: int) -> Iterator[Record]:
 
 
 def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
-    """A row may end early, or go on with blank values: spreadsheets write both."""
+    """A row may end early, or continue with blank values: spreadsheets write both."""
     values, columns = record.values, len(header.names)
     if record.ends > record.line and len(values) != columns:
         raise BadFile(
@@ -161,13 +159,17 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
         )
     if any(_holds_a_row(value, header) for value in values):
         detail = (
-            f"a value in quotes goes on to line {record.ends} and seems to hold a row: is its quote closed?"
+            f"a value in quotes goes on to line {record.ends} and seems to hold a row: is its "
+            "quote closed?"
             " else take the line breaks out of it"
         )
         raise BadFile(detail, record.line)
     if any(value.strip() for value in values[columns:]):
         delimiter = DELIMITERS[header.delimiter]
-        detail = f"it has {len(values)} columns, and the header {columns}: quote a value that holds a {delimiter}"
+        detail = (
+            f"it has {len(values)} columns, and the header {columns}: quote a value that holds a "
+            f"{delimiter}"
+        )
         raise BadFile(detail, record.line)
     nameless = [
         at for at, value in enumerate(values[:columns]) if value.strip() and not header.names[at]
@@ -177,11 +179,11 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
 
 
 def _holds_a_row(value: str, header: Header) -> bool:
-    """Whether it goes over several lines, and a stray quote may have swallowed rows with them."""
+    """Whether a value spans several lines in which a stray quote may have swallowed rows."""
     lines = [line.split(header.delimiter) for line in value.splitlines()]
     if len(lines) < 2:
         return False
-    lines[0] = lines[0][1:]  # the value itself begins there
+    lines[0] = lines[0][1:]  # the value itself begins here
     least = min(2, len(header.names))
     cells = [
         cell
@@ -197,8 +199,8 @@ def _name(value: str) -> str:
 
 
 def _number(value: str, record: Record) -> str:
-    """Without what spreadsheets and people write around and within a number; digits are never added
-    or dropped.
+    """Without the characters that spreadsheets and people write around and within a number; digits
+    are never added or dropped.
     """
     number = _INVISIBLE.sub("", value).strip()
     formula = _FORMULA.fullmatch(number)
@@ -217,8 +219,7 @@ def _number(value: str, record: Record) -> str:
         return number
     number = _SEPARATORS.sub("", number)
     if number.isdigit() and numbers.problem_with(f"+{number}") is None:
-        # a number of one country is often one of another, too: without its + nobody can tell whose
-        # it is
+        # a number of one country is often valid in another: without its + the country is unknown
         detail = (
             "a spreadsheet has taken the + off: format the column as text, "
             "and write each number with + and country"

@@ -1,6 +1,6 @@
-"""Files of recipients, NDJSON or CSV. What leaves the structure in doubt refuses the whole file.
+"""Files of recipients, NDJSON or CSV. A file with a doubtful structure is refused as a whole.
 
-A number that cannot be sent to is one line's fault: that line is left out and named.
+An invalid number affects only its line: that line is skipped and listed.
 """
 
 import codecs
@@ -22,7 +22,7 @@ AT_ONCE = 5000
 CHARSETS = frozenset(
     {"utf-8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "iso8859-1", "iso8859-15"}
 )
-"""As Python's codecs name them."""
+"""The names of Python's codecs."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -34,7 +34,7 @@ _SAVE_AS = "save it as CSV UTF-8"
 
 
 class BadFile(ValueError):
-    """The whole file is refused; the message says why and what to do, `line` is where."""
+    """The whole file is refused; the message gives the cause and the remedy, `line` the place."""
 
     def __init__(self, problem: str, line: int = 1) -> None:
         super().__init__(problem)
@@ -42,7 +42,7 @@ class BadFile(ValueError):
 
 
 class UnknownCharset(ValueError):
-    """The declared charset is not read here."""
+    """The declared charset is not supported."""
 
 
 class TooManyLines(Exception):
@@ -59,8 +59,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows: their numbers, each once, with country and line; and the lines whose number cannot
-    be sent to.
+    """Some rows: their numbers, each once, with country and line; and the lines with an invalid
+    number.
     """
 
     countries: dict[str, str | None]
@@ -71,13 +71,13 @@ class Part:
 
 
 class Text:
-    """A file as text, to be read again and again; it closes the file when it goes out of use."""
+    """A file as text that can be read repeatedly; the file is closed with the object."""
 
     def __init__(self, file: IO[bytes], encoding: str) -> None:
         self._text = io.TextIOWrapper(file, encoding=encoding, newline="")
 
     def lines(self) -> Iterator[str]:
-        """From the first on, each with its end: LF, CR LF or CR. Raises `BadFile` and
+        """The lines from the first on, each with its end: LF, CR LF or CR. Raises `BadFile` and
         `TooManyLines`.
         """
         number = 0
@@ -87,7 +87,7 @@ class Text:
                 number += 1
                 if len(line) > LONGEST_LINE:
                     raise BadFile(f"it is longer than {LONGEST_LINE} characters", number)
-                if number > MOST_LINES + 2:  # beside a header and `sep=`
+                if number > MOST_LINES + 2:  # in addition to a header and `sep=`
                     raise TooManyLines
                 yield line
         except UnicodeError:
@@ -114,15 +114,17 @@ def charset(declared: str) -> str | None:
 
 
 def text(file: IO[bytes], declared: str | None, *, guess: bool) -> Text:
-    """Find the encoding: by the byte order mark, else as declared, else UTF-8. Raises `BadFile`.
+    """Find the encoding: by the byte order mark, or else as declared, or else UTF-8. Raises
+    `BadFile`.
 
-    With `guess` what is not UTF-8 counts as ISO 8859-1: numbers and delimiters are ASCII in any
-    encoding that a spreadsheet writes without a mark, and nothing else of the file is used.
+    With `guess`, a file that is not UTF-8 is read as ISO 8859-1: numbers and delimiters are ASCII
+    in every encoding that a spreadsheet writes without a mark, and the rest of the file is not
+    used.
     """
     file.seek(0)
     head = file.read(4)
     if head.startswith(_WORKBOOKS):
-        raise BadFile(f"it is a workbook and no text: {_SAVE_AS}")
+        raise BadFile(f"it is a workbook, not a text file: {_SAVE_AS}")
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if marked is not None or (declared or "").startswith("utf-16"):
         return Text(file, marked or ("utf-16-le" if declared == "utf-16" else declared or ""))
@@ -138,7 +140,7 @@ def _is_utf_8(file: IO[bytes]) -> bool:
     decoder, valid = codecs.getincrementaldecoder("utf-8")(), True
     while some := file.read(1 << 16):
         if _NO_TEXT.search(some):
-            raise BadFile(f"it holds bytes that are no text: {_SAVE_AS}")
+            raise BadFile(f"it contains bytes that are not text: {_SAVE_AS}")
         try:
             if valid:
                 decoder.decode(some)
@@ -148,8 +150,8 @@ def _is_utf_8(file: IO[bytes]) -> bool:
 
 
 def json_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
-    """One object on each line, its number in `to`. Raises `BadFile` and `TooManyLines` where it
-    comes to that.
+    """One object per line, with its number in `to`. Raises `BadFile` and `TooManyLines` at the line
+    concerned.
     """
     for number, line in enumerate(text.lines(), 1):
         if not line.strip():
@@ -169,9 +171,7 @@ def json_rows(text: Text, *, ignore_unused: bool) -> Iterator[Row]:
 
 
 def refuse_unused(names: list[str], line: int) -> None:
-    """Raises `BadFile` if there are any: whoever wrote them expects that something comes of
-    them.
-    """
+    """Raises `BadFile` if there are any: their author expects them to have an effect."""
     if names:
         named = ", ".join(f"`{name[:50]}`" for name in names[:5])
         raise BadFile(
@@ -180,8 +180,8 @@ def refuse_unused(names: list[str], line: int) -> None:
 
 
 def parts(rows: Iterable[Row]) -> Iterator[Part]:
-    """The rows, up to AT_ONCE in a part; each takes some ten milliseconds, so let a thread do
-    it.
+    """The rows, in parts of up to AT_ONCE; a part takes some ten milliseconds, so call it in a
+    thread.
     """
     rest = iter(rows)
     while some := list(islice(rest, AT_ONCE)):

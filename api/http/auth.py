@@ -1,4 +1,4 @@
-"""Who may do what: `Authorization: Bearer tg_...`, and a scope for each route."""
+"""Authorization: `Authorization: Bearer tg_...`, and a scope for each route."""
 
 import re
 from typing import Annotated
@@ -28,9 +28,7 @@ def is_behind_a_key(path: str) -> bool:
 
 
 async def authenticate(here: Context, authorization: bytes) -> ApiKey:
-    """Whose request it is. It is asked before anything else of a request is read, however large
-    that may be.
-    """
+    """Authenticate the request, before anything else of it is read, however large it may be."""
     scheme, _, plain = authorization.decode("latin-1").partition(" ")
     plain = plain.strip() if scheme.lower() == "bearer" else ""
     if not plain:
@@ -49,7 +47,7 @@ def _unauthenticated(kind: Kind, challenge: str) -> Problem:
 async def _caller(
     request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> ApiKey:
-    """As `authenticate` found it; the second parameter puts the scheme into the API's
+    """The caller that `authenticate` found; the second parameter adds the scheme to the API's
     description.
     """
     caller: ApiKey = request.state.caller

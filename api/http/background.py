@@ -1,5 +1,5 @@
-"""Work behind an answer: nobody waits for it, a failure is one line in the log, and the shutdown
-lets it end.
+"""Work after a response: no request waits for it, a failure is one line in the log, and the
+shutdown lets it finish.
 """
 
 import asyncio
@@ -12,19 +12,19 @@ log = structlog.get_logger()
 
 
 class Background:
-    """Nothing may depend on it: what is lost here, the relay does again."""
+    """Nothing may depend on it: the relay repeats lost work."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def do(self, what: Coroutine[Any, Any, object], name: str, **about: object) -> None:
-        """Start it now; `name` and `about` are what the log says if it fails."""
+        """Start it now; the log has `name` and `about` if it fails."""
         task = asyncio.create_task(_logged(what, name, about))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def drain(self, patience: float = 5.0) -> None:
-        """Wait for what is under way, then give up on it."""
+        """Wait for the running work, then abandon it."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=patience)

@@ -1,6 +1,5 @@
-"""The limits of a connection, which hold before anybody has shown a key: how long a head may be,
-how long one may wait for it and for a body, how many connections there are. Uvicorn knows no such
-limits with its faster parser.
+"""The limits of a connection before authentication: the size of the headers, the time for headers
+and body, and the number of connections. Uvicorn has no such limits with its faster parser.
 """
 
 import asyncio
@@ -16,29 +15,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.http.errors import MEDIA_TYPE, RETRY_AFTER, Kind, Problem
 
 HEAD_BYTES = 32 * 1024
-"""Of the request line and the headers together; genuine ones have a few."""
+"""For the request line and the headers together; genuine ones are much smaller."""
 HEAD_SECONDS = 10.0
 """From the connection, or the first byte of a further request, to the end of the headers."""
 BODY_SECONDS = 10.0
 BODY_BYTES = 8 * 1024
-"""A body comes at least so fast: so many bytes in so many seconds, or its end."""
+"""The slowest body: at least this many bytes in this many seconds, or its end."""
 IDLE_SECONDS = 5.0
 """How long a connection may wait for its next request."""
 UNREAD_SECONDS = 60.0
 """How long an answer may wait to be read."""
 CONNECTIONS = 800
-"""Of one process; more would not fit into the common limit of 1,024 open files. One more takes the
-place of that which has been silent longest, so neither idle clients nor silent strangers keep a
-webhook out.
+"""Per process; more would not fit into the usual limit of 1,024 open files. A further connection
+replaces the one that has been idle longest, so idle clients cannot block webhooks.
 """
 _AHEAD = 16
-"""Requests that wait on a connection while one before them is answered. Nobody we know sends
-any.
-"""
+"""Pipelined requests that wait on a connection. No known client sends any."""
 
 
 def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
-    """How the application is served, everywhere: `options` say where."""
+    """The server configuration for all uses; `options` has the address."""
     return uvicorn.Config(
         app,
         http=Connection,
@@ -53,8 +49,8 @@ def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. What is too long, too slow or too much is cut, with a problem if nothing else
-    is under way.
+    """One connection. It is closed if a request is too large or too slow, with a problem document
+    if no response is in progress.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -62,7 +58,9 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
-        self._unread = 0  # bytes since the parser last told something: an unfinished header, or a chunk's extension
+        self._unread = (
+            0  # bytes since the parser's last event: an unfinished header, or a chunk's extension
+        )
         self._body_bytes = 0
         self._refused = Kind.MALFORMED_REQUEST
         self._unsent: asyncio.TimerHandle | None = None
@@ -91,7 +89,7 @@ class Connection(HttpToolsProtocol):
         if self._unread > HEAD_BYTES:
             self._cut(Kind.HEAD_TOO_LARGE)
         elif self._deadline is None and self._in_head and not self._answering():
-            # line ends before a request: the parser passes over them, and nobody waits
+            # line ends before a request: the parser skips them, and no request waits
             self._wait(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
@@ -107,7 +105,7 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(name, value)
-        if self._in_head:  # a trailer is nobody's header: it came after all was decided
+        if self._in_head:  # a trailer does not count as a header: it came after all decisions
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -126,7 +124,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head, self._head_bytes, self._unread = True, 0, 0
         self._stop_waiting()
-        # it was answered before its body had come: nobody else waits for the next
+        # it was answered before its body arrived: no other code waits for the next request
         if self.cycle.response_complete:
             self._wait(IDLE_SECONDS)
         super().on_message_complete()
@@ -160,8 +158,8 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
     def _late(self) -> None:
-        """Nothing came for too long; a body that came fast enough, or that we do not take now, may
-        go on.
+        """Nothing arrived for too long; a body that arrived fast enough, or that is not read now,
+        may continue.
         """
         if self.flow.read_paused or (not self._in_head and self._body_bytes >= BODY_BYTES):
             self._body_bytes = 0
@@ -170,14 +168,12 @@ class Connection(HttpToolsProtocol):
             self._cut(Kind.REQUEST_TIMEOUT)
 
     def _refuse(self, kind: Kind) -> NoReturn:
-        """Out of the parser, which ends in `send_400_response`."""
+        """Raised out of the parser, which ends in `send_400_response`."""
         self._refused = kind
         raise ValueError(kind.title)
 
     def _displace(self) -> bool:
-        """Close the connection that has been silent longest of those that wait for a request; False
-        if none does.
-        """
+        """Close the connection that has been idle longest; False if none is idle."""
         silent = [
             connection
             for connection in self.connections
@@ -190,7 +186,7 @@ class Connection(HttpToolsProtocol):
         return bool(silent)
 
     def is_idle(self) -> bool:
-        """Whether it is open, and nothing is asked or answered on it."""
+        """Whether it is open without a request or response in progress."""
         busy = self._head_bytes or self._unread or not self._in_head or self._answering()
         return not (busy or self.transport.is_closing())
 
@@ -199,12 +195,12 @@ class Connection(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _request_id(self) -> str:
-        """That of the request under way; a new one where none has begun."""
+        """The id of the current request; a new one if none has begun."""
         state = self.cycle.scope.get("state", {}) if self._answering() else {}
         return str(state.get("request_id") or uuid4().hex)
 
     def _cut(self, kind: Kind) -> None:
-        """Close the connection, with the problem if a request waits for an answer that has not
+        """Close the connection, with the problem if a request waits for a response that has not
         begun.
         """
         self._stop_waiting()
@@ -213,7 +209,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         else:
-            # nothing was asked
+            # no request was sent
             silent = kind is Kind.REQUEST_TIMEOUT and not (self._head_bytes or self._unread)
         if not silent:
             self.transport.write(_answer(kind, self._request_id()))

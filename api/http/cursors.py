@@ -1,7 +1,7 @@
 """Pages of lists, and the cursors that lead from one page to the next.
 
 A cursor is opaque to callers. It holds its list's name and the position of the last item of a page,
-so that no list accepts a cursor of another, and is refused unless it reads as one that was issued.
+so that no list accepts another list's cursor, and a malformed cursor is refused.
 """
 
 import json
@@ -27,7 +27,7 @@ Cursor = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=500, description="Page size.")]
 Number = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
-"""A position that is a column of type bigint."""
+"""A position in a column of type bigint."""
 
 
 class Page(BaseModel, Generic[Item]):
@@ -42,14 +42,14 @@ class Page(BaseModel, Generic[Item]):
 
 
 class Cursors(Generic[Position]):
-    """The cursors of one list; `position` is the type of what its items are ordered by."""
+    """The cursors of one list; `position` is the type of its sort key."""
 
     def __init__(self, name: str, position: Any) -> None:
         self._name = name
         self._position: TypeAdapter[Position] = TypeAdapter(position)
 
     def read(self, cursor: str | None) -> Position | None:
-        """The position behind which the page begins. Raises `Problem` for what is no cursor of this
+        """The position after which the page begins. Raises `Problem` if it is not a cursor of this
         list.
         """
         if cursor is None:
@@ -66,7 +66,7 @@ class Cursors(Generic[Position]):
     def cut(
         self, rows: Sequence[Row], limit: int, position: Callable[[Row], Position]
     ) -> tuple[Sequence[Row], str | None]:
-        """The rows of a page and its `next_cursor`, of rows that were read with `limit + 1`."""
+        """The rows of a page and its `next_cursor`, from rows that were read with `limit + 1`."""
         shown = rows[:limit]
         return shown, self._write(position(shown[-1])) if len(rows) > limit else None
 

@@ -1,4 +1,4 @@
-"""The one table that says which error is which problem, and the handlers that answer with it."""
+"""The table that maps each error to a problem, and the handlers that respond with it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,13 +68,15 @@ _FIELD_CODES = {
     "less_than": "out_of_range",
     "less_than_equal": "out_of_range",
 }
-"""A field's code by the library's, which may change; `_type` and `_parsing` are `wrong_type`."""
+"""A field's code by the library's code, which may change; `_type` and `_parsing` become
+`wrong_type`.
+"""
 _FORMS = ("one", "list")
-"""Where a body has two forms, a field's place begins with the form that was recognized."""
+"""If a body has two forms, a field's location begins with the recognized form."""
 
 
 TABLE: Mapping[type, Kind] = {
-    # answers of the domain
+    # expected results of the domain
     InsufficientFunds: Kind.INSUFFICIENT_FUNDS,
     Frozen: Kind.FROZEN,
     Suspended: Kind.SUSPENDED,
@@ -127,9 +129,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
 
 
 def as_problem(error: Exception) -> Problem:
-    """The problem for any exception; one that the table does not know is our mistake, and says
-    nothing of itself.
-    """
+    """The problem for any exception; an unknown one is a bug, and its details are hidden."""
     match error:
         case Problem():
             return error
@@ -163,7 +163,7 @@ def _validation(failure: RequestValidationError) -> Problem:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    """A library's message in the words of JSON: not every caller writes Python."""
+    """A library's message in JSON's terms: not every caller uses Python."""
     type_ = error["type"]
     message = _OF_PYTHON.get(type_) or str(error["msg"]).removeprefix("Value error, ")
     code = _FIELD_CODES.get(type_, INVALID_VALUE)

@@ -19,8 +19,8 @@ RETRY_AFTER = "2"
 
 
 class Kind(Enum):
-    """What can be wrong: the status and the title. Each cause has one; its name in lower case is
-    the problem's `code`, and the last part of its `type`.
+    """The kinds of problems with their status and title. Each cause has one; its name in lower case
+    is the problem's `code`, and the last part of its `type`.
     """
 
     MALFORMED_REQUEST = 400, "Malformed request"
@@ -219,7 +219,7 @@ def not_found(what: str, detail: str | None = None) -> Problem:
 
 
 def may_not_send(kind: Kind, reasons: Sequence[Reason], **extra: Any) -> Problem:
-    """The same wherever a suspended or frozen organization or an empty wallet is met."""
+    """The same problem wherever an organization is suspended, frozen or without money."""
     detail = "; ".join(reason.text for reason in reasons) or None
     return Problem(kind, detail, reasons=reasons, **extra)
 

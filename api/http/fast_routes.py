@@ -1,6 +1,6 @@
-"""Routes on the hot path: FastAPI describes them, and they are served without its machinery, which
-costs more than the work itself. The recipe is fixed: an API key, an organization's id, a JSON body,
-an optional Idempotency-Key.
+"""Routes on the hot path: FastAPI describes them, but they are served without its overhead, which
+exceeds the work itself. The recipe is fixed: an API key, an organization's id, a JSON body, an
+optional Idempotency-Key.
 """
 
 import json
@@ -72,8 +72,8 @@ class BareRoute(APIRoute):
 
 
 def _check(endpoint: Callable[..., Any], names: tuple[str, ...]) -> None:
-    """Checked when its module is imported: parameters are passed by position, and a wrong one would
-    be noticed at the first request only.
+    """Checked at import: parameters are passed by position, and a wrong one would only fail at the
+    first request.
     """
     parameters = tuple(signature(endpoint).parameters)
     if parameters != names:
@@ -91,8 +91,8 @@ def _json(raw: bytes) -> Any:
 
 
 class Lean(FastAPI):
-    """An application whose lean routes are found first, past the framework's layers; `around` is
-    put around each.
+    """An application that serves its fast routes first, without the framework's layers; `around`
+    wraps each.
     """
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
@@ -100,7 +100,7 @@ class Lean(FastAPI):
         super().include_router(router, **options)
 
     def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Serve the routers' lean routes directly. They are to be included as well, to be
+        """Serve the routers' fast routes directly. Include the routers, too, so that they are
         described.
         """
         routes = [
@@ -120,7 +120,7 @@ class Lean(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if scope["method"] == "HEAD":  # a GET without its body, which the server leaves out
+            if scope["method"] == "HEAD":  # a GET without its body, which the server omits
                 scope = {**scope, "method": "GET"}
             elif scope["method"] == "OPTIONS" and self.methods.of(scope["path"]):
                 await self._to_options({**scope, "app": self}, receive, send)

@@ -1,8 +1,9 @@
-"""The `Idempotency-Key` of a request, and the header that says that an answer is a replay.
+"""The `Idempotency-Key` of a request, and the header that marks a response as a replay.
 
-A key counts for one organization and one operation. What has a reference or a key in its own table
-(postings, holds, messages, campaigns, checkouts, collections) is done once by that; everything else
-is done once by `db/idempotency_keys`. A replay answers with the thing as it stands now.
+A key counts for one organization and one operation. Objects with a reference or a key in their own
+table (postings, holds, messages, campaigns, checkouts, collections) are created once by that;
+everything else is done once through `db/idempotency_keys`. A replay returns the object in its
+current state.
 """
 
 import hashlib
@@ -20,18 +21,18 @@ REPLAYED = "Idempotent-Replayed"
 
 
 def mark_replayed(response: Response) -> None:
-    """Say that nothing was done now: an earlier request did it."""
+    """Mark the response as a replay of an earlier request."""
     response.headers[REPLAYED] = "true"
 
 
 def digest(path: str, *bodies: BaseModel) -> bytes:
-    """What makes a request this one; a value that was left out counts as its default."""
+    """The identity of a request; an omitted value counts as its default."""
     content = "\n".join([path, *(body.model_dump_json() for body in bodies)])
     return hashlib.sha256(content.encode()).digest()
 
 
 class Repeatable:
-    """One request to an operation that its `Idempotency-Key`, if it has one, does once."""
+    """One request to an operation, done once if it has an `Idempotency-Key`."""
 
     def __init__(self, request: Request, response: Response, key: str | None) -> None:
         self._path: str = request.scope["path"]
@@ -45,7 +46,7 @@ class Repeatable:
         return self._key is not None
 
     async def do_once(self, conn: AsyncConnection, body: BaseModel | None = None) -> bool:
-        """Whether it is to be done now, in this transaction, which has taken no lock yet."""
+        """Whether to do it now, in this transaction, which has taken no lock yet."""
         request = self._keyed(body)
         if request is None or await idempotency_keys.do_once(conn, request) is None:
             return True
@@ -53,9 +54,7 @@ class Repeatable:
         return False
 
     async def begin(self, here: Context, body: BaseModel | None = None) -> Earlier | None:
-        """What no transaction holds: None if it is to be done now. It counts as done from `finish`
-        on.
-        """
+        """For work outside the transaction; None: do it now. It counts as done after `finish`."""
         request = self._keyed(body)
         if request is None:
             return None
@@ -68,7 +67,7 @@ class Repeatable:
     async def finish(
         self, here: Context, body: BaseModel | None = None, answer: BaseModel | None = None
     ) -> None:
-        """`answer` is kept for replays where it cannot be read again."""
+        """`answer` is stored for replays if it cannot be read again."""
         request = self._keyed(body)
         if request is not None:
             kept = None if answer is None else answer.model_dump_json()
@@ -76,7 +75,7 @@ class Repeatable:
                 await idempotency_keys.finish(conn, request, kept)
 
     async def forget(self, conn: AsyncConnection, body: BaseModel | None = None) -> None:
-        """What `do_once` began was refused, in a transaction that is committed all the same."""
+        """The work that `do_once` began was refused, in a transaction that still commits."""
         request = self._keyed(body)
         if request is not None:
             await idempotency_keys.forget(conn, request)

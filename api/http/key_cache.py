@@ -1,4 +1,4 @@
-"""Finds API keys, and remembers them for a few seconds: a revoked key works no longer than that."""
+"""Finds API keys, and caches them for a few seconds: a revoked key works no longer than that."""
 
 import time
 from collections import OrderedDict
@@ -15,7 +15,7 @@ _MOST = 10_000
 
 
 class Keys:
-    """Only keys that exist are remembered, so that guesses cannot fill the memory."""
+    """Only existing keys are cached, so that guesses cannot fill the memory."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -1,6 +1,4 @@
-"""Rows that many requests look for at once: what waits is asked for together, over one
-connection.
-"""
+"""Looks up rows for many requests together: waiting keys share one query, on one connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,8 +11,8 @@ _AT_ONCE = 500
 
 
 class Lookups(Generic[K, V]):
-    """However many keys strangers make up, they take one connection, and whoever looks for a real
-    one waits for two statements at most per 500 of them.
+    """However many keys are invented, their lookups use one connection, and the lookup of a real
+    key waits for at most two statements per 500 of them.
     """
 
     def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
@@ -23,13 +21,13 @@ class Lookups(Generic[K, V]):
         self._asking: asyncio.Task[None] | None = None
 
     async def find(self, key: K) -> V | None:
-        """What the key stands for, read after this was called."""
+        """The row of the key, read after this call."""
         waiting = self._waiting.get(key)
         if waiting is None:
             waiting = self._waiting[key] = asyncio.get_running_loop().create_future()
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask_until_none_waits())
-        return await asyncio.shield(waiting)  # others may wait for the same
+        return await asyncio.shield(waiting)  # others may wait for the same key
 
     async def _ask_until_none_waits(self) -> None:
         while self._waiting:
@@ -39,7 +37,7 @@ class Lookups(Generic[K, V]):
             except Exception as problem:  # noqa: BLE001 - each of those who wait is told
                 for waiting in batch.values():
                     waiting.set_exception(problem)
-                    waiting.exception()  # it may be that nobody waits any more
+                    waiting.exception()  # perhaps no request waits any more
             else:
                 for key, waiting in batch.items():
                     waiting.set_result(found.get(key))

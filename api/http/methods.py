@@ -1,5 +1,5 @@
-"""Which methods a path has, of all routes that serve it: the framework asks only the first that it
-finds.
+"""Determines the methods of a path from all routes that serve it: the framework uses only the first
+match.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Methods:
         return found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set()) if found else found
 
     def allow(self, path: str) -> str:
-        """What the header `Allow` says."""
+        """The value of the header `Allow`."""
         return ", ".join(sorted(self.of(path)))
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,7 +1,7 @@
-"""What operators write for each other: why they suspended or froze, and who did. Only an operator's
-key reads it.
+"""Operators' notes: why they suspended or froze, and who did it. Only a key with the scope
+`operator` shows them.
 
-Keys of other scopes belong to the host application, which may show all that it reads to its
+Keys of other scopes belong to the host application, which may show everything that it reads to its
 customer.
 """
 

@@ -1,6 +1,4 @@
-"""Refuses query parameters that an operation does not have: a misspelt filter would be ignored
-otherwise.
-"""
+"""Refuses unknown query parameters: a misspelled filter would be ignored otherwise."""
 
 from fastapi import Request, params
 from fastapi.dependencies.utils import get_flat_params

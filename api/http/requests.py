@@ -1,7 +1,7 @@
-"""Around every request: its id, its line in the log, the limit of its body, and a last net under
-it.
+"""Wraps every request: its id, its line in the log, the limit of its body, and a last error
+handler.
 
-Written against ASGI itself, since it stands on the hot path.
+Written for plain ASGI, since it is on the hot path.
 """
 
 import time
@@ -24,9 +24,9 @@ _LONGEST_ID = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """How many bytes a body may have: `common`, unless its route says otherwise.
+    """The largest body in bytes: `common`, unless its route differs.
 
-    `longer` may be more, by the end of the path; `shorter` never are, by the whole path.
+    `longer` has larger limits by the end of the path; `shorter` has smaller ones by the whole path.
     """
 
     common: int
@@ -44,7 +44,7 @@ class BodyLimits:
 
 
 class Requests:
-    """`answered` is told the scope, the status and the seconds of each."""
+    """`answered` receives the scope, the status and the seconds of each."""
 
     def __init__(
         self, app: ASGIApp, *, limits: BodyLimits, answered: Callable[[Scope, int, float], None]
@@ -98,16 +98,16 @@ class Requests:
 
 
 async def _admit(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-    """What is decided before a byte of the body is read."""
+    """The decisions before any byte of the body is read."""
     if not is_plain(scope["path"]):
-        raise not_found("path")  # the framework overlooks a line end behind a path
+        raise not_found("path")  # the framework ignores a line end after a path
     if scope["method"] != "OPTIONS" and is_behind_a_key(scope["path"]):
         here = scope["app"].state.context
         scope["state"]["caller"] = await authenticate(here, headers.get(b"authorization", b""))
 
 
 class _Body:
-    """A request's body, up to its limit; what comes of it after the answer nobody takes."""
+    """A request's body, up to its limit; data after the response is not read."""
 
     def __init__(self, receive: Receive, limit: int, headers: Mapping[bytes, bytes]) -> None:
         self._receive = receive
@@ -129,12 +129,12 @@ class _Body:
         return message
 
     def unread(self) -> list[tuple[bytes, bytes]]:
-        """The header that ends a connection on which a body still comes."""
+        """The header that closes a connection on which a body is still arriving."""
         return [(b"connection", b"close")] if self._more else []
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(Kind.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
+    return Problem(Kind.BODY_TOO_LARGE, f"the body may have at most {limit} bytes")
 
 
 def _request_id(header: bytes) -> str:

@@ -1,5 +1,5 @@
-"""The tokens with which Twilio signs callbacks: each subaccount's own, fetched as its parent and
-kept.
+"""The tokens with which Twilio signs callbacks: one per subaccount, fetched with the parent's
+credentials and cached.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ class _Account:
 
 
 class Tokens:
-    """A token that was exchanged at Twilio is noticed at the first signature that does not match
-    the old one.
+    """A rotation of a token at Twilio is noticed at the first signature that does not match the old
+    token.
     """
 
     def __init__(self, engine: AsyncEngine, twilio: Twilio) -> None:
@@ -43,7 +43,7 @@ class Tokens:
         self._lookups = Lookups(self._ask)
 
     async def organization(self, account_sid: str) -> str | None:
-        """Whose subaccount it is; that never changes, so it is remembered."""
+        """The organization of the subaccount; it never changes, so it is cached."""
         account = self._accounts.get(account_sid)
         if account is not None:
             return account.organization_id
@@ -62,10 +62,10 @@ class Tokens:
             return await organizations.by_accounts(conn, account_sids)
 
     async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
-        """Whether the account signed this. Raises `ProviderUnavailable` when its token is not known
-        and Twilio is away.
+        """Whether the account signed this. Raises `ProviderUnavailable` if its token is not cached
+        and Twilio does not answer.
 
-        Call it only for an account that `organization` knows.
+        Call it only for an account that `organization` finds.
         """
         account = self._accounts[account_sid]
         if time.monotonic() - account.fetched >= KEPT:
@@ -77,11 +77,12 @@ class Tokens:
         return verify_callback(url, raw, signature, account.token)
 
     async def _refresh(self, account_sid: str, account: _Account, *, older_than: float) -> bool:
-        """Ask Twilio for the token, unless it was asked just now; whether it was asked.
+        """Fetch the token from Twilio, unless it was fetched just now; returns whether it was
+        fetched.
 
-        While Twilio is away, a token that is known goes on being used.
+        While Twilio does not answer, a cached token stays in use.
         """
-        async with account.asking:  # many callbacks may find it too old at the same moment
+        async with account.asking:  # many callbacks may find the token outdated at the same time
             if time.monotonic() - account.fetched < older_than:
                 return False
             try:

@@ -1,6 +1,4 @@
-"""Whether a provider's webhooks come as they should: an event that shows a wrong setting raises one
-alert.
-"""
+"""Checks the setup of providers' webhooks: an event that reveals a wrong setting raises one alert."""
 
 import time
 from datetime import timedelta
@@ -15,12 +13,12 @@ from domain.billing.subscription import Provider
 
 log = structlog.get_logger()
 AT_MOST_EVERY = timedelta(hours=1)
-"""So often a process writes to the alert: thousands of such events must not wait for one row."""
+"""How often a process writes to the alert: thousands of such events must not wait for one row."""
 
 
 class Setups:
-    """Of one process, which writes to an alert once an hour at most, but for clearing what it
-    raised itself.
+    """The state of one process, which writes to an alert at most once an hour, except to clear an
+    alert that it raised.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -29,14 +27,14 @@ class Setups:
         self._raised: set[AlertKind] = set()
 
     async def note_version(self, provider: Provider, concern: str | None) -> None:
-        """`concern` is what an event that was taken shows of a wrong setting. The next one that is
-        right clears it.
+        """`concern` is the wrong setting that an accepted event reveals. The next correct event
+        clears the alert.
         """
         await self._note(AlertKind(f"{provider.value}_api_version"), concern, timedelta(0))
 
     async def note_refused(self, provider: Provider, concern: str | None) -> None:
-        """`concern` is why an event that a genuine secret signed was refused; None: one was taken.
-        Cleared when, for an hour, none was refused: the two may come side by side.
+        """`concern` is why a genuinely signed event was refused; None: an event was accepted. The
+        alert clears when none was refused for an hour, since both may arrive in the same period.
         """
         await self._note(AlertKind(f"{provider.value}_webhook_setup"), concern, AT_MOST_EVERY)
 

@@ -1,7 +1,7 @@
-"""The billing providers' webhooks: verified on the raw bytes, stored, folded, and only then
+"""The billing providers' webhooks: verified on the raw bytes, stored, applied, and only then
 answered.
 
-When the 200 to a suspension is out, the gate is shut. Nothing opens here.
+When the 200 to a suspension is sent, the gate is shut. Nothing opens here.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from runtime.coalescer import Overloaded
 log = structlog.get_logger()
 router = APIRouter(tags=["webhooks"])
 ASK_FOR = 2.0
-"""Seconds that the provider has to say whether an unclear event is news."""
+"""Seconds that the provider has to clarify whether an unclear event is new."""
 PROVIDER_NAMES = {Provider.PAYPAL: "PayPal", Provider.STRIPE: "Stripe"}
 _DESCRIPTION = (
     "The provider signs the request; no API key. 200: the event is stored, and a suspension that it"
@@ -71,7 +71,7 @@ async def take(name: Provider, request: Request, here: Context) -> Response:
             event_id=event.event_id,
             transmission_id=event.transmission_id,
         )
-        # a genuine one comes again, and is listed by its provider besides
+        # a genuine one is delivered again, and its provider lists it, too
         raise Problem(Kind.DELIVERY_NOT_STORED)
     log.info(
         "webhook",
@@ -111,11 +111,11 @@ async def store_and_fold(
     raw: bytes,
     headers: Mapping[str, str],
 ) -> tuple[Delivery, str]:
-    """Store a verified delivery and fold it. One that cannot be folded now is kept, and handled
-    when it can be.
+    """Store a verified delivery and apply it. One that cannot be applied now is stored, and handled
+    later.
 
-    Raises `Overloaded`: too many of its organization wait, and nothing is stored. Its provider
-    sends it again.
+    Raises `Overloaded` if too many of its organization wait: nothing is stored, and the provider
+    delivers it again.
     """
     received = await _receive(here, event, raw, headers)
     delivery = received.delivery
@@ -126,7 +126,7 @@ async def store_and_fold(
     outcome = "" if received.effect is None else received.effect.value
     if received.effect is EventEffect.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
-    # even for one that was not understood: the provider will be asked
+    # even for one that was not understood: the provider will be queried
     here.notify(delivery.organization_id)
     return delivery, outcome
 
@@ -134,7 +134,7 @@ async def store_and_fold(
 async def _receive(
     here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]
 ) -> Received:
-    """Store and fold it, in its organization's turn if it has to wait for a lock."""
+    """Store and apply it, in its organization's turn if it has to wait for a lock."""
     engine = here.services.engine
     try:
         async with engine.begin() as conn:
@@ -154,11 +154,11 @@ async def _receive(
 
 @asynccontextmanager
 async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[None]:
-    """What may wait for an organization's locks takes its turn, so that connections are left for
+    """Work that may wait for an organization's locks takes turns, so that connections are left for
     all others.
 
-    Deliveries that name nobody share one turn: a forged copy waits for the genuine delivery that is
-    being stored.
+    Deliveries that name no organization share one turn: a forged copy waits for the genuine
+    delivery that is being stored.
     """
     try:
         async with here.webhook_turns.of(organization_id or ""):
@@ -168,8 +168,8 @@ async def _turn(here: Context, organization_id: str | None) -> AsyncIterator[Non
 
 
 async def _keep(here: Context, event: BillingEvent, raw: bytes, headers: Mapping[str, str]) -> None:
-    """The gate could not be shut, so the answer is no; but nothing that was verified is lost for
-    that.
+    """The gate could not be shut, so the response is an error; but the verified delivery is not
+    lost.
     """
     async with here.services.engine.begin() as conn:
         owner = await owners.of_event(conn, event)
@@ -183,8 +183,8 @@ async def _clear_up(
     event: BillingEvent,
     subscription_id: str,
 ) -> str:
-    """The event would shut the gate, if it is news: ask the provider, and shut it if nobody answers
-    in time.
+    """The event would shut the gate if it is new: query the provider, and shut the gate if it does
+    not answer in time.
     """
     try:
         async with asyncio.timeout(ASK_FOR):
@@ -202,8 +202,8 @@ async def _clear_up(
                 )
             ).value
     outcome = (
-        f"it was unclear; {provider.name} was asked"
-        f" and says {snapshot.raw_status or snapshot.state.value}"
+        f"it was unclear; {provider.name} was queried and reports "
+        f"{snapshot.raw_status or snapshot.state.value}"
     )
     async with _turn(here, delivery.organization_id), here.services.engine.begin() as conn:
         await state_updates.clear_up(

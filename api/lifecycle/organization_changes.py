@@ -1,4 +1,4 @@
-"""Changing an organization: its name, its sender, its price, its grace period, its pace."""
+"""Changes of an organization: its name, sender, price, grace period and pace."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ async def change(
             raise not_found("organization")
         after = _changed(before, body)
         await organizations.change(conn, after)
-        # one that runs may be over now; a suspension that it caused, the lifecycle lifts
+        # a running grace period may be over now; the lifecycle lifts a suspension that it caused
         if after.grace != before.grace:
             await decisions.settle(
                 conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False

@@ -1,4 +1,4 @@
-"""Switches of customers from one billing provider to another: start one, see where each is."""
+"""Switches of customers from one billing provider to another: start them and show their states."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The reference that a posting or a hold counts once by: its own, or the request's
+"""The reference by which a posting or a hold counts once: its own, or the request's
 `Idempotency-Key`.
 """
 
@@ -32,8 +32,8 @@ async def refuse_reuse(
     bodies: Sequence[BaseModel],
     named: Sequence[str | None],
 ) -> None:
-    """A key beside references of its own stands for one request, too. `named` are the references
-    that the request names. Raises `KeyReused`.
+    """A key in addition to the postings' own references also identifies one request. `named` are
+    the references that the request names. Raises `KeyReused`.
     """
     if key is None or None in named or key in named:
         return

@@ -1,4 +1,4 @@
-"""What a wallet refuses, as problems."""
+"""The refusals of a wallet, as problems."""
 
 from collections.abc import Sequence
 
@@ -57,11 +57,12 @@ def _of_a_hold(
             return Problem(
                 kind,
                 f"the reference belongs to a hold of {to_decimal_string(hold.amount.micros)} until "
-                f"{hold.expires_at.isoformat()}, of which {to_decimal_string(hold.captured_micros)} was captured",
+                f"{hold.expires_at.isoformat()}, of which "
+                f"{to_decimal_string(hold.captured_micros)} was captured",
             )
         case HoldClosed(hold=hold):
             return Problem(kind, f"the hold is {hold.status.value}")
         case CaptureTooLarge(held_micros=most):
-            return invalid("amount", f"the hold is of {to_decimal_string(most)}", "exceeds_hold")
+            return invalid("amount", f"the hold has {to_decimal_string(most)}", "exceeds_hold")
         case BadExpiry():
             return invalid("expires_at", "must be in the future, within a year", "out_of_range")

@@ -1,4 +1,4 @@
-"""Wallets: read them, credit and debit them, freeze and unfreeze them by hand."""
+"""Wallets: reads, credits, debits, manual freezes and unfreezes."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -108,7 +108,9 @@ async def unfreeze(
         standing = await standings.lock(conn, organization_id)
         if standing is None:
             raise not_found("organization")
-        if standing.status is Status.SUSPENDED:  # what was frozen waits for that from now on
+        if (
+            standing.status is Status.SUSPENDED
+        ):  # campaigns parked for the freeze now wait for the next cause
             await parked_campaigns.park_running(conn, organization_id, Park.SUSPENDED)
         await gates.unfreeze_by_operator(
             conn,
@@ -123,7 +125,7 @@ async def unfreeze(
 
 
 async def _wallet_out(conn: AsyncConnection, organization_id: str) -> WalletOut:
-    """As an operator sees it."""
+    """The wallet as an operator sees it."""
     wallet = await wallets.get(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
@@ -131,9 +133,7 @@ async def _wallet_out(conn: AsyncConnection, organization_id: str) -> WalletOut:
 
 
 async def resume(here: Context, organization_id: str) -> None:
-    """Let parked campaigns go on where they may. What was booked is booked, whatever happens
-    here.
-    """
+    """Resume parked campaigns that may continue. The booking stays, whatever happens here."""
     resumed: list[UUID] = []
     try:
         async with here.services.engine.begin() as conn:

@@ -149,7 +149,7 @@ async def test_an_event_of_a_second_that_is_known_asks_the_provider_and_shuts_un
 
     assert same_second.status_code == 200
     assert await gate(tollgate) == "shut"  # the answer may be the earlier state
-    assert "paypal was asked and says ACTIVE" in (await rows(tollgate))[0][2]
+    assert "paypal was queried and reports ACTIVE" in (await rows(tollgate))[0][2]
 
 
 async def test_an_unclear_suspension_that_the_provider_confirms_shuts_the_gate(

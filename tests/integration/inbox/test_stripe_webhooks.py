@@ -92,7 +92,7 @@ async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_strip
 
     assert answer.status_code == 200
     assert await gate(tollgate) == "shut"
-    assert "stripe was asked and says active" in (await in_the_inbox(tollgate))[0].outcome
+    assert "stripe was queried and reports active" in (await in_the_inbox(tollgate))[0].outcome
 
 
 async def test_an_event_that_opens_waits_for_the_get(tollgate: Tollgate) -> None:
