@@ -44,7 +44,7 @@ log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/campaigns", tags=["campaigns"])
 MOST_NAMED = 100
 IN_MEMORY = 1024 * 1024
-"""What an upload holds in memory before it goes to a temporary file."""
+"""The bytes of an upload in memory before it moves to a temporary file."""
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -86,7 +86,7 @@ class Uploaded(BaseModel):
 
 
 class _Received(BaseModel):
-    """What makes an upload the same as another."""
+    """The identity of an upload."""
 
     sha256: str
     media_type: str
@@ -96,7 +96,7 @@ class _Received(BaseModel):
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of a file so far."""
+    """The result of a file so far."""
 
     rows: int = 0
     added: int = 0
@@ -147,7 +147,7 @@ async def upload(
     try:
         format_ = format_of(request, ignore_unused=unused_columns == "ignore")
         id_ = parsed_uuid(campaign_id, "campaign")
-        if not once.keyed:  # a replay is answered also when the campaign has been started
+        if not once.keyed:  # a replay is answered even after the campaign was started
             await _check_draft(here, organization_id, id_)
         with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
             received = _Received(sha256=await _receive(body, file), **asdict(format_))
@@ -161,14 +161,16 @@ async def upload(
         log.info("upload_aborted", organization_id=organization_id, campaign_id=campaign_id)
         raise Problem(Kind.BODY_INCOMPLETE, "nothing was stored") from problem
     except Problem:
-        with suppress(ClientDisconnect):  # who is still sending hears a reset, not the answer
+        with suppress(
+            ClientDisconnect
+        ):  # a client that is still sending gets a reset, not the response
             async for _ in body:
                 pass
         raise
 
 
 async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> str:
-    """Returns the SHA-256 of what came, in hexadecimal."""
+    """Returns the SHA-256 of the received bytes, in hexadecimal."""
     received = hashlib.sha256()
     async for some in body:
         received.update(some)
@@ -179,8 +181,8 @@ async def _receive(body: AsyncIterator[bytes], file: IO[bytes]) -> str:
 async def _upload(
     here: Context, organization_id: str, id_: UUID, file: IO[bytes], format_: Format
 ) -> Uploaded:
-    """Read the file to its end before the first row is stored: a fault at the end leaves nothing
-    behind.
+    """Read the file to its end before the first row is stored: after an error at the end, nothing
+    is stored.
     """
     tally = _Tally()
     try:
@@ -215,11 +217,14 @@ async def _upload(
 
 
 def _nothing_read(tally: _Tally) -> Problem:
-    """Whoever sent the file would take a 200 for a list that is loaded."""
+    """The client would interpret a 200 as a loaded list."""
     if not tally.rows:
         return Problem(Kind.NO_RECIPIENTS, "nothing was stored: it has no recipients")
     line, problem = tally.named[0]
-    detail = f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: {problem}"
+    detail = (
+        f"nothing was stored: none of the {tally.rows:,} numbers can be sent to; line {line}: "
+        f"{problem}"
+    )
     return Problem(
         Kind.NO_VALID_RECIPIENTS,
         detail,
@@ -235,9 +240,7 @@ def _rows(text: uploads.Text, format_: Format) -> Iterator[Row]:
 async def _load(
     here: Context, organization_id: str, campaign_id: UUID, part: Part, tally: _Tally
 ) -> int:
-    """Store a part in a short transaction of its own; returns how many recipients the campaign has
-    then.
-    """
+    """Store a part in a short separate transaction; returns the campaign's number of recipients."""
     async with here.services.engine.begin() as conn:
         campaign = await campaigns.lock(conn, organization_id, campaign_id)
         organization = await organizations.get(conn, organization_id)
@@ -253,7 +256,7 @@ async def _load(
 
 
 async def _check_draft(here: Context, organization_id: str, campaign_id: UUID) -> None:
-    """Before a long file is read for nothing."""
+    """Checked before a long file is read in vain."""
     campaign = await _campaign(here, organization_id, campaign_id)
     if campaign.status is not CampaignStatus.DRAFT:
         raise _no_draft(campaign.status, _Tally())

@@ -27,7 +27,7 @@ class Lookups(Generic[K, V]):
             waiting = self._waiting[key] = asyncio.get_running_loop().create_future()
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask_until_none_waits())
-        return await asyncio.shield(waiting)  # others may wait for the same key
+        return await asyncio.shield(waiting)  # others may wait for the same key key
 
     async def _ask_until_none_waits(self) -> None:
         while self._waiting:

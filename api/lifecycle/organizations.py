@@ -1,5 +1,5 @@
-"""Organizations: onboard them, ask whether they may send and why, suspend and reinstate them by
-hand.
+"""Organizations: onboarding, checks whether they may send and why, manual suspension and
+reinstatement.
 """
 
 from dataclasses import replace
@@ -56,7 +56,7 @@ async def create(
         try:
             async with here.services.engine.begin() as conn:
                 created = await organizations.create(conn, wanted)
-        except IntegrityError as problem:  # somebody else took the account in this very moment
+        except IntegrityError as problem:  # a concurrent request took the account
             raise AccountTaken(wanted.twilio_account_sid) from problem
         async with here.snapshot() as conn:
             before = await directory.get(conn, wanted.id)
@@ -94,7 +94,7 @@ async def page(
     after = _CURSORS.read(cursor)
     words = directory.words(q or "")
     if q is not None and not words:
-        raise invalid("q", "holds no letter and no digit")
+        raise invalid("q", "contains no letter and no digit")
     filters = Filters(status=status, block=block, words=words)
     async with here.snapshot() as conn:
         found = await directory.page(conn, filters, after=after, limit=limit + 1)
