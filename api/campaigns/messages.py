@@ -23,13 +23,15 @@ from db.campaigns import messages, rates, resends, reservations
 from db.campaigns.messages import Message
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
+from db.wallet import wallets
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.rate_card import missing, price
 from domain.campaigns.segments import count_segments
+from domain.wallet.ledger import cannot_pay
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
-_PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
+PENDING = (MessageStatus.PENDING, MessageStatus.RESERVED, MessageStatus.SENDING)
 
 
 def _number(text: str) -> str:
@@ -88,7 +90,7 @@ class MessageOut(BaseModel):
             id=str(message.id),
             campaign_id=str(message.campaign_id) if message.campaign_id else None,
             to=message.recipient,
-            status="pending" if message.status in _PENDING else message.status.value,
+            status="pending" if message.status in PENDING else message.status.value,
             delivery_status=message.delivery_status,
             provider_sid=message.provider_sid,
             segments=message.segments,
@@ -125,6 +127,7 @@ async def send(
         if per_segment is None:
             before = await messages.by_key(conn, organization_id, key)
             if before is None:
+                await _refuse_unless_it_pays(conn, organization_id)
                 raise invalid("to", missing(country))
             per_segment = before.price  # it was paid when there was a rate, and is not paid again
         segments = count_segments(new_message.body).count
@@ -226,6 +229,14 @@ async def refund(
     log.warning("message_refunded_as_lost", organization_id=organization_id, message_id=message_id)
     async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
+
+
+async def _refuse_unless_it_pays(conn: AsyncConnection, organization_id: str) -> None:
+    """What is answered first, whatever else is wrong with a message."""
+    wallet = await wallets.get(conn, organization_id)
+    outcome = None if wallet is None else cannot_pay(wallet, wallet.balance_micros, 0)
+    if outcome is not None:
+        raise refusal(outcome, await explanations.why_not(conn, organization_id) or ())
 
 
 async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:

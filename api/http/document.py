@@ -14,6 +14,7 @@ _VERBS = ("get", "post", "put", "patch", "delete")
 _ANSWERS = {"200": "Done", "201": "Created", "204": "Done; the answer has no body"}
 _REPEATED = "The request was repeated: the same answer, and nothing was done again"
 _ENUMERATIONS = {
+    "ShownStatus": ("MessageStatus", "The status of a message."),
     "Block": ("BlockKind", "Why an organization may not send."),
     "Status": ("StandingStatus", "Whether an organization may send."),
     "Encoding": ("Encoding", "The encoding of a message, which decides how many segments it has."),

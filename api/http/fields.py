@@ -128,7 +128,8 @@ SmsBody = Annotated[
 
 
 def _text(value: object) -> object:
-    if not isinstance(value, str):  # a number would be taken for seconds since 1970
+    # a number, or a text of one, would be taken for seconds since 1970
+    if not isinstance(value, str) or "-" not in value[1:]:
         raise ValueError("a time such as 2026-12-24T08:00:00Z")
     return value
 

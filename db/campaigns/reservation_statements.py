@@ -63,7 +63,7 @@ BEGIN = text(  # the caller holds the campaign's row, which every change of a re
     RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender
     """
 )
-WAITING = text(  # found by messages_to_send_idx: a million waiting messages are not counted
+WAITING = text(  # found by messages_status_idx: a million waiting messages are not counted
     """
     SELECT (SELECT count(*) FROM messages
             WHERE organization_id = :organization_id AND campaign_id = :campaign_id AND status = 'reserved'

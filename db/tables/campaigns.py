@@ -132,18 +132,13 @@ messages = Table(
     CheckConstraint("(campaign_id IS NULL) = (position IS NULL)", name="position"),
     CheckConstraint("(campaign_id IS NULL) = (body IS NOT NULL)", name="body"),
     CheckConstraint("(campaign_id IS NULL) = (idempotency_key IS NOT NULL)", name="key"),
-    Index(
-        "messages_to_send_idx", "organization_id", "campaign_id", "status", "position",
-        postgresql_where=text("status IN ('pending', 'reserved', 'sending', 'unknown')"),
-    ),
+    Index("messages_status_idx", "organization_id", "campaign_id", "status", "position"),
+    Index("messages_newest_idx", "organization_id", "status", "created_at", "id"),
     Index(
         "messages_unsettled_idx", "organization_id", "sending_at",
         postgresql_where=text("status IN ('sending', 'unknown')"),
     ),
-    Index(
-        "messages_recipient_once_idx", "organization_id", "recipient", "campaign_id", unique=True,
-        postgresql_where=text("campaign_id IS NOT NULL"),
-    ),
+    Index("messages_recipient_idx", "organization_id", "recipient", "campaign_id", unique=True),
     Index(
         "messages_unpriced_idx", "organization_id", "sending_at",
         postgresql_where=text("provider_sid IS NOT NULL AND provider_price_micros IS NULL"),

@@ -82,7 +82,7 @@ async def test_the_table_refuses_a_number_twice_in_one_campaign(engine: AsyncEng
     of = await draft(engine)
     await load(engine, of, 5, 6)
 
-    with pytest.raises(IntegrityError, match="messages_recipient_once_idx"):
+    with pytest.raises(IntegrityError, match="messages_recipient_idx"):
         await run(engine, "UPDATE messages SET recipient = '+14155550005'")
 
 
