@@ -123,7 +123,7 @@ async def test_a_failed_payment_is_past_due_and_a_paid_one_is_active_again(world
     assert paid.state is State.ACTIVE
 
 
-async def test_what_is_owed_and_until_when_it_is_paid_is_told_apart_from_the_next_charge(
+async def test_the_debt_and_the_paid_time_are_independent_of_the_next_charge(
     world: World,
 ) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
@@ -161,7 +161,7 @@ async def test_a_lapsed_subscription_is_suspended_for_nonpayment(world: World) -
     ).state is State.SUSPENDED_NONPAYMENT
 
 
-async def test_a_status_that_nobody_knows_is_unknown_in_the_event_and_in_the_get(
+async def test_an_unrecognized_status_is_unknown_in_the_event_and_in_the_get(
     world: World,
 ) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
@@ -225,7 +225,7 @@ async def test_a_checkout_repeated_with_its_key_is_the_same_checkout(world: Worl
     assert await checkout("k-1") != await checkout("k-2")
 
 
-async def test_a_checkout_for_later_charges_nothing_at_the_consent_and_says_when_it_will(
+async def test_a_deferred_checkout_charges_nothing_at_the_consent_and_shows_its_first_charge(
     world: World,
 ) -> None:
     later = Later(
@@ -420,7 +420,7 @@ async def test_the_events_of_an_outage_can_be_listed(world: World) -> None:
     assert subscription_id
 
 
-async def test_an_outage_is_unavailable_and_asked_only_once(world: World) -> None:
+async def test_an_outage_is_unavailable_and_queried_only_once(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     await world.provider.get_subscription(subscription_id)
     await world.break_down()

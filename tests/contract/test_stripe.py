@@ -168,7 +168,7 @@ async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(wor
     assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
 
 
-async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_asked_for_once(
+async def test_a_resumption_declined_by_the_bank_needs_the_payment_and_is_requested_once(
     world: World,
 ) -> None:
     subscription = world.subscribe()
@@ -186,7 +186,7 @@ async def test_a_resumption_that_the_bank_declines_needs_the_payment_and_is_aske
     assert await world.stripe.ensure_resumed(subscription["id"], "by hand") is Resumed.RESUMED
 
 
-async def test_what_stripe_does_not_pause_is_refused_and_what_somebody_else_paused_meanwhile_is_not(
+async def test_a_state_that_stripe_does_not_pause_is_refused_and_a_concurrent_pause_is_accepted(
     world: World,
 ) -> None:
     trial, _ = world.simulator.lifecycle.subscribe(
@@ -276,7 +276,7 @@ async def test_a_checkout_too_soon_to_charge_later_is_refused(world: World) -> N
         ("45.50", "HUF", 4550),
     ],
 )
-async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
+async def test_every_currency_is_charged_and_refunded_as_requested(
     world: World, amount: str, currency: str, charged: int
 ) -> None:
     money = parse(amount, currency)
@@ -300,7 +300,7 @@ async def test_every_currency_is_charged_and_refunded_as_it_was_asked_for(
 @pytest.mark.parametrize(
     ("amount", "currency"), [("500.50", "ISK"), ("0.50", "UGX"), ("1.255", "KWD"), ("0.10", "USD")]
 )
-async def test_an_amount_that_stripe_does_not_charge_is_told_as_one(
+async def test_an_amount_that_stripe_does_not_charge_is_reported_as_such(
     world: World, amount: str, currency: str
 ) -> None:
     with pytest.raises(BadAmount):
@@ -418,7 +418,7 @@ async def test_an_older_invoice_that_is_void_or_written_off_is_forgiven(
     assert (snapshot.state, snapshot.owes) == (State.ACTIVE, False)
 
 
-async def test_an_ended_subscription_owes_its_older_invoice_though_a_newer_one_is_paid(
+async def test_an_ended_subscription_owes_its_older_invoice_even_if_a_newer_one_is_paid(
     world: World,
 ) -> None:
     subscription, owed = await owed_and_paid(world)

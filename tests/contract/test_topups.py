@@ -66,7 +66,7 @@ async def test_a_repeated_key_is_the_same_link(world: World) -> None:
     assert await link(world, key="k-1") != await link(world, key="k-2")
 
 
-async def test_a_checkout_that_nobody_knows_is_over(world: World) -> None:
+async def test_an_unknown_checkout_counts_as_ended(world: World) -> None:
     assert await world.provider.settle_topup("NOSUCHCHECKOUT") == TopUp(open=False)
 
 
@@ -85,7 +85,7 @@ async def test_the_webhook_of_a_paid_link_says_whose_it_is(world: World) -> None
 
 
 @pytest.mark.parametrize("amount", [Money(25_001_000, "USD"), Money(500_000, "JPY")])
-async def test_an_amount_finer_than_the_provider_takes_is_refused_before_it_is_asked(
+async def test_an_amount_finer_than_the_provider_takes_is_refused_without_a_call(
     world: World, amount: Money
 ) -> None:
     before = await world.requests()

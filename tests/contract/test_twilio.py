@@ -202,7 +202,7 @@ async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(wor
     }
 
 
-async def test_all_that_was_sent_since_is_listed_over_several_pages_though_more_comes_in(
+async def test_everything_sent_since_is_listed_over_several_pages_while_more_comes_in(
     world: World,
 ) -> None:
     account = world.simulator.state.accounts[world.sub]

@@ -75,7 +75,7 @@ async def test_what_a_workflow_asks_for_is_registered_on_its_queue(
     assert _activities_of(workflow.__name__) <= registered
 
 
-def test_every_activity_that_is_defined_is_asked_for() -> None:
+def test_every_activity_that_is_defined_is_scheduled_by_a_workflow() -> None:
     defined = {
         _name(method)
         for owner in CLASSES.values()

@@ -57,12 +57,12 @@ PYTHON = re.compile(r"[A-Z][a-z]+[A-Z]\w*|psycopg|sqlalchemy|INSERT|Traceback|\(
         (KeyError("amount"), "unexpected failure; see the log"),
     ],
 )
-def test_a_failure_is_told_in_words(problem: Exception, words: str) -> None:
+def test_a_failure_is_described_in_words(problem: Exception, words: str) -> None:
     assert in_words(problem) == words
     assert not PYTHON.search(in_words(problem).replace("PayPal", ""))
 
 
-def test_why_an_activity_failed_is_told_without_the_name_of_its_error() -> None:
+def test_the_reason_of_a_failed_activity_is_shown_without_its_exception_name() -> None:
     problem = ActivityError(
         "failed",
         scheduled_event_id=1,

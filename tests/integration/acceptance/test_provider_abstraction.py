@@ -46,7 +46,7 @@ def test_the_adapter_meets_the_protocol(adapter: type[BillingProvider]) -> None:
 
 
 @pytest.mark.parametrize("path", NEUTRAL, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_above_the_adapters_speaks_a_providers_words(path: Path) -> None:
+def test_nothing_above_the_adapters_uses_a_providers_vocabulary(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             assert not WORDS.search(node.value), f"line {node.lineno}: {node.value[:80]}"

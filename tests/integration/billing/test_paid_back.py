@@ -108,7 +108,7 @@ async def test_of_two_payments_for_one_period_one_may_be_paid_back(
 
 
 @pytest.mark.parametrize(("id_", "served"), [("OLD", True), ("NEW", False)])
-async def test_where_nobody_has_told_when_the_period_began_the_newest_payment_counts(
+async def test_the_newest_payment_counts_if_the_start_of_the_period_is_unknown(
     engine: AsyncEngine, id_: str, served: bool
 ) -> None:
     await onboard(engine)

@@ -211,7 +211,7 @@ async def test_a_payment_that_is_read_as_a_sale_and_as_a_capture_is_credited_onc
         ({"what": "dispute", "of": "OTHER"}, {"what": "reversal"}, "10"),
     ],
 )
-async def test_only_what_takes_as_much_of_the_same_payment_without_being_a_refund_is_the_same_money(
+async def test_only_two_facts_of_one_amount_and_payment_and_no_refund_are_the_same_money(
     engine: AsyncEngine, first: dict[str, Any], second: dict[str, Any], counted: str
 ) -> None:
     await onboard(engine, balance="0")
@@ -239,7 +239,7 @@ async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(
     assert await balance(engine) == usd("0")
 
 
-async def test_nothing_counts_of_a_refund_of_a_payment_that_is_told_smaller_than_what_went_back(
+async def test_no_refund_counts_once_more_went_back_than_the_payment_now_reports(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -505,7 +505,7 @@ async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_told_of_another_amount_counts_as_before_and_says_so(
+async def test_a_changed_amount_does_not_change_the_booking_and_is_reported(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -646,7 +646,7 @@ async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out
     assert await broken_claims(engine) == set()
 
 
-async def test_what_somebody_credited_under_its_reference_is_not_taken_for_what_is_given_back(
+async def test_a_foreign_credit_under_the_same_reference_is_not_taken_for_the_refund(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")

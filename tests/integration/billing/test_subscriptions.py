@@ -79,7 +79,7 @@ async def test_another_organizations_subscription_is_409(tollgate: Tollgate) -> 
     assert (await tollgate.get(SUBSCRIPTION)).json()["current"] is None
 
 
-async def test_one_that_does_not_bill_takes_over_from_nobody(tollgate: Tollgate) -> None:
+async def test_a_subscription_that_does_not_bill_takes_over_from_none(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     first = await tollgate.subscribe()
     lapsed = await create_subscription(tollgate, custom_id="acme")
@@ -136,7 +136,7 @@ async def test_a_checkout_is_made_once_per_key(tollgate: Tollgate) -> None:
 
 
 @pytest.mark.parametrize("other", [{"provider": "stripe"}, {"plan_id": "P-ANOTHER"}])
-async def test_the_key_of_one_checkout_makes_no_other(
+async def test_the_key_of_one_checkout_creates_no_other(
     tollgate: Tollgate, other: dict[str, str]
 ) -> None:
     await tollgate.onboard()

@@ -79,7 +79,7 @@ async def test_the_same_key_with_other_content_is_a_conflict(tollgate: Tollgate)
         ({"return_url": "javascript:alert(1)"}, "return_url"),
     ],
 )
-async def test_what_is_not_right_is_named_and_nobody_is_asked(
+async def test_an_invalid_argument_is_named_without_a_call(
     tollgate: Tollgate, provider: str, changed: dict[str, Any], field: str
 ) -> None:
     await tollgate.onboard()

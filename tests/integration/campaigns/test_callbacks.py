@@ -205,7 +205,7 @@ async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(
 
 
 @pytest.mark.parametrize("what", ["its wallet", "its message"])
-async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callbacks(
+async def test_rows_locked_for_one_organization_do_not_hold_up_callbacks_of_others(
     engine: AsyncEngine, what: str
 ) -> None:
     for name in ("held", "free"):
@@ -241,7 +241,7 @@ async def test_what_somebody_holds_of_one_organization_holds_up_no_other_s_callb
     await batches.close()
 
 
-async def test_callbacks_for_what_is_held_too_long_are_told_to_come_again_and_the_next_are_taken(
+async def test_callbacks_for_a_row_locked_too_long_are_asked_to_retry_and_the_next_are_taken(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)
@@ -357,7 +357,7 @@ async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_bef
 
 
 @pytest.mark.parametrize("end", [DELIVERED, UNDELIVERED])
-async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_is_an_alert(
+async def test_a_message_sent_according_to_twilio_is_not_refunded_and_a_contradicting_callback_is_an_alert(
     engine: AsyncEngine, end: DeliveryStatus
 ) -> None:
     message = await sent_message(engine)
@@ -374,7 +374,7 @@ async def test_what_twilio_says_was_sent_is_not_refunded_and_who_said_otherwise_
     assert await checks(engine, now=datetime.now(UTC) + timedelta(days=9)) == []
 
 
-async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_end(
+async def test_a_message_that_twilio_reports_as_under_way_is_read_again_until_its_final_status(
     engine: AsyncEngine,
 ) -> None:
     message = await sent_message(engine)
@@ -397,7 +397,7 @@ async def test_what_is_on_its_way_by_twilios_word_is_read_again_until_it_has_an_
     assert (await message_now(engine, message)).status is MessageStatus.PENDING
 
 
-async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_is_told(
+async def test_a_message_deleted_at_twilio_is_not_refunded_but_raises_an_alert(
     engine: AsyncEngine,
 ) -> None:
     message = await sent_message(engine)
@@ -411,7 +411,7 @@ async def test_what_twilio_does_not_have_any_more_is_not_refunded_but_a_person_i
     assert await balance(engine) == usd("9.99")
 
 
-async def test_a_message_of_twilios_that_only_a_callback_names_is_no_reason_for_a_refund(
+async def test_a_twilio_message_named_only_by_a_callback_causes_no_refund(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -472,7 +472,7 @@ async def test_a_callback_cannot_give_a_message_what_stands_for_another(
     assert (await message_now(engine, second)).status is MessageStatus.SENDING
 
 
-async def test_twilios_refusal_counts_though_a_callback_said_that_it_took_the_message(
+async def test_a_refusal_by_twilio_counts_even_if_a_callback_reported_the_message_as_taken(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -552,7 +552,7 @@ async def test_one_message_failed_by_the_suspension_is_refunded_and_ends(
 
 
 @pytest.mark.parametrize("end", [MessageStatus.LOST, MessageStatus.REFUSED])
-async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_charged_once(
+async def test_a_refunded_message_that_was_sent_is_an_alert_and_can_be_charged_once(
     engine: AsyncEngine, end: MessageStatus
 ) -> None:
     await onboard(engine)
@@ -584,7 +584,7 @@ async def test_what_was_refunded_and_then_sent_after_all_is_an_alert_and_can_be_
     )
 
 
-async def test_what_was_given_back_and_went_out_all_the_same_is_an_alert_though_it_is_sent_again(
+async def test_a_refunded_message_that_was_delivered_is_an_alert_even_if_it_is_sent_again(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -678,7 +678,7 @@ async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
         ]
 
 
-async def test_what_could_not_be_read_is_due_again_in_a_minute_however_often_it_was_tried(
+async def test_a_failed_read_is_due_again_in_a_minute_no_matter_how_often_it_was_tried(
     engine: AsyncEngine,
 ) -> None:
     message = await sent_message(engine)

@@ -32,7 +32,9 @@ async def compare(engine: AsyncEngine, *sent: SentMessage) -> int:
         return await listed_statuses.compare(conn, ORGANIZATION, sent)
 
 
-async def test_an_end_that_no_callback_told_is_taken_from_the_list(engine: AsyncEngine) -> None:
+async def test_a_final_status_without_a_callback_is_taken_from_the_list(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     first, second, other = await send(engine, await campaign(engine, messages=3))
     await apply(engine, callback(second, DELIVERED))
@@ -67,7 +69,7 @@ async def test_an_end_that_a_callback_made_up_is_corrected_by_the_list(
     )
 
 
-async def test_a_failure_that_no_callback_told_is_read_and_refunded(engine: AsyncEngine) -> None:
+async def test_a_failure_without_a_callback_is_read_and_refunded(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await send(engine, await campaign(engine, messages=1))
     failed = listed(message, FAILED, error_code=30008)

@@ -77,7 +77,7 @@ async def test_without_a_default_only_countries_with_a_rate_are_sent_to(tollgate
     assert (await tollgate.get("/v1/organizations/acme/wallet")).json()["balance"] == "9.93"
 
 
-async def test_what_was_done_before_its_rate_was_removed_can_be_repeated(
+async def test_requests_made_before_their_rate_was_removed_can_be_repeated(
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard(price_per_segment=None)

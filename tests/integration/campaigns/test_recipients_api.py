@@ -157,7 +157,7 @@ async def test_only_a_hundred_bad_lines_are_named_and_all_are_counted(tollgate: 
         (CSV, "to\n14155550100\n14155550101\n", "line 2: a spreadsheet has taken the + off"),
     ],
 )
-async def test_a_file_of_which_no_number_can_be_sent_to_is_refused(
+async def test_a_file_without_any_number_to_send_to_is_refused(
     tollgate: Tollgate, media_type: str, content: str, why: str
 ) -> None:
     await tollgate.onboard(price_per_segment=None)
@@ -372,7 +372,7 @@ async def test_an_unknown_campaign_takes_nothing(tollgate: Tollgate) -> None:
     assert [response.status_code for response in answers] == [404, 404]
 
 
-async def test_quiet_hours_take_no_number_whose_time_zone_nobody_knows(tollgate: Tollgate) -> None:
+async def test_quiet_hours_skip_numbers_without_a_known_time_zone(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     night = {"quiet_hours": {"begins": "21:00", "ends": "08:00"}}
     id_ = await draft(tollgate, **night)

@@ -101,7 +101,7 @@ async def sending_refused(engine: AsyncEngine) -> bool:
 
 
 @pytest.mark.parametrize("code", [30034, 30007, 30024, 39999])
-async def test_what_carriers_refused_of_a_former_sender_does_not_stop_the_campaign_with_its_new_one(
+async def test_refusals_of_a_former_sender_by_carriers_do_not_stop_the_campaign_with_the_new_one(
     engine: AsyncEngine, code: int
 ) -> None:
     await onboard(engine)
@@ -120,7 +120,7 @@ async def test_what_carriers_refused_of_a_former_sender_does_not_stop_the_campai
     assert (await stop_of(engine, sending.id)) is not None
 
 
-async def test_what_was_refused_in_a_row_with_a_former_sender_is_not_counted_with_its_new_one(
+async def test_refusals_in_a_row_of_a_former_sender_do_not_count_for_the_new_one(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

@@ -80,7 +80,7 @@ async def test_a_batch_is_paid_for_one_entry_a_message(engine: AsyncEngine) -> N
     assert await number(engine, "SELECT count(*) FROM ledger_entries WHERE kind = 'debit'") == 3
 
 
-async def test_asked_again_after_a_lost_answer_it_pays_for_nothing_twice(
+async def test_a_batch_repeated_after_a_lost_answer_pays_for_nothing_twice(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -175,7 +175,7 @@ async def test_a_campaign_that_does_not_run_reserves_nothing(engine: AsyncEngine
     assert await balance(engine) == usd("10")
 
 
-async def test_a_campaign_of_nobody_is_none(engine: AsyncEngine) -> None:
+async def test_a_campaign_of_an_unknown_organization_is_none(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     async with engine.begin() as conn:
@@ -233,7 +233,7 @@ async def test_a_window_is_empty_when_nothing_is_reserved_and_none_when_it_may_n
     assert await statuses(engine, sending) == [RESERVED] * 5
 
 
-async def test_a_shut_gate_hands_nothing_over_though_it_is_paid_for(engine: AsyncEngine) -> None:
+async def test_a_shut_gate_sends_nothing_even_if_it_is_paid_for(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine)
     await reserve(engine, sending)
@@ -244,7 +244,7 @@ async def test_a_shut_gate_hands_nothing_over_though_it_is_paid_for(engine: Asyn
 
 
 @pytest.mark.parametrize("act", [Act.PAUSE, Act.CANCEL])
-async def test_a_campaign_that_a_person_stopped_hands_nothing_over_though_it_is_paid_for(
+async def test_a_campaign_stopped_by_a_person_sends_nothing_even_if_it_is_paid_for(
     engine: AsyncEngine, act: Act
 ) -> None:
     await onboard(engine)
@@ -390,7 +390,7 @@ async def test_what_twilio_did_not_process_is_sent_again_without_being_paid_agai
     assert await balance(engine) == usd("9.99")
 
 
-async def test_what_was_given_up_may_be_asked_for_again_behind_a_shut_gate_and_is_not_handed_over(
+async def test_a_message_given_up_may_be_requested_again_behind_a_shut_gate_and_is_not_sent(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -459,7 +459,7 @@ async def test_one_message_that_is_not_paid_for_is_not_stored(engine: AsyncEngin
     assert await number(engine, "SELECT count(*) FROM messages") == 0
 
 
-async def test_one_message_that_was_refused_once_may_be_asked_for_again(
+async def test_a_message_that_was_refused_may_be_requested_again(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")

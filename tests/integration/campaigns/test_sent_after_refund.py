@@ -127,7 +127,7 @@ async def test_a_callback_that_calls_the_paid_attempt_an_earlier_one_makes_nothi
     assert await balance(engine) == usd("9.99")
 
 
-async def test_what_was_given_up_and_sent_once_more_can_be_charged_when_the_first_attempt_arrives(
+async def test_a_resent_message_can_be_charged_when_its_abandoned_first_attempt_arrives(
     engine: AsyncEngine,
 ) -> None:
     first = await given_up(engine)
@@ -156,7 +156,7 @@ async def test_the_second_attempt_is_not_taken_for_the_first_that_was_given_up(
 
 
 @pytest.mark.parametrize("opted_out", [False, True])
-async def test_what_arrives_while_it_waits_to_be_sent_once_more_or_is_skipped_is_an_alert(
+async def test_a_message_delivered_while_it_waits_to_be_resent_or_is_skipped_is_an_alert(
     engine: AsyncEngine, opted_out: bool
 ) -> None:
     await onboard(engine)

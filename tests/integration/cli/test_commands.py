@@ -181,7 +181,7 @@ async def test_explain_tells_in_sentences_first(engine: AsyncEngine, database_ur
     assert "The wallet holds 0.00 USD" in done.stdout
 
 
-def test_explain_of_nobody_ends_with_1(database_url: str) -> None:
+def test_explain_of_an_unknown_organization_ends_with_1(database_url: str) -> None:
     done = tollgate("explain", "nobody", database_url=database_url)
 
     assert done.returncode == 1

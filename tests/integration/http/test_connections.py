@@ -197,7 +197,7 @@ async def test_a_body_that_trickles_is_cut_and_one_that_flows_is_not(
     assert (status(trickled), status(flowed)) == (408, 400)
 
 
-async def test_connections_beyond_the_limit_are_told_to_come_again(
+async def test_connections_beyond_the_limit_are_asked_to_retry(
     tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CONNECTIONS", 3)
@@ -244,7 +244,7 @@ async def test_what_is_no_http_is_answered_with_a_problem(tollgate: Tollgate) ->
         assert (status(answer), kind(answer)) == (400, "malformed_request"), raw
 
 
-async def test_nobody_is_read_before_he_has_shown_a_key(tollgate: Tollgate) -> None:
+async def test_no_body_is_read_before_its_key_is_checked(tollgate: Tollgate) -> None:
     head = "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n"
     for path in (
         "/v1/organizations",

@@ -56,7 +56,7 @@ def suspend(database_url: str) -> None:
 
 @pytest.mark.parametrize("path", ["can-send", "explain"])
 @pytest.mark.parametrize("after", ["FROM organizations", "FROM standings"])
-async def test_a_suspension_between_two_reads_is_not_told_by_half(
+async def test_a_suspension_between_two_reads_is_shown_whole_or_not_at_all(
     tollgate: Tollgate, database_url: str, path: str, after: str
 ) -> None:
     await tollgate.onboard()
@@ -146,7 +146,7 @@ async def _create_each(tollgate: Tollgate) -> dict[str, Any]:
     }
 
 
-async def test_an_operators_note_is_told_to_operators_alone(tollgate: Tollgate) -> None:
+async def test_an_operators_note_is_shown_to_operators_alone(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     note = "bounced cheque"
     await tollgate.post(f"{ACME}/wallet/freeze", {"reason": note})

@@ -34,7 +34,7 @@ def value(series: Series, name: str, **labels: str) -> float | None:
     return series.get((f"tollgate_{name}", frozenset(labels.items())))
 
 
-async def test_what_waits_and_what_stands_is_told(tollgate: Tollgate) -> None:
+async def test_waiting_work_and_standing_alerts_are_exposed(tollgate: Tollgate) -> None:
     """No Temporal answers here, so a suspension stays unapplied and its webhook unhandled."""
     await tollgate.onboard("acme")
     await tollgate.onboard("globex")

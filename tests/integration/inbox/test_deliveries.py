@@ -95,7 +95,7 @@ async def test_an_event_without_a_transmission_id_counts_its_own_repeats_only(
     assert [tuple(row) for row in counted] == [("WH-1", 1), ("WH-2", 2)]
 
 
-async def test_an_event_id_that_comes_again_with_another_body_and_transmission_is_kept(
+async def test_an_event_id_repeated_with_another_body_and_transmission_is_kept(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -146,7 +146,7 @@ async def test_each_body_of_a_transmission_is_kept_whichever_came_first(
     assert await broken_claims(engine) == set()
 
 
-async def test_of_a_transmission_no_more_bodies_are_stored_than_a_forger_may_make(
+async def test_a_transmission_stores_no_more_bodies_than_the_limit_for_forgeries(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -270,7 +270,7 @@ async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(
     assert (await only(engine)).status is InboxStatus.UNHANDLED
 
 
-async def test_what_is_adopted_is_rung_at_once_however_long_it_was_parked(
+async def test_an_adopted_delivery_notifies_at_once_no_matter_how_long_it_was_parked(
     engine: AsyncEngine,
 ) -> None:
     """A refund that waited a day for its payment takes the money as soon as that is booked."""

@@ -138,7 +138,7 @@ async def test_an_older_event_that_comes_late_changes_nothing(tollgate: Tollgate
     assert "older than the recorded state" in (await rows(tollgate))[0][2]
 
 
-async def test_an_event_of_a_second_that_is_known_asks_the_provider_and_shuts_until_it_says_so_again(
+async def test_an_event_of_an_already_seen_second_queries_the_provider_and_shuts_until_its_answer_is_repeated(
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard()
@@ -362,7 +362,7 @@ async def test_events_of_a_subscription_that_is_not_the_current_one_change_nothi
     assert await gate(tollgate) == "open"
 
 
-async def test_a_suspension_with_month_19_for_its_time_shuts_in_the_answer_though_paypal_is_away(
+async def test_a_suspension_dated_in_month_19_shuts_the_gate_before_the_response_while_paypal_is_down(
     tollgate: Tollgate,
 ) -> None:
     """As PayPal's own simulator signs them; nothing shows that it is old."""

@@ -76,7 +76,7 @@ async def state(engine: AsyncEngine, id_: str = SUBSCRIPTION) -> State:
         ),
     ],
 )
-async def test_what_a_person_has_to_look_at_is_told_once_however_often_it_is_delivered(
+async def test_an_event_for_a_person_raises_one_alert_no_matter_how_often_it_is_delivered(
     engine: AsyncEngine, billing_event: BillingEvent, kind: AlertKind, detail: str
 ) -> None:
     await onboard(engine)
@@ -93,7 +93,7 @@ async def test_what_a_person_has_to_look_at_is_told_once_however_often_it_is_del
 
 
 @pytest.mark.parametrize("problem", [None, "its amount is missing or unreadable"])
-async def test_what_a_person_would_have_to_look_at_waits_where_it_names_nobody(
+async def test_an_event_for_a_person_waits_if_it_names_no_organization(
     engine: AsyncEngine, problem: str | None
 ) -> None:
     await onboard(engine)
@@ -169,7 +169,7 @@ async def test_the_gate_is_shut_in_the_transaction_that_hears_the_suspension(
     assert tuple(receipt) == ("suspended", "BILLING.SUSPENDED WH-suspended")
 
 
-async def test_the_same_suspension_heard_again_changes_nothing(engine: AsyncEngine) -> None:
+async def test_a_repeated_suspension_event_changes_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
     await hear(engine, SUSPENDED)
@@ -193,7 +193,7 @@ async def test_an_older_event_changes_nothing(engine: AsyncEngine) -> None:
     ("late", "effect"),
     [(minutes(7), EventEffect.SHUT), (minutes(7) + timedelta(seconds=1), EventEffect.OLD)],
 )
-async def test_an_event_from_long_before_the_provider_was_asked_is_old(
+async def test_an_event_from_long_before_the_last_answer_is_stale(
     engine: AsyncEngine, late: timedelta, effect: EventEffect
 ) -> None:
     """Although the answer has no newer time: a missed event that is listed hours later does not
@@ -228,7 +228,7 @@ async def test_clocks_may_be_five_minutes_apart(engine: AsyncEngine) -> None:
     assert await hear(engine, event(at=NOON + minutes(5)), now=NOON) is EventEffect.SHUT
 
 
-async def test_what_is_unclear_shuts_when_nobody_could_be_asked(engine: AsyncEngine) -> None:
+async def test_an_unclear_event_shuts_when_no_provider_answers(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(State.ACTIVE, NOON))
 
@@ -400,7 +400,7 @@ INSTANT = timedelta(microseconds=1)
     [(NOON + minutes(9), READS_LAG), (None, READS_LAG), (NOON + minutes(10), SAME_SECOND)],
     ids=["older", "without a time", "of the same second"],
 )
-async def test_an_answer_that_is_not_newer_than_what_shut_opens_when_it_is_given_again_later(
+async def test_an_answer_not_newer_than_what_shut_opens_when_it_is_repeated_later(
     engine: AsyncEngine, at: datetime | None, needed: timedelta
 ) -> None:
     await onboard(engine)
@@ -440,7 +440,7 @@ async def test_a_read_from_between_two_suspensions_does_not_open(
     assert (paid.status, paid.ask_again) == (Status.ACTIVE, False)
 
 
-async def test_what_contradicted_an_earlier_word_has_not_contradicted_a_later_one(
+async def test_an_answer_that_contradicted_an_earlier_event_does_not_contradict_a_later_one(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -500,7 +500,7 @@ async def test_an_answer_older_than_an_earlier_one_shuts_nobody_at_once(
     assert (stale.status, stale.ask_again) == (Status.ACTIVE, True)
 
 
-async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> None:
+async def test_no_forged_event_makes_a_genuine_event_stale(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 30 * DAY))
     forged = event(State.CANCELED, LATER + minutes(5), id_="WH-forged")
@@ -517,7 +517,7 @@ async def test_no_forged_word_makes_a_genuine_one_old(engine: AsyncEngine) -> No
     "reported_state",
     [reported_state for reported_state in State if reported_state is not State.UNKNOWN],
 )
-async def test_a_webhook_opens_nothing_though_an_operator_lifts_his_block(
+async def test_a_webhook_opens_nothing_when_an_operator_lifts_the_block(
     engine: AsyncEngine, unpaid: State, reported_state: State
 ) -> None:
     await onboard(engine, grace=timedelta(0))
@@ -581,7 +581,7 @@ async def test_no_sequence_of_webhooks_alone_opens_anything(engine: AsyncEngine,
     assert not (await wallet(engine)).gate_open
 
 
-async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
+async def test_a_suspended_debtor_that_cancels_is_not_served_again(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -600,7 +600,7 @@ async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
     )
 
 
-async def test_who_was_suspended_for_a_debt_and_is_active_again_without_paying_is_not_served(
+async def test_a_suspended_debtor_that_is_active_again_without_paying_is_not_served(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -714,7 +714,7 @@ async def test_a_paid_one_takes_over_from_one_that_owes_whatever_its_status_says
 
 
 @pytest.mark.parametrize("reported_state", [State.SUSPENDED_NONPAYMENT, State.PAST_DUE])
-async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_only_heard_of(
+async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_unconfirmed(
     engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
@@ -731,7 +731,7 @@ async def test_a_trial_beside_it_does_not_take_over_while_its_debt_is_only_heard
     assert (await subscription(engine)).is_current
 
 
-async def test_what_a_webhook_has_closed_does_not_take_over_before_its_provider_was_asked(
+async def test_a_subscription_closed_by_a_webhook_does_not_take_over_before_its_provider_is_queried(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -1030,7 +1030,7 @@ async def named_current(engine: AsyncEngine, id_: str, reported_state: State) ->
     await confirm(engine, snapshot(reported_state, NOON + minutes(20)), id_=id_)
 
 
-async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebody_does(
+async def test_service_that_is_no_longer_billed_is_an_alert_until_it_is_billed(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -1045,7 +1045,7 @@ async def test_service_for_which_nobody_bills_any_more_is_an_alert_until_somebod
     assert await standing_alerts(engine) == set()
 
 
-async def test_service_that_ends_needs_nobody_to_bill_for_it(engine: AsyncEngine) -> None:
+async def test_service_that_ends_needs_no_billing(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(State.CANCELED, paid_until=NOON - DAY))
     await named_current(engine, "I-NEW", State.PENDING)
@@ -1117,7 +1117,7 @@ async def test_linking_a_lapsed_subscription_suspends(engine: AsyncEngine) -> No
     assert not (await wallet(engine)).gate_open
 
 
-async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(
+async def test_a_possibly_negative_event_without_a_state_queries_the_provider(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -1128,11 +1128,13 @@ async def test_an_event_that_may_be_bad_news_and_tells_no_state_is_asked_about(
     assert await hear(engine, event(None, kind=EventKind.RESUMED)) is EventEffect.NOTED
 
 
-async def test_what_belongs_to_nobody_yet_is_noted_and_changes_nothing(engine: AsyncEngine) -> None:
+async def test_an_event_of_no_known_organization_is_noted_and_changes_nothing(
+    engine: AsyncEngine,
+) -> None:
     assert await hear(engine, event()) is EventEffect.NOTED
 
 
-async def test_nobody_there_is_an_answer(engine: AsyncEngine) -> None:
+async def test_an_unknown_organization_or_subscription_is_none(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         assert (
             await blocks.unblock(conn, "nobody", Block.ADMIN, "", by="operator", now=NOON) is None

@@ -72,7 +72,7 @@ async def test_when_a_suspension_is_acknowledged_no_debit_commits(tollgate: Toll
     assert [row.deliveries for row in await in_the_inbox(tollgate)] == [10]
 
 
-async def test_of_two_events_of_one_second_the_one_that_shuts_counts_until_stripe_contradicts_it_twice(
+async def test_the_shutting_event_of_two_in_one_second_counts_until_stripe_contradicts_it_twice(
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard()
@@ -146,7 +146,7 @@ async def test_an_unknown_status_changes_nothing_and_alerts(tollgate: Tollgate) 
     assert (alert.kind, alert.detail) == ("unknown_status", "stripe: 'hibernating'")
 
 
-async def test_a_thin_event_is_stored_for_the_provider_to_be_asked(tollgate: Tollgate) -> None:
+async def test_a_thin_event_is_stored_until_the_provider_is_queried(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
     thin = {
@@ -185,7 +185,7 @@ async def test_a_thin_event_is_stored_for_the_provider_to_be_asked(tollgate: Tol
         '{"id": "evt_1", "type": "customer.subscription.updated"}',
     ],
 )
-async def test_what_stripe_signed_but_nobody_understands_is_kept(
+async def test_an_unreadable_delivery_with_stripes_signature_is_kept(
     tollgate: Tollgate, raw: str
 ) -> None:
     answer = await deliver(tollgate, raw=raw)
@@ -249,7 +249,7 @@ async def negative(tollgate: Tollgate, subscription_id: str, how: str) -> str:
 @pytest.mark.parametrize(
     "how", ["unpaid", "paused", "canceled", "incomplete_expired", "deleted", "thin"]
 )
-async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_stripe_is_away(
+async def test_a_negative_status_of_any_version_shuts_the_gate_before_the_response_while_stripe_is_down(
     tollgate: Tollgate, how: str
 ) -> None:
     await tollgate.onboard()
@@ -271,7 +271,7 @@ async def test_a_negative_status_of_any_version_shuts_in_the_answer_though_strip
 
 
 @pytest.mark.parametrize("event_type", ["invoice.payment_failed", "customer.subscription.updated"])
-async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is_away(
+async def test_a_failed_payment_of_any_version_begins_the_grace_period_while_stripe_is_down(
     tollgate: Tollgate, event_type: str
 ) -> None:
     await tollgate.onboard()
@@ -298,7 +298,7 @@ async def test_a_failed_payment_of_any_version_begins_the_grace_though_stripe_is
     assert explanation["standing"]["deadline"] is not None
 
 
-async def test_an_event_that_tells_no_state_is_asked_about_in_the_answer(
+async def test_an_event_without_a_state_queries_the_provider_before_the_response(
     tollgate: Tollgate,
 ) -> None:
     await tollgate.onboard()
@@ -349,7 +349,9 @@ async def test_events_of_another_version_raise_one_alert_which_goes_when_they_ar
 
 
 @pytest.mark.parametrize("wrong", ["livemode", "account", "clock"])
-async def test_what_stripe_signed_and_we_refuse_is_told(tollgate: Tollgate, wrong: str) -> None:
+async def test_a_refused_delivery_with_stripes_signature_raises_an_alert(
+    tollgate: Tollgate, wrong: str
+) -> None:
     await tollgate.onboard()
     subscription_id = await subscribe(tollgate)
     [event] = (await act(tollgate, f"subscriptions/{subscription_id}/set_status", status="active"))[

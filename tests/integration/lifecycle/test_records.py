@@ -199,7 +199,7 @@ async def test_a_receipt_counts_what_passed_the_shut_gate(engine: AsyncEngine) -
     assert (receipt.leaked_debits, receipt.leaked_messages) == (3, 2)
 
 
-async def test_a_receipt_counts_nothing_of_before_its_gate_shut_and_no_credit(
+async def test_a_receipt_counts_only_debits_after_its_gate_shut(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

@@ -67,7 +67,7 @@ async def apply_epoch(engine: AsyncEngine) -> None:
         await standings.mark_applied(conn, ORGANIZATION, locked_standing.epoch, now=NOON)
 
 
-async def test_nobody_waits_at_rest(engine: AsyncEngine) -> None:
+async def test_an_organization_at_rest_is_never_due(engine: AsyncEngine) -> None:
     await onboard(engine)
 
     assert await due(engine, NOON + 9999 * DAY) == []
@@ -88,7 +88,7 @@ async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_tim
     assert await due(engine, row.at) == [ORGANIZATION]
 
 
-async def test_what_stays_unhandled_is_named_ever_more_rarely_down_to_every_ten_minutes(
+async def test_an_unhandled_delivery_is_notified_ever_less_often_down_to_every_ten_minutes(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -141,7 +141,9 @@ async def test_a_standing_that_is_not_applied_is_named_ever_more_rarely_until_it
     assert await due(engine, second + DAY) == []
 
 
-async def test_what_was_not_heard_is_named_again_in_seconds(engine: AsyncEngine) -> None:
+async def test_an_unacknowledged_notification_is_repeated_within_seconds(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine)
     await receive(engine, event(State.SUSPENDED_NONPAYMENT))
@@ -155,7 +157,9 @@ async def test_what_was_not_heard_is_named_again_in_seconds(engine: AsyncEngine)
     assert await due(engine, row.at + unnotified.SOON) == [ORGANIZATION]
 
 
-async def test_a_temporal_that_was_away_is_told_everything_again(engine: AsyncEngine) -> None:
+async def test_everything_is_signaled_again_after_an_outage_of_temporal(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await block(engine)
     await onboard(engine, "resting")
@@ -381,7 +385,7 @@ async def test_each_campaign_is_resumed_for_its_own_next_message(engine: AsyncEn
     assert (now.status, now.reason) == (CampaignStatus.PARKED, Park.INSUFFICIENT_FUNDS)
 
 
-async def test_what_a_parked_campaign_waits_for_is_told_as_it_is_now(engine: AsyncEngine) -> None:
+async def test_a_parked_campaign_shows_what_it_waits_for_now(engine: AsyncEngine) -> None:
     """Suspended while its wallet is empty, also frozen, and then each cause ends in turn."""
     await onboard(engine, balance="0.01")
     sending = await campaign(engine, prices=[usd("0.10")])

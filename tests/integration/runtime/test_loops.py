@@ -102,7 +102,7 @@ async def test_a_loop_goes_on_after_any_exception_and_ends_when_it_is_cancelled(
     ]
 
 
-async def test_what_nobody_expects_is_an_alert_at_once_and_is_cleared_by_the_next_success(
+async def test_an_unexpected_failure_is_an_alert_at_once_and_is_cleared_by_the_next_success(
     engine: AsyncEngine,
 ) -> None:
     seen: list[dict[str, int]] = []

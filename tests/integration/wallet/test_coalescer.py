@@ -78,7 +78,7 @@ async def test_callers_get_their_own_outcomes_in_the_order_in_which_they_came(
     assert nobody == [WalletNotFound("nobody")]
 
 
-async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: AsyncEngine) -> None:
+async def test_a_locked_wallet_does_not_hold_up_other_wallets(engine: AsyncEngine) -> None:
     for name in ("held", "free"):
         await onboard(engine, name)
     coalescer = Coalescer(engine)
@@ -100,7 +100,7 @@ async def test_a_wallet_that_somebody_else_holds_holds_up_nobody_else(engine: As
     assert [entry.reference_id for entry in entries] == ["opening", "d0", "d1", "d2", "d3"]
 
 
-async def test_wallets_that_are_held_for_long_keep_one_that_was_held_for_a_moment_from_nothing(
+async def test_wallets_locked_for_long_do_not_hold_up_a_wallet_locked_for_a_moment(
     engine: AsyncEngine,
 ) -> None:
     stuck = [f"stuck{n}" for n in range(APART)]
@@ -139,7 +139,7 @@ async def test_a_wallet_with_many_callers_lets_another_in_between(engine: AsyncE
     assert ended.index("quiet") < 600
 
 
-async def test_who_leaves_before_its_turn_has_asked_for_nothing(engine: AsyncEngine) -> None:
+async def test_a_caller_that_leaves_before_its_turn_requests_nothing(engine: AsyncEngine) -> None:
     await onboard(engine)
     coalescer = Coalescer(engine)
     async with engine.begin() as holder:
@@ -176,7 +176,7 @@ async def test_past_its_limit_it_says_so_and_books_what_it_took(engine: AsyncEng
     assert await number(engine, "SELECT count(*) FROM ledger_entries") == WAITING + 2
 
 
-async def test_when_the_transaction_fails_every_caller_is_told_and_the_next_are_served(
+async def test_a_failed_transaction_fails_every_caller_and_the_next_are_served(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -210,7 +210,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_the_callers_trouble(
     assert isinstance((await call(coalescer, "d1"))[0], Debited)
 
 
-async def test_a_commit_that_nobody_saw_end_is_told_as_such_and_the_reference_tells(
+async def test_a_commit_with_unknown_outcome_is_reported_as_such_and_resolved_by_its_reference(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

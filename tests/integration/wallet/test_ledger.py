@@ -184,7 +184,7 @@ async def test_lists_of_many_wallets_at_once_come_out_as_each_alone(
         assert await _entries(engine, f"{name}{number}") == model.entries
 
 
-async def test_one_that_nothing_speaks_against_is_booked_at_once_and_no_other(
+async def test_an_uncontested_posting_is_booked_at_once_and_no_other(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="1.00")
@@ -233,7 +233,7 @@ async def test_a_gate_that_is_shut_or_a_freeze_speaks_against_a_debit_and_not_a_
     assert isinstance(received, Credited)
 
 
-async def test_of_wallets_that_somebody_holds_the_free_ones_are_answered(
+async def test_free_wallets_are_answered_while_others_are_locked(
     engine: AsyncEngine,
 ) -> None:
     for name in ("held", "free"):
@@ -390,7 +390,7 @@ async def test_every_gate_change_is_written_once_with_the_entries_before_it(
     assert await post_one(engine, debit("e", usd("1"))) == Suspended()
 
 
-async def test_the_reason_told_is_that_of_the_freeze_which_still_stands(
+async def test_the_reason_shown_is_that_of_the_remaining_freeze(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

@@ -111,7 +111,9 @@ async def test_concurrent_lists_of_more_than_the_balance_take_all_of_it_and_no_m
     assert await broken_claims(engine) == set()
 
 
-async def test_one_reference_asked_for_by_many_at_once_is_booked_once(engine: AsyncEngine) -> None:
+async def test_one_reference_requested_many_times_at_once_is_booked_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
 
     outcomes = await asyncio.gather(*(post_one(engine, debit("same", usd("1"))) for _ in range(20)))
@@ -275,7 +277,9 @@ async def test_a_campaign_that_a_person_is_pausing_hands_nothing_more_over(
     assert await task is None
 
 
-async def test_one_message_asked_for_by_many_at_once_is_paid_for_once(engine: AsyncEngine) -> None:
+async def test_one_message_requested_many_times_at_once_is_paid_for_once(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
 
     messages = await asyncio.gather(*(send_one(engine, "same key") for _ in range(10)))

@@ -176,7 +176,7 @@ async def test_a_seal_and_a_locked_wallet_do_not_wait_for_each_other(engine: Asy
         await money.execute(lock, {"organization": ORGANIZATION})
 
 
-async def test_what_no_seal_protects_yet_is_told_with_its_age(engine: AsyncEngine) -> None:
+async def test_unsealed_entries_are_shown_with_their_age(engine: AsyncEngine) -> None:
     await of_five_entries(engine)
     await seal(engine)
     await post(engine, debit("x", usd("1")), debit("y", usd("1")))

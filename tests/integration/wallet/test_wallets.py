@@ -108,7 +108,9 @@ async def test_a_frozen_wallet_still_takes_money_in(tollgate: Tollgate) -> None:
     assert (await tollgate.credit("5.00", "c")).status_code == 201
 
 
-async def test_an_organization_without_money_is_told_so(tollgate: Tollgate) -> None:
+async def test_an_organization_without_money_is_refused_with_that_reason(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard(balance=None)
 
     answer = (await tollgate.get("/v1/organizations/acme/can-send", scope=Scope.READ)).json()

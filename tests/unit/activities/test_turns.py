@@ -27,7 +27,7 @@ async def test_so_many_of_one_go_at_once_and_those_of_another_beside_them() -> N
     assert order == [*before, "a2"]
 
 
-async def test_whoever_would_wait_too_long_is_refused_and_takes_nobody_s_turn() -> None:
+async def test_a_caller_that_would_wait_too_long_is_refused_and_takes_no_turn() -> None:
     turns = Turns(1, waiting=1)
 
     async def act() -> None:

@@ -48,7 +48,7 @@ async def test_a_step_is_one_line_with_its_time() -> None:
     assert second.strip() == "one, two, three"
 
 
-async def test_a_step_that_fails_is_told_as_what_it_tried() -> None:
+async def test_a_failed_step_is_named_by_what_it_tried() -> None:
     teller, stream = plain()
 
     with pytest.raises(Differs):

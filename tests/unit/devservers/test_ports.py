@@ -7,9 +7,7 @@ import socket
 from devservers.ports import HIGHEST, HOST, LOWEST, free_ports
 
 
-def test_free_ports_are_different_can_be_listened_at_and_are_never_handed_out_by_the_system() -> (
-    None
-):
+def test_free_ports_are_distinct_bindable_and_never_handed_out_by_the_system() -> None:
     found = free_ports(20)
     listening = [socket.create_server((HOST, port)) for port in found]
     handed_out = [socket.create_server((HOST, 0)) for _ in range(20)]

@@ -90,5 +90,5 @@ def test_a_currency_is_three_capitals(currency: str) -> None:
         Money(1, currency)
 
 
-def test_money_is_told_with_its_currency() -> None:
+def test_money_is_shown_with_its_currency() -> None:
     assert str(parse("12.5", "EUR")) == "12.50 EUR"

@@ -46,7 +46,7 @@ async def test_a_connection_closed_without_an_answer_may_have_been_processed() -
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_what_is_safe_to_repeat_is_asked_once_more_when_its_connection_closes(
+async def test_a_repeatable_call_is_made_once_more_when_its_connection_closes(
     method: str,
 ) -> None:
     async with serving(lambda _: HANG_UP) as server, fast_client() as client:

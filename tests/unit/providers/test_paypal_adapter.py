@@ -152,7 +152,7 @@ async def test_a_token_refused_twice_is_refused(world: World) -> None:
     assert len(world.server.received) == 4
 
 
-async def test_wrong_credentials_are_refused_in_the_words_of_oauth(world: World) -> None:
+async def test_wrong_credentials_are_refused_with_an_oauth_error(world: World) -> None:
     world.answers["POST /v1/oauth2/token"] = reply(
         {"error": "invalid_client", "error_description": "no"}, 401
     )
@@ -229,7 +229,9 @@ async def test_an_id_stays_one_segment_of_its_path(world: World, id_: str) -> No
 
 
 @pytest.mark.parametrize("id_", ["", ".", ".."])
-async def test_what_is_no_segment_at_all_is_not_asked_for(world: World, id_: str) -> None:
+async def test_an_id_that_is_no_path_segment_is_refused_without_a_call(
+    world: World, id_: str
+) -> None:
     with pytest.raises(NotFound):
         await world.paypal.get_subscription(id_)
     assert world.server.received == []
@@ -470,7 +472,7 @@ async def test_a_refused_change_of_plan_says_whether_the_state_or_the_plan_is_wr
 
 
 @pytest.mark.parametrize("act", [suspend, cancel])
-async def test_what_nobody_consented_to_is_in_the_wrong_state(world: World, act: Act) -> None:
+async def test_a_checkout_without_consent_is_in_the_wrong_state(world: World, act: Act) -> None:
     name = "suspend" if act is suspend else "cancel"
     world.answers |= {
         f"POST {SUB}/{name}": WRONG_STATE,
@@ -558,7 +560,7 @@ def test_a_refund_names_what_it_takes_back_by_a_field_or_a_link(
 @pytest.mark.parametrize(("amount", "currency", "value"), [
     ("12.5", "USD", "12.50"), ("2500", "JPY", "2500"), ("10", "TWD", "10"), ("0.01", "EUR", "0.01"),
 ])  # fmt: skip
-def test_an_amount_is_asked_for_as_paypal_takes_it(amount: str, currency: str, value: str) -> None:
+def test_an_amount_is_formatted_as_paypal_expects(amount: str, currency: str, value: str) -> None:
     assert topups.money(parse(amount, currency)) == {"currency_code": currency, "value": value}
 
 
@@ -675,7 +677,7 @@ async def test_events_are_listed_page_by_page_and_never_from_another_host(world:
     assert world.server.received[-1].target.endswith("?page_token=2")
 
 
-async def test_an_event_is_asked_for_again(world: World) -> None:
+async def test_an_event_is_requested_again(world: World) -> None:
     world.answers["POST /v1/notifications/webhooks-events/WH-1/resend"] = Reply(202, b"{}")
 
     await world.paypal.resend_event("WH-1")
@@ -684,7 +686,7 @@ async def test_an_event_is_asked_for_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("issue", ["ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"])
-async def test_what_is_still_being_worked_on_is_asked_again_and_not_refused(
+async def test_a_request_still_in_progress_is_unavailable_and_not_refused(
     world: World, issue: str
 ) -> None:
     world.answers[f"POST {SUB}/suspend"] = refusal(issue)

@@ -91,7 +91,7 @@ async def worlds(*, online_fallback: bool) -> AsyncIterator[World]:
         yield World(server, paypal, serves)
 
 
-async def test_a_leaf_alone_is_verified_by_the_issuer_that_it_names_and_nobody_is_asked_about_it(
+async def test_a_leaf_alone_is_verified_by_the_issuer_that_it_names_without_a_call_to_paypal(
     world_that_asks: World,
 ) -> None:
     world = world_that_asks
@@ -200,13 +200,13 @@ async def test_what_is_fetched_is_not_believed_by_itself(world: World) -> None:
         "http://[",
     ],
 )
-async def test_an_issuer_elsewhere_is_not_asked_for(world: World, place: str) -> None:
+async def test_an_issuer_at_a_foreign_host_is_not_fetched(world: World, place: str) -> None:
     with pytest.raises(InvalidSignature):
         await world.verify(world.leaf(place))
     assert world.server.paths() == [f"GET {CERT}"]
 
 
-async def test_for_a_leaf_whose_key_is_of_another_kind_no_issuer_is_asked_for(world: World) -> None:
+async def test_no_issuer_is_fetched_for_a_leaf_whose_key_is_of_another_kind(world: World) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     forged = issue(by=INTERMEDIATE, issuer_at=[f"{world.server.url}{ISSUER}"], public_key=key)
     world.serves[CERT] = Reply(200, forged.pem)
@@ -216,7 +216,7 @@ async def test_for_a_leaf_whose_key_is_of_another_kind_no_issuer_is_asked_for(wo
     assert world.times(ISSUER) == 0
 
 
-async def test_whoever_answers_for_revocations_is_not_asked_for_the_issuer(world: World) -> None:
+async def test_the_issuer_is_not_fetched_from_the_revocation_server(world: World) -> None:
     url = world.server.url
     leaf = issue(by=INTERMEDIATE, responder_at=[f"{url}/revoked"], issuer_at=[f"{url}{ISSUER}"])
     world.serves |= {CERT: Reply(200, leaf.pem), "/revoked": Reply(200, INTERMEDIATE.der)}
@@ -234,7 +234,7 @@ async def test_whoever_answers_for_revocations_is_not_asked_for_the_issuer(world
     ],
     ids=["another-name", "expired"],
 )
-async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(
+async def test_no_issuer_is_fetched_for_a_leaf_that_is_not_paypals(
     world: World, leaf: tuple[str, timedelta]
 ) -> None:
     name, ends = leaf
@@ -260,7 +260,7 @@ async def test_for_a_leaf_that_is_not_paypals_no_issuer_is_asked_for(
     ],
     ids=["503", "404", "hang-up", "unreadable", "too-large", "redirect"],
 )
-async def test_an_issuer_that_cannot_be_had_is_no_forgery_and_is_asked_for_again_later(
+async def test_an_unavailable_issuer_is_no_forgery_and_is_fetched_again_later(
     world: World, answer: Reply
 ) -> None:
     leaf = world.leaf()
@@ -277,7 +277,7 @@ async def test_an_issuer_that_cannot_be_had_is_no_forgery_and_is_asked_for_again
 
 
 @pytest.mark.parametrize("away", [CERT, "everything"])
-async def test_what_was_trusted_is_used_on_while_it_is_valid_though_it_cannot_be_had_again(
+async def test_a_trusted_certificate_is_used_while_it_is_valid_even_if_it_cannot_be_fetched_again(
     world: World, away: str
 ) -> None:
     leaf = world.leaf(ends=timedelta(days=20))
@@ -314,7 +314,7 @@ async def test_made_up_certificate_ids_are_not_all_looked_up_and_hold_up_no_know
     assert world.times(VERIFY) == 0
 
 
-async def test_paypal_is_asked_about_some_signatures_and_then_it_is_said_to_come_again(
+async def test_paypal_verifies_some_signatures_and_further_deliveries_are_asked_to_retry(
     world_that_asks: World,
 ) -> None:
     world = world_that_asks

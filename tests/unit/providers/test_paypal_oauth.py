@@ -20,7 +20,7 @@ def test_an_empty_id_or_secret_is_refused_at_the_start(id_: str, secret: str) ->
         Tokens(fast_client(), id_, secret)
 
 
-async def test_a_token_past_its_end_is_not_used_though_there_is_no_other() -> None:
+async def test_an_expired_token_is_not_used_even_without_a_replacement() -> None:
     now = [0.0]
     answers = [token("A1"), Reply(503)]
     async with serving(lambda _: answers.pop(0)) as server, fast_client(server.url) as client:

@@ -149,7 +149,7 @@ async def test_a_changed_header_is_refused(world: World, name: str, value: str) 
         ("paypal-auth-algo", "none"),
     ],
 )
-async def test_headers_that_no_genuine_delivery_has_are_refused_before_anybody_is_asked(
+async def test_headers_that_no_genuine_delivery_has_are_refused_without_a_call(
     world_that_asks: World, name: str, value: str
 ) -> None:
     with pytest.raises(InvalidSignature):
@@ -308,7 +308,7 @@ async def test_more_than_64_kib_of_certificate_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", [Reply(503), HANG_UP, Reply(429)], ids=["503", "hang-up", "429"])
-async def test_a_certificate_server_that_is_down_is_not_a_forgery_and_is_asked_again_later(
+async def test_a_certificate_server_that_is_down_is_no_forgery_and_is_queried_again_later(
     world: World, answer: Reply
 ) -> None:
     world.serves[CERT] = answer
@@ -369,7 +369,7 @@ async def test_verifying_with_a_kept_certificate_takes_less_than_a_millisecond(
     assert (time.process_time() - started) / 200 < 0.001
 
 
-async def test_with_the_fallback_paypal_is_asked_with_the_delivered_bytes(
+async def test_the_fallback_sends_paypal_the_delivered_bytes(
     world_that_asks: World,
 ) -> None:
     world = world_that_asks
@@ -417,7 +417,7 @@ async def test_a_body_that_would_break_out_of_the_question_is_never_sent(
     assert world.server.paths() == [f"GET {CERT}"]
 
 
-async def test_a_wrong_signature_is_not_asked_about(world_that_asks: World) -> None:
+async def test_a_wrong_signature_is_not_sent_to_paypal(world_that_asks: World) -> None:
     with pytest.raises(InvalidSignature):
         await world_that_asks.verify(b"{}", world_that_asks.headers())
 

@@ -209,7 +209,7 @@ def test_it_owes_while_money_of_the_customers_is_missing(
     assert snapshot(fields).owes is owes
 
 
-def test_what_is_told_of_the_next_charge_is_not_reckoned_and_says_when_the_period_began() -> None:
+def test_a_reported_next_charge_is_used_as_it_is_and_gives_the_start_of_the_period() -> None:
     parsed = snapshot(on_plan("ACTIVE", last_payment=PAYMENT, next_billing_time=NEXT))
     ended = snapshot(on_plan("CANCELLED", last_payment=PAYMENT))
 

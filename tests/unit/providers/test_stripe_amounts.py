@@ -59,7 +59,7 @@ def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
         ("10.45", "TWD", 1045),
     ],
 )
-def test_an_amount_is_asked_for_by_its_currency(
+def test_an_amount_is_requested_in_the_minor_unit_of_its_currency(
     amount: str, currency: str, minor_units: int
 ) -> None:
     assert topups.minor(parse(amount, currency)) == minor_units

@@ -82,7 +82,7 @@ async def top_up(stripe: Stripe) -> str:
         (SILENCE, ProviderUnavailable, "NO_ANSWER"),
     ],
 )
-async def test_every_answer_is_its_error_and_is_asked_for_once(
+async def test_every_failed_response_is_one_error_after_one_call(
     answer: Reply, error: type[ProviderError], code: str
 ) -> None:
     async with answering(answer) as (stripe, server):
@@ -94,7 +94,7 @@ async def test_every_answer_is_its_error_and_is_asked_for_once(
     assert failure.value.reference == ("req_1" if b'"error"' in answer.body else "")
 
 
-async def test_nobody_at_the_address_is_unavailable() -> None:
+async def test_an_address_without_a_server_is_unavailable() -> None:
     async with fast_client(read=0.3) as client:
         with pytest.raises(ProviderUnavailable):
             await top_up(adapter(client, await closed_port()))
@@ -117,7 +117,7 @@ async def test_how_long_to_wait_is_passed_on(
     assert failure.value.retry_after == seconds
 
 
-async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us() -> None:
+async def test_a_call_names_the_api_version_and_the_key_and_reveals_nothing_about_us() -> None:
     async with answering(reply(SESSION)) as (stripe, server):
         assert await top_up(stripe) == "cs_1"
 
@@ -131,7 +131,7 @@ async def test_it_is_asked_in_its_version_with_the_key_and_tells_nothing_of_us()
     assert "x-stripe-client-telemetry" not in request.headers
 
 
-async def test_a_snapshot_is_as_of_no_time_that_had_not_come_when_it_was_asked_for() -> None:
+async def test_a_snapshot_is_never_dated_after_its_query() -> None:
     started, ended = int(AT.timestamp()) - 60, int(AT.timestamp()) + 3600
     answer = reply(
         {"id": "sub_1", "status": "canceled", "created": started, "ended_at": ended},

@@ -53,7 +53,7 @@ def test_an_empty_secret_is_refused_at_the_start(secrets: list[str]) -> None:
 
 
 @pytest.mark.parametrize("written", ["{}=2", "{:+}", "\u0660{}"])
-def test_a_time_that_is_no_plain_number_is_refused_though_it_is_signed(written: str) -> None:
+def test_a_signed_time_that_is_not_a_plain_number_is_refused(written: str) -> None:
     """The SDK reads each of these as the number that it signs."""
     raw, headers = signed()
     moment = int(NOW.timestamp())

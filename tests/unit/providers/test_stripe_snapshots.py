@@ -271,7 +271,7 @@ def test_it_cancels_if_it_ends_with_the_period(fields: dict[str, Any], cancels: 
     assert snapshot(subscription(**fields), reported_at=None).cancels is cancels
 
 
-def test_the_reason_of_a_cancellation_is_told() -> None:
+def test_the_reason_of_a_cancellation_is_read() -> None:
     fields = {
         "status": "canceled",
         "cancellation_details": {"comment": "mig:1", "reason": "cancellation_requested"},

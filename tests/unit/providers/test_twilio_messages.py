@@ -146,7 +146,9 @@ async def test_an_alphanumeric_id_that_begins_like_a_service_is_a_sender(world: 
 
 
 @pytest.mark.parametrize("code", [10001, 20005, 20403, 90010])
-async def test_an_inactive_account_is_told_from_a_bad_message(world: World, code: int) -> None:
+async def test_an_inactive_account_is_told_apart_from_a_bad_message(
+    world: World, code: int
+) -> None:
     world.answers[f"POST {MESSAGES}"] = error(code, 403)
 
     outcome = await world.twilio.send(MESSAGE)

@@ -101,7 +101,7 @@ async def test_a_cancelled_attempt_comes_to_its_end() -> None:
     assert await running == "the answer"
 
 
-async def test_one_whose_worker_goes_away_does_not() -> None:
+async def test_an_activity_whose_worker_shuts_down_does_not_end() -> None:
     attempt = _Attempt()
     test_environment, _ = environment(timedelta(seconds=10))
     running = run(test_environment, attempt)

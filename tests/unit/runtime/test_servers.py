@@ -44,7 +44,7 @@ async def test_a_server_that_takes_no_connection_for_a_moment_is_away(
         await looked_at(problem, monkeypatch)
 
 
-async def test_a_server_that_lets_us_in_nowhere_is_told_of_at_once(
+async def test_a_server_that_refuses_our_login_is_reported_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(

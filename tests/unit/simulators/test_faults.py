@@ -18,7 +18,7 @@ async def post(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize(("kind", "code"), [("429", 20429), ("500", 20500), ("503", 20503)])
-async def test_an_error_strikes_as_often_as_told(
+async def test_an_error_strikes_as_often_as_configured(
     client: httpx.AsyncClient, twilio: TwilioSimulator, kind: str, code: int
 ) -> None:
     await client.post(

@@ -177,7 +177,7 @@ async def test_any_bytes_can_be_sent_with_other_headers(
     await check(api, receiver.received[0])
 
 
-async def test_held_deliveries_are_released_in_the_order_asked_for(
+async def test_held_deliveries_are_released_in_the_requested_order(
     api: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     await api.post("/_sim/hold")

@@ -87,7 +87,7 @@ async def test_a_page_or_an_expansion_that_stripe_does_not_have_is_refused(
     assert answer.status_code == 400
 
 
-async def test_the_payments_of_an_invoice_are_told_to_who_asks_for_them(
+async def test_the_payments_of_an_invoice_are_returned_on_request(
     stripe: StripeSimulator, client: httpx.AsyncClient
 ) -> None:
     path = f"/invoices/{subscribed(stripe)['latest_invoice']}"

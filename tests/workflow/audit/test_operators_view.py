@@ -46,7 +46,7 @@ async def test_standings_can_be_searched_by_organization_and_by_what_they_are(wo
     assert await described.static_summary() == f"Enforcement for organization {organization_id}"
 
 
-async def test_the_details_say_in_words_what_stands_and_why(world: World) -> None:
+async def test_the_details_describe_the_standing_and_its_reasons(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     workflow_id = organization_workflow_id(organization_id)

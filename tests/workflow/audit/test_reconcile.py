@@ -58,7 +58,7 @@ async def own_world(idle_world: World) -> AsyncIterator[World]:
     yield idle_world
 
 
-async def test_when_all_agrees_nothing_differs_and_nothing_is_rung(own_world: World) -> None:
+async def test_when_everything_agrees_nothing_is_notified(own_world: World) -> None:
     organization_id, _ = await own_world.organization()
     other_id, subscription_id = await own_world.organization()
     await own_world.lapse(subscription_id)
@@ -143,7 +143,7 @@ async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_t
     assert "differs" not in await world.alerts(silent)
 
 
-async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(
+async def test_a_status_reported_by_twilio_is_dropped_if_the_standing_has_changed_since(
     idle_world: World,
 ) -> None:
     world, engine = idle_world, idle_world.services.engine
@@ -163,7 +163,7 @@ async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_chan
     assert (await world.standing(organization_id)).blocks == {Block.ADMIN}
 
 
-async def test_a_delivery_that_nobody_handled_is_rung(idle_world: World) -> None:
+async def test_an_unhandled_delivery_notifies_its_workflow(idle_world: World) -> None:
     world = idle_world
     organization_id, subscription_id = await world.organization()
     await world.lapse(subscription_id)
@@ -204,7 +204,7 @@ async def test_a_subaccount_that_somebody_reactivated_is_suspended_again(own_wor
     await world.certify()
 
 
-async def test_a_subaccount_that_somebody_suspended_shuts_our_gate_too_until_the_block_is_lifted(
+async def test_a_subaccount_suspended_by_somebody_else_shuts_our_gate_until_the_block_is_lifted(
     own_world: World,
 ) -> None:
     world = own_world
@@ -256,7 +256,7 @@ async def test_a_suspension_of_ours_that_arrives_after_its_worker_died_blocks_no
     await world.certify()
 
 
-async def test_a_tampered_ledger_is_told_and_mended_by_nobody(own_world: World) -> None:
+async def test_a_tampered_ledger_raises_an_alert_and_is_not_repaired(own_world: World) -> None:
     world = own_world
     organization_id, _ = await world.organization()
     await world.applied(organization_id, "active")

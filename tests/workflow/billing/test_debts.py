@@ -71,9 +71,7 @@ async def stays_shut(world: World, organization_id: str) -> Standing:
 
 
 @pytest.mark.parametrize("by", ["the customer", "hand"])
-async def test_who_was_suspended_for_a_debt_and_cancels_is_not_served_again(
-    actor: Actor, by: str
-) -> None:
+async def test_a_suspended_debtor_that_cancels_is_not_served_again(actor: Actor, by: str) -> None:
     organization_id, subscription_id = await suspended_for_a_debt(actor)
 
     if by == "hand":
@@ -150,7 +148,7 @@ def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def test_a_forged_cancellation_opens_nothing_while_paypal_is_away_and_an_operator_lifts_his_block(
+async def test_a_forged_cancellation_opens_nothing_when_an_operator_lifts_a_block_while_paypal_is_down(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()
@@ -179,7 +177,9 @@ async def test_a_forged_cancellation_opens_nothing_while_paypal_is_away_and_an_o
     await stays_shut(world, organization_id)
 
 
-async def test_a_forged_word_ahead_of_time_makes_no_genuine_suspension_old(world: World) -> None:
+async def test_a_forged_event_dated_ahead_does_not_make_a_genuine_suspension_stale(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     [genuine] = await world.happen(f"subscriptions/{subscription_id}/update")
@@ -217,7 +217,7 @@ async def test_what_expires_with_its_last_payment_is_served_for_that_payment(wor
     await world.certify()
 
 
-async def test_a_renewal_that_nobody_told_of_is_served_when_it_is_canceled(actor: Actor) -> None:
+async def test_an_unreported_renewal_is_served_after_the_cancellation(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world)
     subscription = await actor.subscribe(organization_id)
@@ -276,7 +276,7 @@ async def test_a_suspension_by_hand_while_paypal_tries_again_forgives_nothing(wo
     await world.applied(organization_id, "active")
 
 
-async def test_a_year_that_was_paid_for_is_served_though_the_plan_became_a_monthly_one(
+async def test_a_year_that_was_paid_for_is_served_even_if_the_plan_becomes_monthly(
     world: World,
 ) -> None:
     year = {

@@ -162,7 +162,7 @@ async def test_a_lost_dispute_about_a_part_that_paypal_tells_as_a_reversal_too_i
     await world.certify()
 
 
-async def test_a_reversal_whose_dispute_is_won_stays_taken_and_a_person_is_told(
+async def test_a_reversal_whose_dispute_is_won_stays_taken_and_raises_an_alert(
     world: World,
 ) -> None:
     """PayPal has no event for a reversal that is canceled."""
@@ -282,7 +282,7 @@ async def test_a_dispute_shuts_and_only_one_that_we_win_opens(
     await world.certify()
 
 
-async def test_of_two_disputes_both_have_to_be_won(world: World) -> None:
+async def test_both_of_two_disputes_have_to_be_won(world: World) -> None:
     organization_id, _ = await world.organization()
     disputes = []
     for _ in range(2):

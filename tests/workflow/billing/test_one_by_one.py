@@ -132,7 +132,7 @@ async def test_a_subscription_that_its_provider_never_tells_holds_up_no_top_up(
     await world.certify()
 
 
-async def test_what_keeps_failing_is_told_and_the_alert_goes_when_it_is_settled(
+async def test_a_lasting_failure_raises_an_alert_which_clears_when_it_is_settled(
     actor: Actor,
 ) -> None:
     world = actor.world
@@ -243,7 +243,7 @@ async def test_a_subscription_s_sale_that_paypal_tells_without_its_subscription_
     await has(world, organization_id, "1.00")
 
 
-async def test_an_invoice_that_is_no_subscription_s_and_names_an_organization_is_told(
+async def test_an_invoice_of_no_subscription_that_names_an_organization_raises_an_alert(
     world: World,
 ) -> None:
     """The host decides what to do about it: it may be a fee, and is not one of our top-ups."""

@@ -99,7 +99,7 @@ async def test_canceled_subscribed_again_and_expired(actor: Actor) -> None:
 
 
 @pytest.mark.parametrize("suspended", [False, True])
-async def test_a_status_that_nobody_knows_told_to_who_asks_changes_nothing_and_alerts(
+async def test_an_unrecognized_status_in_a_response_changes_nothing_and_alerts(
     actor: Actor, *, suspended: bool
 ) -> None:
     world = actor.world

@@ -92,7 +92,7 @@ async def test_a_link_that_is_paid_is_credited_once_whatever_the_duplicates(acto
     await world.certify()
 
 
-async def test_a_payment_of_which_no_event_tells_is_found_at_the_next_look(actor: Actor) -> None:
+async def test_a_payment_without_an_event_is_found_at_the_next_lookup(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     await actor.pay_topup(await actor.link(organization_id, "25.00"))

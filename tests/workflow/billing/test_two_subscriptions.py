@@ -33,7 +33,7 @@ async def test_events_of_the_other_change_nothing_and_two_that_bill_are_an_alert
     await world.certify()
 
 
-async def test_who_leaves_a_debt_and_subscribes_elsewhere_is_an_alert_while_the_old_one_tries_to_charge(
+async def test_a_subscription_elsewhere_beside_an_open_debt_is_an_alert_while_the_old_provider_retries_the_charge(
     world: World,
 ) -> None:
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
@@ -56,7 +56,7 @@ async def test_who_leaves_a_debt_and_subscribes_elsewhere_is_an_alert_while_the_
     assert await world.alerts(organization_id) == {}
 
 
-async def test_what_the_old_provider_says_after_the_cut_over_suspends_nobody(world: World) -> None:
+async def test_events_of_the_old_provider_after_the_cut_over_suspend_nobody(world: World) -> None:
     paypal, stripe = AtPayPal(world, world.paypal_control), AtStripe(world, world.stripe_control)
     organization_id = await onboard(world)
     old = await paypal.subscribe(organization_id)

@@ -75,7 +75,7 @@ async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(
     await world.certify()
 
 
-async def test_what_a_provider_does_not_have_is_alerted_after_a_minute_and_asked_for_again(
+async def test_an_object_unknown_to_its_provider_raises_an_alert_after_a_minute_and_is_queried_again(
     world: World,
 ) -> None:
     """It may be too new for a GET; after that it is forged, or has an unknown format."""
@@ -147,7 +147,7 @@ async def test_a_provider_that_is_down_holds_up_no_money_of_another(
     await world.certify()
 
 
-async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_money_of_another(
+async def test_a_provider_that_does_not_report_the_subscription_holds_up_no_money_of_another(
     world: World,
 ) -> None:
     stripe = AtStripe(world, world.stripe_control)
@@ -168,9 +168,7 @@ async def test_a_provider_that_tells_nothing_of_the_subscription_holds_up_no_mon
 
 
 @pytest.mark.parametrize("what", ["payment", "refund"])
-async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(
-    world: World, what: str
-) -> None:
+async def test_a_pending_object_is_queried_again_without_an_event(world: World, what: str) -> None:
     """PayPal has no event for a refund that was pending and is completed."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")
@@ -195,7 +193,7 @@ async def test_what_is_pending_is_asked_for_again_though_nobody_tells_of_it(
     await world.certify()
 
 
-async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: World) -> None:
+async def test_money_of_a_provider_no_longer_set_up_is_parked(idle_world: World) -> None:
     """As after all customers have switched; a worker that cannot query the provider must not fail
     forever.
     """
@@ -213,7 +211,7 @@ async def test_money_of_a_provider_that_is_set_up_no_more_is_parked(idle_world: 
     assert await parked(idle_world, organization_id, event_ids[0]) == "paypal is not set up here"
 
 
-async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
+async def test_a_link_of_a_provider_no_longer_set_up_holds_up_nothing(
     idle_world: World,
 ) -> None:
     organization_id = await onboard(idle_world, balance="0")
@@ -231,7 +229,7 @@ async def test_a_link_of_a_provider_that_is_set_up_no_more_holds_up_nothing(
     assert await wallet(idle_world, organization_id) == ("25.00", "0.00")
 
 
-async def test_more_than_can_be_asked_in_one_look_is_asked_in_the_next(idle_world: World) -> None:
+async def test_more_than_one_lookup_can_query_is_queried_in_the_next(idle_world: World) -> None:
     """Far more: a starting worker notifies every organization, which causes several checks."""
     number = 4 * BOOKED_AT_ONCE
     world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)

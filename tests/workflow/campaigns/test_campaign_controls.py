@@ -57,7 +57,7 @@ async def test_a_canceled_campaign_gives_back_what_was_not_sent_and_never_goes_o
     await world.certify()
 
 
-async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_nothing_stays_reserved(
+async def test_canceling_a_campaign_settles_its_open_window_and_leaves_nothing_reserved(
     idle_world: World,
 ) -> None:
     world = idle_world
@@ -90,7 +90,7 @@ async def test_a_window_under_way_when_its_campaign_is_canceled_is_settled_and_n
     await world.certify()
 
 
-async def test_what_a_canceled_campaign_had_reserved_is_refunded_in_the_answer_though_no_worker_runs(
+async def test_a_canceled_campaigns_reservations_are_refunded_before_the_response_without_a_worker(
     idle_world: World,
 ) -> None:
     organization_id, _ = await idle_world.organization()

@@ -108,7 +108,7 @@ async def test_it_goes_on_with_what_another_campaign_gave_back(world: World) -> 
     await ends_with_each_once(world, organization_id, campaign_id, 5)
 
 
-async def test_what_a_person_paused_is_resumed_by_nobody_else(world: World) -> None:
+async def test_only_a_person_resumes_what_a_person_paused(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=200)
     other_id = await world.campaign(organization_id, recipients=1, start=False)
@@ -159,7 +159,7 @@ async def reserved(world: World) -> tuple[str, UUID, BatchOf]:
     )
 
 
-async def test_a_long_pause_that_twilio_asks_for_is_the_workflows_and_what_was_not_taken_stays_paid(
+async def test_the_workflow_waits_out_a_long_pause_requested_by_twilio_and_unsent_messages_stay_paid(
     idle_world: World,
 ) -> None:
     organization_id, campaign_id, batch = await reserved(idle_world)

@@ -39,7 +39,7 @@ async def queued_when_suspended(world: World) -> tuple[str, str, UUID]:
     return organization_id, subscription_id, campaign_id
 
 
-async def test_what_our_own_suspension_failed_is_refunded_and_sent_after_the_reactivation(
+async def test_messages_failed_by_our_own_suspension_are_refunded_and_sent_after_the_reactivation(
     world: World,
 ) -> None:
     organization_id, subscription_id, campaign_id = await queued_when_suspended(world)
@@ -62,7 +62,7 @@ async def test_what_our_own_suspension_failed_is_refunded_and_sent_after_the_rea
     await ends_with_each_once(world, organization_id, campaign_id, 120)
 
 
-async def test_a_suspension_by_twilio_itself_in_mid_campaign_shuts_everything_without_a_hot_loop(
+async def test_a_suspension_by_twilio_during_a_campaign_shuts_everything_without_a_hot_loop(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()
@@ -173,7 +173,7 @@ async def test_a_refusal_by_our_own_suspension_that_comes_after_the_payment_is_n
     await world.certify()
 
 
-async def test_twilios_word_on_an_account_is_dropped_where_the_standing_has_changed_since(
+async def test_a_status_reported_by_twilio_is_dropped_if_the_standing_has_changed_since(
     idle_world: World,
 ) -> None:
     world, engine = idle_world, idle_world.services.engine

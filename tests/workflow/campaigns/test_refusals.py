@@ -69,7 +69,7 @@ def not_able_to_send(account: Account) -> None:
         ("+15550001111", lambda account: setattr(account, "refuse_code", 21606), 21606),
     ],
 )
-async def test_a_sender_that_cannot_send_stops_all_of_a_campaign_and_charges_nothing_until_it_is_changed(
+async def test_a_sender_that_cannot_send_stops_the_campaign_without_a_charge_until_it_is_changed(
     world: World, sender: str, breaks: Callable[[Account], object], code: int
 ) -> None:
     organization_id, _ = await world.organization()
@@ -132,7 +132,7 @@ async def test_a_sender_that_is_lost_on_the_way_loses_nobody_and_nothing_is_paid
         (29999, Park.REFUSED),
     ],
 )
-async def test_whatever_else_would_meet_everybody_parks_it_too_and_a_person_resumes_it(
+async def test_any_other_refusal_that_would_meet_every_recipient_parks_the_campaign_until_a_person_resumes_it(
     world: World, code: int, park: Park
 ) -> None:
     organization_id, _ = await world.organization()
@@ -254,7 +254,7 @@ async def test_a_single_message_that_the_sender_cannot_send_is_refunded_and_rais
 
 
 @pytest.mark.parametrize("status", ["failed", "undelivered"])
-async def test_what_carriers_refuse_for_the_sender_raises_an_alert_though_all_is_handed_over(
+async def test_carriers_refusing_the_sender_raise_an_alert_even_if_every_message_was_sent(
     world: World, status: str
 ) -> None:
     world.twilio.state.behaviour.change(
@@ -311,7 +311,7 @@ async def test_a_single_message_that_comes_to_a_full_queue_says_so_and_is_refund
 
 
 @pytest.mark.parametrize("code", [21211, 21408, 21612, 21614])
-async def test_twilios_words_are_kept_and_shown_without_the_number_that_they_name(
+async def test_twilios_message_is_kept_and_shown_without_the_number_that_it_names(
     world: World, code: int
 ) -> None:
     """The recipient is in its own field, and nowhere else."""

@@ -182,7 +182,7 @@ async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked
     assert tries_of_callback > 1
 
 
-async def test_what_was_refunded_and_went_out_all_the_same_is_listed_and_charged_by_an_operator(
+async def test_a_refunded_message_that_was_sent_is_listed_and_can_be_charged_by_an_operator(
     world: World,
 ) -> None:
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)

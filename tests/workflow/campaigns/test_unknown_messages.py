@@ -90,7 +90,7 @@ async def test_by_looking_it_up(world: World, kind: str) -> None:
     await ends_with_each_once(world, organization_id, campaign_id, 40)
 
 
-async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_its_time_is_over(
+async def test_a_message_that_twilio_does_not_list_is_given_up_and_refunded_only_after_its_deadline(
     world: World,
 ) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
@@ -107,7 +107,7 @@ async def test_one_that_twilio_does_not_list_is_given_up_and_refunded_only_when_
     await world.certify()
 
 
-async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_was_lost(
+async def test_a_message_that_failed_at_twilio_is_refunded_even_if_its_callback_was_lost(
     world: World,
 ) -> None:
     world.twilio.state.behaviour.change(
@@ -130,7 +130,7 @@ async def test_one_that_twilio_took_and_failed_is_refunded_though_its_callback_w
     await world.certify()
 
 
-async def test_one_whose_subaccount_is_gone_is_kept_and_told_when_its_time_is_over(
+async def test_a_message_whose_subaccount_is_gone_is_kept_and_raises_an_alert_after_its_deadline(
     world: World,
 ) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")
@@ -215,7 +215,7 @@ async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refun
     await world.certify()
 
 
-async def test_one_that_could_be_any_of_several_is_kept_and_a_person_can_give_it_up(
+async def test_an_ambiguous_message_is_kept_and_a_person_can_give_it_up(
     world: World,
 ) -> None:
     organization_id, message_id, taken = await lost_answer_and_callbacks(world)
@@ -320,7 +320,7 @@ async def test_a_single_message_that_was_given_up_is_paid_again_when_it_is_sent_
 
 
 @pytest.mark.parametrize("reason", ["suspended", "frozen"])
-async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_in_a_parked_campaign(
+async def test_a_message_resent_while_its_organization_may_not_send_waits_in_a_parked_campaign(
     idle_world: World, reason: str
 ) -> None:
     world, engine = idle_world, idle_world.services.engine
@@ -345,9 +345,7 @@ async def test_what_is_sent_once_more_while_its_organization_may_not_send_waits_
 
 
 @pytest.mark.parametrize("end", ["failed", "delivered"])
-async def test_one_that_nobody_could_tell_is_settled_by_its_callback_as_twilio_says(
-    world: World, end: str
-) -> None:
+async def test_an_ambiguous_message_is_settled_by_its_callback(world: World, end: str) -> None:
     """When its time was over, Twilio's list had two candidates; later its genuine callback comes."""
     organization_id, message_id, taken = await lost_answer_and_callbacks(world)
     account = world.twilio.state.accounts[taken.account_sid]

@@ -55,7 +55,7 @@ async def story(world: World, organization_id: str) -> str:
     return "\n".join(answer.json()["story"])
 
 
-async def test_an_hour_that_twilio_asks_for_is_told_everywhere_and_holds_no_money(
+async def test_an_hour_of_pause_requested_by_twilio_is_shown_everywhere_and_reserves_no_money(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()
@@ -113,7 +113,7 @@ async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
     await until(all_handed_over, "all handed over")
 
 
-async def test_refused_credentials_are_told_and_the_campaign_goes_on_with_the_right_ones(
+async def test_refused_credentials_raise_an_alert_and_the_campaign_resumes_with_the_right_ones(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()
@@ -144,7 +144,7 @@ async def test_what_twilio_has_not_confirmed_is_not_called_sent(world: World) ->
     )
 
 
-async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: World) -> None:
+async def test_a_campaign_whose_run_does_not_report_says_so_and_alerts(idle_world: World) -> None:
     world = idle_world
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=5)
@@ -171,7 +171,9 @@ async def test_a_campaign_that_nobody_heard_of_says_so_and_alerts(idle_world: Wo
         ("spend", "insufficient_funds"),
     ],
 )
-async def test_whatever_stopped_it_is_told_in_one_place(world: World, what: str, code: str) -> None:
+async def test_the_reason_of_a_stop_is_shown_in_one_place(
+    world: World, what: str, code: str
+) -> None:
     organization_id, _ = await world.organization(balance="0.05" if what == "spend" else "10.00")
     campaign_id = await world.campaign(organization_id, recipients=3000)
     base = f"/v1/organizations/{organization_id}"
@@ -241,7 +243,7 @@ async def waits_an_hour(world: World, organization_id: str, **fault: Any) -> UUI
     return campaign_id
 
 
-async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(
+async def test_a_pause_requested_by_twilio_lasts_through_a_suspension(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()
@@ -264,7 +266,7 @@ async def test_what_twilio_asked_for_is_kept_while_it_is_suspended_and_after_it(
     await ends_with_each_once(world, organization_id, campaign_id, 30)
 
 
-async def test_a_wait_that_is_over_when_a_campaign_is_resumed_is_not_told_any_more(
+async def test_a_wait_that_has_ended_is_no_longer_shown_when_a_campaign_resumes(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()
@@ -381,7 +383,7 @@ async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short
     ] == Waits.TWILIO_LIMIT
 
 
-async def test_a_freeze_that_is_lifted_during_a_suspension_leaves_the_suspension_to_be_told(
+async def test_lifting_a_freeze_during_a_suspension_leaves_the_suspension_as_the_reason(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()

@@ -99,7 +99,9 @@ async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_sta
     await until(ask_again, "the new subscription is asked for again")
 
 
-async def test_a_new_subscription_of_another_plan_is_told_and_links_nothing(actor: Actor) -> None:
+async def test_a_new_subscription_of_another_plan_raises_an_alert_and_links_nothing(
+    actor: Actor,
+) -> None:
     """Anybody can write an organization's id into a one-cent subscription; that must not permit
     sending.
     """
@@ -157,7 +159,7 @@ async def test_a_dispute_of_a_payment_from_before_the_link_shuts_the_gate(actor:
     await world.certify()
 
 
-async def test_a_refund_of_a_payment_from_before_the_link_is_told(actor: Actor) -> None:
+async def test_a_refund_of_a_payment_from_before_the_link_raises_an_alert(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world)
     id_, _ = await subscribe_beside(actor, None)
@@ -173,7 +175,7 @@ async def test_a_refund_of_a_payment_from_before_the_link_is_told(actor: Actor) 
     await world.certify()
 
 
-async def test_a_dispute_of_another_product_s_payment_blocks_nobody_whomever_a_webhook_names(
+async def test_a_dispute_of_another_products_payment_blocks_nobody_no_matter_whom_a_webhook_names(
     world: World,
 ) -> None:
     paypal = AtPayPal(world, world.paypal_control)
@@ -236,7 +238,7 @@ async def test_money_for_an_unknown_custom_id_is_parked_with_amount_and_payer_an
     assert (unplain.status_code, answer.status_code, again.status_code) == (422, 204, 404)
 
 
-async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provider_names(
+async def test_a_payment_whose_event_names_no_organization_is_credited_to_the_one_its_provider_names(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization(balance="1.00")
@@ -251,7 +253,7 @@ async def test_a_payment_whose_event_names_nobody_is_credited_to_whom_its_provid
     await world.certify()
 
 
-async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_more(
+async def test_money_of_another_product_is_dismissed_by_rule_and_no_longer_counted(
     actor: Actor,
 ) -> None:
     world = actor.world
@@ -280,7 +282,9 @@ async def test_what_is_of_another_product_is_dismissed_by_rule_and_counted_no_mo
     assert [row.number for row in await rows(world.services.engine, query, id=id_)] == [0]
 
 
-async def test_what_is_not_understood_of_a_known_organization_is_told(world: World) -> None:
+async def test_an_event_not_understood_about_a_known_organization_raises_an_alert(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     resource = {"state": "completed", "billing_agreement_id": subscription_id}
     body = {
@@ -312,7 +316,7 @@ async def test_a_top_up_at_stripe_that_no_webhook_names_is_credited(world: World
     await has(world, organization_id, "25.00")
 
 
-async def test_a_payment_of_an_organization_s_customer_that_names_nobody_is_told(
+async def test_a_payment_of_a_known_customer_that_names_no_organization_raises_an_alert(
     world: World,
 ) -> None:
     """It may pay for anything that the host sells to that customer."""

@@ -116,7 +116,7 @@ async def test_an_older_event_late_changes_nothing(world: World) -> None:
     await world.certify()
 
 
-async def test_an_event_of_the_same_second_asks_the_provider_and_shuts_until_it_says_so_again(
+async def test_an_event_of_the_same_second_queries_the_provider_and_shuts_until_its_answer_is_repeated(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()

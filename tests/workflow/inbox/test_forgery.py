@@ -127,7 +127,7 @@ async def test_a_forged_suspension_shuts_only_until_the_provider_has_contradicte
 @pytest.mark.parametrize(
     "exists", [False, True], ids=["a made-up dispute", "somebody else's dispute"]
 )
-async def test_a_forged_dispute_shuts_only_until_the_provider_is_asked(
+async def test_a_forged_dispute_shuts_the_gate_only_until_the_provider_is_queried(
     world: World, exists: bool
 ) -> None:
     """For a minute if the provider does not have it: a genuine one may be too new for a GET."""
@@ -198,7 +198,7 @@ async def test_a_forgery_that_comes_first_does_not_hide_the_genuine_suspension(
     assert (await world.debit(other)).status_code == 201
 
 
-async def test_two_bodies_of_one_transmission_shut_what_either_shuts_and_both_are_asked_about(
+async def test_two_bodies_of_one_transmission_both_take_effect_and_both_query_the_provider(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()
@@ -260,7 +260,7 @@ async def test_a_forgery_with_the_event_id_of_a_payment_does_not_hide_the_paymen
     await world.certify()
 
 
-async def test_whoever_forges_more_bodies_than_are_stored_hides_nothing_and_stores_no_more(
+async def test_more_forged_bodies_than_are_stored_hide_nothing_and_store_no_more(
     idle_world: World,
 ) -> None:
     world = idle_world

@@ -194,7 +194,7 @@ async def test_repeated_and_overtaken_deliveries_are_counted(
     assert (again.duplicates, again.out_of_order) == (1, 0)
 
 
-async def test_one_provider_s_failure_is_told_and_does_not_hold_up_the_other(
+async def test_one_provider_s_failure_raises_an_alert_and_does_not_hold_up_the_other(
     own_world: World,
 ) -> None:
     world = own_world

@@ -116,7 +116,7 @@ async def test_with_temporal_unreachable_nothing_passes_and_later_the_relay_ring
     await is_shut_for_good(world, organization_id)
 
 
-async def test_a_running_campaign_stops_though_its_lifecycle_is_not_rung(
+async def test_a_running_campaign_stops_even_if_its_lifecycle_is_not_notified(
     cut_off_world: World, temporal_client: Client
 ) -> None:
     world = cut_off_world

@@ -47,7 +47,7 @@ async def test_a_closed_subaccount_counts_as_suspended(world: World) -> None:
     await world.certify()
 
 
-async def test_a_refused_suspension_still_freezes_and_parks_and_a_ring_after_the_mending_applies_it(
+async def test_a_refused_suspension_still_freezes_and_parks_and_is_applied_at_the_next_notification(
     world: World,
 ) -> None:
     organization_id, subscription_id = await world.organization()

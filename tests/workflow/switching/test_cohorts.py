@@ -66,7 +66,7 @@ async def test_a_cohort_holds_who_is_in_it_and_a_larger_one_adds_the_others(
     assert there.status_code == 404
 
 
-async def test_who_was_asked_by_somebody_else_since_the_page_was_read_is_not_asked_again(
+async def test_a_customer_whose_switch_was_started_since_the_page_was_read_is_not_started_again(
     own_world: World,
 ) -> None:
     world = own_world

@@ -138,7 +138,7 @@ async def test_an_operator_who_cancels_the_workflow_ends_that_run_only(
         ("undo_migration", SwitchStatus.FAILED),
     ],
 )
-async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
+async def test_a_step_overtaken_during_its_query_changes_nothing(
     world: World, boundaries: Boundaries, step: str, to: SwitchStatus
 ) -> None:
     """Like a worker that was presumed dead: its facts are outdated when it gets the lock."""
@@ -172,7 +172,7 @@ async def test_a_step_that_was_overtaken_while_it_asked_changes_nothing(
 
 
 @BOTH
-async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again(
+async def test_a_checkout_whose_creation_was_not_confirmed_is_not_created_again(
     world: World, source: Provider
 ) -> None:
     customer = await customers.customer(world, source)
@@ -191,7 +191,7 @@ async def test_a_checkout_that_was_made_though_nobody_heard_it_is_not_made_again
 
 
 @BOTH
-async def test_a_stop_that_was_made_though_nobody_heard_it_is_known_by_its_mark(
+async def test_a_stop_that_was_not_confirmed_is_recognized_by_its_marker(
     world: World, source: Provider
 ) -> None:
     customer = await customers.customer(world, source)
@@ -225,7 +225,7 @@ async def test_an_undoing_that_dies_is_done_again(world: World, boundaries: Boun
     assert charges(world, customer) == each_period_once(customer)
 
 
-async def test_the_same_switch_asked_for_many_times_at_once_is_one(world: World) -> None:
+async def test_the_same_switch_requested_many_times_at_once_is_one(world: World) -> None:
     customer = await customers.customer(world)
 
     responses = await asyncio.gather(*(customers.start_switch(world, customer) for _ in range(5)))

@@ -80,7 +80,7 @@ async def test_a_customer_who_cancels_after_consenting_has_left_both(
     assert charges(world, customer) == [customer.paid_at]
 
 
-async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own_stop(
+async def test_a_customer_cancellation_during_our_stop_is_told_apart_from_that_stop(
     world: World,
 ) -> None:
     customer = await customers.offered(world)
@@ -97,7 +97,7 @@ async def test_a_customer_who_cancels_while_we_are_stopping_is_told_from_our_own
     assert charges(world, customer) == [customer.paid_at]
 
 
-async def test_what_may_be_being_stopped_still_is_not_undone_before_that_is_over(
+async def test_a_stop_still_in_progress_is_not_undone_before_it_ends(
     world: World,
 ) -> None:
     """An attempt that is presumed dead may send its call late, and a stopped subscription cannot be
@@ -174,7 +174,7 @@ def calls_at_stripe(world: World) -> dict[str, int]:
     }
 
 
-async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -> None:
+async def test_a_past_due_customer_is_refused_and_nothing_is_changed(world: World) -> None:
     customer = await customers.customer(world)
     for event_id in await world.happen(f"subscriptions/{customer.subscription_id}/fail_payment"):
         assert await world.deliver(event_id) == 200
@@ -188,7 +188,7 @@ async def test_who_is_past_due_is_refused_and_nothing_is_touched(world: World) -
     assert calls_at_stripe(world) == before
 
 
-async def test_what_is_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
+async def test_a_balance_outstanding_through_no_fault_of_the_customer_is_not_left_behind(
     world: World, boundaries: Boundaries
 ) -> None:
     """Our own account could not receive the payment: the customer is in good standing, but the
@@ -254,7 +254,7 @@ async def test_a_new_subscription_that_is_canceled_to_its_first_charge_is_undone
     assert charges(world, customer) == each_period_once(customer)
 
 
-async def test_a_new_subscription_that_fails_after_the_stop_is_told_to_a_person_and_what_is_paid_is_still_owed(
+async def test_a_target_that_fails_after_the_stop_raises_an_alert_and_the_paid_time_is_still_served(
     world: World, boundaries: Boundaries
 ) -> None:
     customer = await customers.offered(world, Provider.STRIPE)
@@ -286,7 +286,7 @@ async def test_a_subscription_that_was_linked_meanwhile_is_left_alone(
     assert world.paypal.state.subscriptions[customer.subscription_id].status == "ACTIVE"
 
 
-async def test_a_plan_that_the_target_does_not_know_is_told_and_nothing_is_touched(
+async def test_a_plan_unknown_to_the_target_raises_an_alert_and_nothing_is_changed(
     world: World,
 ) -> None:
     customer = await customers.customer(world)

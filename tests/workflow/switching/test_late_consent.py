@@ -34,7 +34,7 @@ async def expect_late_consent_alert(world: World, customer: Customer) -> None:
     await until(late, "the late consent told")
 
 
-async def test_a_consent_after_the_end_is_canceled_and_told_to_a_person(world: World) -> None:
+async def test_a_consent_after_the_end_is_canceled_and_raises_an_alert(world: World) -> None:
     customer, link = await abandoned(world)
 
     await use(world, link)
@@ -83,7 +83,7 @@ async def test_a_consent_by_the_link_of_an_older_switch_is_canceled_and_the_newe
     assert charges(world, customer) == each_period_once(customer)
 
 
-async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_its_workflow(
+async def test_the_reconciliation_keeps_the_workflow_while_a_late_subscription_cannot_be_canceled(
     world: World,
 ) -> None:
     customer, link = await abandoned(world)
@@ -107,7 +107,7 @@ async def test_while_the_late_one_cannot_be_canceled_the_reconciliation_keeps_it
     )
 
 
-async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended(
+async def test_a_late_subscription_unknown_to_its_provider_is_not_taken_for_ended(
     world: World, boundaries: Boundaries
 ) -> None:
     customer, link = await abandoned(world)
@@ -128,7 +128,7 @@ async def test_a_late_one_that_its_provider_does_not_know_is_not_taken_for_ended
     assert not await stuck()
 
 
-async def test_who_has_left_and_comes_back_by_an_old_link_is_a_customer_like_any_other(
+async def test_a_customer_who_returns_by_an_old_link_is_treated_like_any_other(
     world: World,
 ) -> None:
     customer, link = await abandoned(world)

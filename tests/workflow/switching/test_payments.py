@@ -45,7 +45,7 @@ async def double_charge_alerts(world: World, customer: Customer) -> list[Alert]:
 
 
 @BOTH
-async def test_a_charge_of_the_old_one_after_the_cut_over_is_told_once_for_each_payment(
+async def test_a_charge_by_the_source_after_the_cut_over_raises_one_alert_per_payment(
     world: World, source: Provider
 ) -> None:
     customer = await moved(world, source)
@@ -95,7 +95,7 @@ async def test_a_payment_of_before_the_cut_over_that_is_booked_late_is_an_ordina
     assert await world.alerts(customer.organization_id) == {}
 
 
-async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_linked_since(
+async def test_a_charge_by_the_target_is_ordinary_even_if_another_subscription_was_linked_since(
     world: World,
 ) -> None:
     customer = await moved(world, Provider.STRIPE)
@@ -110,7 +110,7 @@ async def test_a_charge_of_the_new_one_is_an_ordinary_one_though_another_was_lin
 
 
 @BOTH
-async def test_a_charge_of_a_new_one_that_is_undone_since_the_old_one_was_renewed_is_told(
+async def test_a_charge_by_an_undone_target_subscription_raises_an_alert(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
     """Everything was down from the consent until after the renewal: both have charged for the same

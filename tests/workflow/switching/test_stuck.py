@@ -24,7 +24,7 @@ async def freed(world: World, customer: Customer) -> None:
     await until(gone, "no stuck switch")
 
 
-async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_when_that_is_mended(
+async def test_a_provider_that_refuses_our_credentials_raises_an_alert_and_the_switch_resumes_once_that_is_fixed(
     world: World, boundaries: Boundaries
 ) -> None:
     customer = await customers.offered(world, Provider.STRIPE)
@@ -45,7 +45,7 @@ async def test_a_provider_that_refuses_us_is_told_to_a_person_and_it_goes_on_whe
     assert await world.alerts(customer.organization_id) == {}
 
 
-async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_alert_any_more(
+async def test_a_refusal_fixed_before_the_customer_consents_clears_its_alert(
     world: World,
 ) -> None:
     customer = await customers.offered(world, Provider.STRIPE)
@@ -61,7 +61,7 @@ async def test_a_refusal_that_is_mended_while_the_customer_takes_time_is_no_aler
     assert (await customers.now(world, customer)).state is SwitchStatus.OFFERED
 
 
-async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_nothing_is_stopped(
+async def test_a_target_unknown_to_its_provider_raises_an_alert_and_nothing_is_stopped(
     world: World, boundaries: Boundaries
 ) -> None:
     customer = await customers.offered(world, Provider.STRIPE)
@@ -82,7 +82,7 @@ async def test_a_new_subscription_that_its_provider_does_not_know_is_told_and_no
     await reached(world, customer, SwitchStatus.COMPLETED)
 
 
-async def test_a_provider_that_is_not_set_up_any_more_is_told(idle_world: World) -> None:
+async def test_a_provider_no_longer_set_up_raises_an_alert(idle_world: World) -> None:
     world = idle_world
     customer = await customers.customer(world)
     await customers.start_switch(world, customer)
@@ -96,7 +96,7 @@ async def test_a_provider_that_is_not_set_up_any_more_is_told(idle_world: World)
     await reached(world, customer, SwitchStatus.OFFERED)
 
 
-async def test_who_pays_where_nothing_is_set_up_is_not_moved(idle_world: World) -> None:
+async def test_a_customer_of_a_provider_that_is_not_set_up_is_not_moved(idle_world: World) -> None:
     world = idle_world
     customer = await customers.customer(world)
     del world.services.providers[Provider.PAYPAL]

@@ -74,7 +74,7 @@ async def test_a_customer_who_is_moved_there_and_back_before_a_renewal_is_charge
 
 
 @BOTH
-async def test_while_both_exist_nobody_is_alarmed_and_the_old_one_stays_the_current_one(
+async def test_two_subscriptions_during_a_switch_raise_no_alert_and_the_source_stays_current(
     world: World, boundaries: Boundaries, source: Provider
 ) -> None:
     customer = await customers.offered(world, source)
@@ -138,7 +138,7 @@ async def test_the_timer_of_a_near_renewal_ends_by_itself(world: World) -> None:
     await customers.goes_on_as_before(world, customer)
 
 
-async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: World) -> None:
+async def test_a_renewal_that_is_charged_late_is_polled(world: World) -> None:
     customer = await customers.customer(world, renews_in=-timedelta(hours=2))
     await customers.start_switch(world, customer)
     await reached(world, customer, SwitchStatus.WAITING)
@@ -152,7 +152,7 @@ async def test_a_renewal_that_is_charged_late_is_asked_for_now_and_then(world: W
     assert (await until(timers, "its timer"))[0] == timedelta(hours=1)
 
 
-async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World) -> None:
+async def test_a_daily_renewal_is_not_waited_for_forever(world: World) -> None:
     customer = await customers.customer(world, renews_in=timedelta(hours=2))
     await customers.start_switch(world, customer)
     found = await reached(world, customer, SwitchStatus.WAITING)
@@ -170,7 +170,7 @@ async def test_what_is_renewed_every_day_is_not_waited_for_for_ever(world: World
 
 
 @BOTH
-async def test_a_late_word_of_the_old_provider_suspends_nobody(
+async def test_a_late_event_of_the_old_provider_suspends_nobody(
     world: World, source: Provider
 ) -> None:
     customer = await customers.customer(world, source)

@@ -158,7 +158,7 @@ async def test_refunds_go_on_past_a_wallet_that_somebody_holds(idle_world: World
     assert (await world.wallet(both[0])).balance_micros == 10_000_000
 
 
-async def test_listed_events_of_one_that_is_held_keep_no_other_s_from_coming_in(
+async def test_listed_events_of_a_locked_organization_do_not_hold_up_those_of_others(
     idle_world: World,
 ) -> None:
     world, built = idle_world, idle_world.services

@@ -105,7 +105,7 @@ def test_every_country_is_found() -> None:
         ("+141555501000", "length"),
     ],
 )
-def test_what_is_no_number_is_told_why(number: str, problem: str) -> None:
+def test_an_invalid_number_is_refused_with_its_reason(number: str, problem: str) -> None:
     assert problem in (numbers.problem_with(number) or "")
 
 

@@ -120,7 +120,7 @@ def test_a_period_counts_until_its_payment_was_paid_back_unless_another_one_came
     assert replace(KNOWN, snapshot=snapshot, paid_back_at=back_at).record.paid_until == counts_until
 
 
-def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
+def test_a_field_missing_in_an_answer_stays_as_it_was() -> None:
     before = replace(
         KNOWN.snapshot, access_until=NOON + DAY, paid_at=NOON, paid_from=NOON, as_of=NOON
     )
@@ -143,7 +143,7 @@ def test_what_an_answer_leaves_out_stays_as_it_was_told_before() -> None:
     assert kept(newer) == (NOON + DAY, NOON + 2 * DAY, NOON + DAY)
 
 
-def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:
+def test_a_debt_begins_with_the_first_reported_failure() -> None:
     new_snapshot = replace(snapshot(State.PAST_DUE, NOON + 5 * DAY), failed_at=NOON + 4 * DAY)
     word = Word(
         state=State.PAST_DUE, as_of=NOON + 3 * DAY, until=NOON + 5 * DAY, since=NOON + 2 * DAY
@@ -157,7 +157,7 @@ def test_a_debt_began_with_the_first_failure_that_anybody_told_of() -> None:
     )
 
 
-def test_of_two_words_the_earlier_end_and_the_first_failure_count() -> None:
+def test_two_events_give_the_earlier_end_and_the_first_failure() -> None:
     first = Word(state=State.PAST_DUE, as_of=NOON, until=NOON + 3 * DAY, since=NOON)
     second = Word(state=State.PAST_DUE, as_of=NOON + DAY, until=NOON + 4 * DAY, since=NOON + DAY)
     suspends = Word(state=State.PAUSED, as_of=None)
@@ -196,7 +196,7 @@ def test_a_period_lasts_no_longer_because_the_subscription_is_not_in_order(state
 
 
 @pytest.mark.parametrize("state", sorted(State))
-def test_a_payment_lasts_as_long_as_when_it_was_first_told_whatever_the_plan_became(
+def test_a_payment_lasts_as_long_as_first_reported_no_matter_how_the_plan_changes(
     state: State,
 ) -> None:
     """A yearly plan that is revised to a monthly one, and vice versa: the computed end is that of

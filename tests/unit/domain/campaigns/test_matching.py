@@ -82,7 +82,7 @@ def test_another_text_to_the_recipient_could_still_be_it(change: dict[str, Any])
 @pytest.mark.parametrize(
     "other", [{"senders": ("+15005550007",)}, {"to": "+1415555XXXX"}, {"body": ""}]
 )
-def test_the_one_that_is_the_same_in_all_goes_before_those_that_may_be_rewritten(
+def test_an_exact_match_goes_before_matches_that_may_be_rewritten(
     other: dict[str, Any],
 ) -> None:
     """Although it was created later."""
@@ -98,7 +98,7 @@ def test_one_whose_status_or_time_is_not_known_may_be_it(change: dict[str, Any])
     assert match(HANDED, [sent(**change)]).sent is not None
 
 
-def test_of_two_redacted_ones_nobody_can_say_which_it_is() -> None:
+def test_two_redacted_messages_cannot_be_told_apart() -> None:
     found = match(HANDED, [sent("SM1", body=""), sent("SM2", body="")])
 
     assert (found.sent, len(found.possible)) == (None, 2)

@@ -17,7 +17,7 @@ def usd(micros: int) -> Money:
     return Money(micros, "USD")
 
 
-def test_the_cost_is_told_by_country() -> None:
+def test_the_cost_is_shown_by_country() -> None:
     estimate = preview(["US", "DE", "US", "FR"], 2, CARD, usd(10**9))
 
     assert (estimate.recipients, estimate.cost, estimate.runs_dry_at) == (3, usd(180_000), None)

@@ -57,7 +57,7 @@ def test_every_code_of_messaging_has_a_class(code: int) -> None:
     assert code in CODES
 
 
-def test_whatever_stops_a_campaign_parks_it_with_a_reason_in_words_that_no_event_lifts() -> None:
+def test_a_stopped_campaign_is_parked_with_a_described_reason_that_no_event_lifts() -> None:
     assert PARKS.keys() == STOPS | STOPS_IN_A_ROW
     assert set(PARKS.values()) == IN_WORDS.keys()
     assert not IN_WORDS.keys() & PASSES_BY_ITSELF
@@ -67,7 +67,7 @@ def test_whatever_stops_a_campaign_parks_it_with_a_reason_in_words_that_no_event
 @pytest.mark.parametrize(
     "code", sorted(code for code, _ in CODES.items() if delivery_failure.about(code) in STOPS)
 )
-def test_one_refusal_that_would_meet_every_other_message_stops_the_campaign_and_nobody_is_to_blame(
+def test_a_refusal_that_would_meet_every_message_stops_the_campaign_without_blaming_a_recipient(
     code: int,
 ) -> None:
     verdict = judge([Taken(), RECIPIENT, Refused(code), Taken(), Refused(code)])
@@ -125,7 +125,7 @@ def test_a_campaign_of_fewer_than_several_is_stopped_when_all_of_it_is_refused()
     assert judge([DESTINATION, Taken()], several=2).stop is None
 
 
-def test_what_carriers_did_stops_it_only_when_several_failed_and_none_arrived_since() -> None:
+def test_carrier_failures_stop_a_campaign_only_when_several_failed_and_none_arrived_since() -> None:
     failed = [Refused(30034)] * SEVERAL
 
     assert judge_deliveries(failed) is not None

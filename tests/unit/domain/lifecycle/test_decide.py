@@ -86,7 +86,7 @@ def test_the_table_has_every_state_with_every_debt() -> None:
 
 
 @pytest.mark.parametrize(("state", "debt", "paid_until", "now", "expected"), TABLE)
-def test_every_state_meets_every_debt_word_block_and_time(
+def test_every_state_meets_every_debt_event_block_and_time(
     state: State, debt: Debt | None, paid_until: datetime | None, now: datetime, expected: Decision
 ) -> None:
     for word, held_blocks in product(WORDS, HELD_BLOCKS):
@@ -114,7 +114,7 @@ def test_without_grace_a_past_due_subscription_is_suspended_at_once() -> None:
     assert decide(record, (), Policy(grace=timedelta(0)), NOON) == UNPAID
 
 
-def test_a_failed_payment_that_only_a_webhook_told_has_the_grace_period_that_counts_now() -> None:
+def test_a_failed_payment_known_from_a_webhook_alone_gets_the_current_grace_period() -> None:
     word = Word(state=State.PAST_DUE, as_of=NOON, until=NOON + GRACE, since=NOON)
     record = Record(state=State.ACTIVE, word=word)
 
@@ -185,7 +185,7 @@ def test_one_more_block_never_opens(
 
 
 @given(records, words, policies, moments)
-def test_one_more_word_never_opens(
+def test_one_more_event_never_opens(
     record: Record, word: Word, policy: Policy, now: datetime
 ) -> None:
     after = Record(
@@ -248,7 +248,7 @@ def test_what_ends_a_suspension_or_puts_off_its_time_opens(
     assert opens(before, after, POLICY, BEFORE) is expected
 
 
-def test_every_block_can_be_told_in_words() -> None:
+def test_every_block_is_described_in_words() -> None:
     assert set(IN_WORDS) == set(Block)
 
 

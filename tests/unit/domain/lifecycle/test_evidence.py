@@ -80,7 +80,7 @@ WITHOUT_A_STATE = event(None)
         (event(None, kind=EventKind.RESUMED), KNOWN, False, EventEffect.NOTED, False),
     ],
 )
-def test_a_word_shuts_only_the_current_subscription_and_only_if_its_time_is_clear(
+def test_an_event_shuts_only_the_current_subscription_and_only_if_its_time_is_clear(
     provider: Provider,
     billing_event: BillingEvent,
     subject: Subscription | None,
@@ -121,7 +121,7 @@ def test_an_answer_knows_of_an_event_that_it_repeats_or_outdates(
     assert evidence.knows(answer, SUSPENDED.snapshot, NOON + 2 * MINUTE) is knows
 
 
-def test_an_answer_long_after_an_event_knows_of_it_and_an_event_of_a_time_to_come_proves_nothing() -> (
+def test_an_answer_long_after_an_event_includes_it_and_an_event_dated_ahead_proves_nothing() -> (
     None
 ):
     answer = snapshot(State.ACTIVE, NOON)
@@ -133,7 +133,7 @@ def test_an_answer_long_after_an_event_knows_of_it_and_an_event_of_a_time_to_com
 
 
 @pytest.mark.parametrize(("provider", "shut"), [(Provider.STRIPE, True), (Provider.PAYPAL, False)])
-def test_a_suspension_for_a_debt_that_only_a_webhook_told_outlives_it_where_it_cannot_be_forged(
+def test_a_suspension_for_a_debt_outlasts_its_webhook_where_webhooks_cannot_be_forged(
     provider: Provider, *, shut: bool
 ) -> None:
     word = Word(state=State.SUSPENDED_NONPAYMENT, as_of=NOON + 9 * MINUTE)
@@ -166,13 +166,13 @@ LONG_BEFORE = NOON - evidence.READS_LAG - evidence.CLOCKS_APART
         (None, KNOWN, Order.UNCLEAR),
     ],
 )
-def test_an_event_is_ordered_by_its_time_unless_that_is_to_come_or_was_long_before_an_answer(
+def test_an_event_is_ordered_by_its_time_unless_that_is_ahead_or_long_before_an_answer(
     at: datetime | None, subscription: Subscription, expected: Order
 ) -> None:
     assert evidence.event_order(snapshot(UNPAID, at), subscription, NOON) is expected
 
 
-def test_a_repeated_state_is_a_word_only_if_it_is_newer() -> None:
+def test_a_repeated_state_is_evidence_only_if_it_is_newer() -> None:
     shut = replace(KNOWN, snapshot=snapshot(UNPAID, NOON))
     newer = snapshot(UNPAID, NOON + INSTANT)
 
@@ -199,7 +199,7 @@ def test_a_failed_payment_sets_a_deadline_from_its_time_or_now(
         replace(KNOWN, snapshot=snapshot(CANCELED, NOON)),
     ],
 )
-def test_a_failed_payment_is_no_word_where_a_debt_is_known_or_nothing_was_paid(
+def test_a_failed_payment_is_no_evidence_where_a_debt_is_known_or_nothing_was_paid(
     subscription: Subscription,
 ) -> None:
     new_snapshot = snapshot(State.PAST_DUE, NOON + MINUTE)
@@ -253,7 +253,7 @@ PAID_FOR = replace(snapshot(CANCELED, NOON + MINUTE), paid_until=LATER + MINUTE,
         (SHUT, replace(PAID_FOR, owes=False), evidence.READS_LAG),
     ],
 )
-def test_what_opens_and_is_not_newer_is_believed_when_it_is_answered_twice_apart(
+def test_an_opening_answer_that_is_not_newer_is_believed_when_it_is_repeated_later(
     subscription: Subscription, new_snapshot: Snapshot, needed: timedelta | None
 ) -> None:
     def believed(doubted_at: datetime | None) -> bool:
@@ -267,7 +267,7 @@ def test_what_opens_and_is_not_newer_is_believed_when_it_is_answered_twice_apart
         assert [believed(doubt) for doubt in doubts] == [False, False, True]
 
 
-def test_a_word_that_may_be_forged_counts_where_a_newer_answer_leaves_the_debt() -> None:
+def test_a_forgeable_event_counts_where_a_newer_answer_leaves_the_debt() -> None:
     owing = snapshot(State.PAST_DUE, NOON + 11 * MINUTE)
 
     believed = evidence.believe(SHUT, owing, Policy(), LATER)

@@ -49,7 +49,7 @@ def test_past_due_is_told_apart() -> None:
     assert check(snapshot(State.PAST_DUE), NOW).reason == "the subscription is past due"
 
 
-def test_what_is_outstanding_would_never_be_collected_from_a_canceled_subscription() -> None:
+def test_an_outstanding_balance_prevents_a_switch() -> None:
     owes, owes_nothing = (
         snapshot(outstanding=Money(49_000_000, "USD")),
         snapshot(outstanding=Money(0, "USD")),
@@ -129,7 +129,7 @@ def test_the_source_is_stopped_only_where_the_target_goes_on_from_there(
     assert again(source, target) is cut
 
 
-def test_nothing_is_stopped_so_near_to_the_renewal_that_it_may_be_charged_already() -> None:
+def test_nothing_is_stopped_so_near_the_renewal_that_it_may_already_be_charged() -> None:
     target = snapshot(State.TRIALING)
 
     assert again(snapshot(), target, RENEWAL - LAST_CALL) is Cut.STOP
@@ -154,7 +154,7 @@ def test_a_cohort_is_about_as_large_as_it_says() -> None:
     assert 400 < members < 600
 
 
-def test_every_state_has_its_words() -> None:
+def test_every_state_has_a_description() -> None:
     assert set(IN_WORDS) == set(SwitchStatus)
 
 

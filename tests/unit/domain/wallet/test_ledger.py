@@ -182,9 +182,7 @@ def test_a_shut_and_frozen_wallet_still_takes_credits_and_refunds() -> None:
     assert [type(outcome) for outcome in outcomes] == [Refunded, Credited]
 
 
-def test_what_payers_got_back_is_taken_from_a_shut_and_frozen_wallet_and_never_what_is_held() -> (
-    None
-):
+def test_reversals_are_taken_from_a_shut_and_frozen_wallet_but_never_from_holds() -> None:
     wallet = replace(
         EMPTY,
         balance_micros=5,

@@ -49,18 +49,18 @@ WORDS: list[tuple[Outcome, str]] = [
 
 
 @pytest.mark.parametrize(("outcome", "words"), WORDS, ids=lambda case: type(case).__name__)
-def test_an_outcome_is_told_in_words(outcome: Outcome, words: str) -> None:
+def test_an_outcome_is_described_in_words(outcome: Outcome, words: str) -> None:
     assert in_words(outcome) == words
 
 
-def test_every_outcome_has_words() -> None:
+def test_every_outcome_has_a_description() -> None:
     assert {type(outcome) for outcome, _ in WORDS} == set(get_args(Outcome))
 
 
 @pytest.mark.parametrize(
     "outcome", [WrongCurrency("USD"), BookedFor("other"), PaidBack(), OfSubscription("I-1")]
 )
-def test_a_top_up_that_is_not_booked_is_told_in_words(outcome: TopUpOutcome) -> None:
+def test_a_top_up_that_is_not_booked_is_described_in_words(outcome: TopUpOutcome) -> None:
     words = payments.in_words(outcome)
 
     assert not re.search(r"[(_=]|[a-z][A-Z]", words)
