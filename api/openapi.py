@@ -73,8 +73,6 @@ _SIGNED = {
     404: "The provider is not configured",
     413: "The body is too large",
 }
-
-
 _SPENDS = (402, 423)
 _ASKS_PROVIDER = (409, 502)
 OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
@@ -106,8 +104,6 @@ OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
     "api.campaigns.callbacks.twilio_status": (403,),
 }
 """What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
-
-
 _REPLAYED = {
     "description": "Present if an earlier request did it, and nothing was done now.",
     "schema": {"type": "string", "enum": ["true"]},

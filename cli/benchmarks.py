@@ -132,18 +132,8 @@ def _draw(report: bench_wallet.Report, directory: Path) -> None:
     _say(f"wrote {', '.join(str(path) for path in written)}")
 
 
-def _wallet_table(report: bench_wallet.Report) -> Table:
-    best, ours = report.best_of_pgbench, report.one_wallet[100]
-    alone = report.one_wallet[1].p50_ms / report.pgbench[1].average_ms
-    many = report.many_evenly.per_second / report.pgbench_many.per_second
-    table = Table(
-        "debits a second",
-        "figure",
-        "p99",
-        "to reach",
-        title="tollgate bench wallet",
-        title_justify="left",
-    )
+def _wallet_rows(report: bench_wallet.Report) -> list[tuple[str, float, float | None, str]]:
+    """Label, debits a second, p99 in ms, and what to reach."""
     rows: list[tuple[str, float, float | None, str]] = [
         (f"pgbench, one wallet, {n} clients", measured.per_second, None, "")
         for n, measured in report.pgbench.items()
@@ -181,7 +171,22 @@ def _wallet_table(report: bench_wallet.Report) -> Table:
             "2,500; 150 ms",
         ),
     ]
-    for label, per_second, p99_ms, reach in rows:
+    return rows
+
+
+def _wallet_table(report: bench_wallet.Report) -> Table:
+    best, ours = report.best_of_pgbench, report.one_wallet[100]
+    alone = report.one_wallet[1].p50_ms / report.pgbench[1].average_ms
+    many = report.many_evenly.per_second / report.pgbench_many.per_second
+    table = Table(
+        "debits a second",
+        "figure",
+        "p99",
+        "to reach",
+        title="tollgate bench wallet",
+        title_justify="left",
+    )
+    for label, per_second, p99_ms, reach in _wallet_rows(report):
         table.add_row(
             label, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach
         )

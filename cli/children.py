@@ -19,11 +19,7 @@ from cli.failures import CommandFailed
 from devservers import subprocesses
 
 WORKER_PATIENCE = 40.0
-
-
 TAIL_LINES = 15
-
-
 WATCH_EVERY = 0.25
 
 

@@ -9,17 +9,9 @@ import typer
 from cli.bench_commands import Json
 
 OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
-
-
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
-
-
 parked = typer.Typer(invoke_without_command=True)
-
-
 alerts = typer.Typer(invoke_without_command=True)
-
-
 unpaid = typer.Typer(
     help="Messages that Twilio sent although they were refunded.", no_args_is_help=True
 )

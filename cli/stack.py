@@ -129,15 +129,8 @@ async def _start(
         "Temporal server, with its UI" if ui_url else "Temporal server", time.monotonic() - began
     )
     queues = _queues(settings, ours=ui_url is not None)
-    environment = {
-        "TOLLGATE_DATABASE_URL": postgres.url(),
-        "TOLLGATE_PUBLIC_URL": api_url,
-        "TOLLGATE_LIFECYCLE_TASK_QUEUE": queues[0],
-        "TOLLGATE_CAMPAIGN_TASK_QUEUE": queues[1],
-        "TEMPORAL_ADDRESS": connection["target_host"],
-        "TEMPORAL_NAMESPACE": connection.get("namespace") or temporal.NAMESPACE,
-        **simulated.environment(),
-    }
+    environment = _environment(postgres.url(), api_url, queues, connection)
+    environment |= simulated.environment()
     at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
     # the PayPal simulator writes the file that the API reads
     await _all_serve(children, [f"{url}/_sim/counts" for url in at])
@@ -161,6 +154,19 @@ async def _start(
         environment=environment,
         children=children,
     )
+
+
+def _environment(
+    database_url: str, api_url: str, queues: tuple[str, str], connection: ClientConnectConfig
+) -> dict[str, str]:
+    return {
+        "TOLLGATE_DATABASE_URL": database_url,
+        "TOLLGATE_PUBLIC_URL": api_url,
+        "TOLLGATE_LIFECYCLE_TASK_QUEUE": queues[0],
+        "TOLLGATE_CAMPAIGN_TASK_QUEUE": queues[1],
+        "TEMPORAL_ADDRESS": connection["target_host"],
+        "TEMPORAL_NAMESPACE": connection.get("namespace") or temporal.NAMESPACE,
+    }
 
 
 def _queues(settings: Settings, *, ours: bool) -> tuple[str, str]:

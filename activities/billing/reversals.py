@@ -219,29 +219,8 @@ class Reversing:
                 if is_older(delivery, SURELY_THERE):
                     await alerts.raise_(conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, waits)
                 return f"unknown {waits}"
-            case OtherCurrency():
-                detail = (
-                    f"{reversal.what} {reversal.id} of {reversal.amount} has another currency than "
-                    "its payment"
-                )
-                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-            case NeverCredited() if not reversal.stands:
-                detail = (
-                    f"{reversal.what} {reversal.id} was returned,"
-                    f" but payment {reversal.payment_id} was not credited because of it"
-                )
-                await alerts.raise_(conn, organization_id, AlertKind.PAYMENT_NOT_BOOKED, detail)
-            case OfSubscription() if reversal.what != "dispute":
-                detail = (
-                    f"{reversal.what} {reversal.id} of a subscription payment: an operator has to "
-                    "resolve it"
-                )
-                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
-            case reversals.Booked(counted=counted, reported=whole) if (
-                reversal.stands and counted != whole
-            ):
-                detail = f"{reversal.what} {reversal.id} of {whole}: {counted} of it was booked"
-                await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
+            case _:
+                await self._alert_person(conn, organization_id, reversal, outcome)
         other = (
             None
             if reversal.stands
@@ -254,6 +233,50 @@ class Reversing:
             )
             await alerts.raise_(conn, organization_id, AlertKind.REFUND, detail)
         return None
+
+    async def _alert_person(
+        self,
+        conn: AsyncConnection,
+        organization_id: str,
+        reversal: Reversal,
+        outcome: reversals.Outcome,
+    ) -> None:
+        """Raise an alert about what Tollgate cannot, or only partly, settle by itself."""
+        match outcome:
+            case OtherCurrency():
+                kind, detail = (
+                    AlertKind.REFUND,
+                    (
+                        f"{reversal.what} {reversal.id} of {reversal.amount} has another currency than "
+                        "its payment"
+                    ),
+                )
+            case NeverCredited() if not reversal.stands:
+                kind, detail = (
+                    AlertKind.PAYMENT_NOT_BOOKED,
+                    (
+                        f"{reversal.what} {reversal.id} was returned,"
+                        f" but payment {reversal.payment_id} was not credited because of it"
+                    ),
+                )
+            case OfSubscription() if reversal.what != "dispute":
+                kind, detail = (
+                    AlertKind.REFUND,
+                    (
+                        f"{reversal.what} {reversal.id} of a subscription payment: an operator has to "
+                        "resolve it"
+                    ),
+                )
+            case reversals.Booked(counted=counted, reported=whole) if (
+                reversal.stands and counted != whole
+            ):
+                kind, detail = (
+                    AlertKind.REFUND,
+                    (f"{reversal.what} {reversal.id} of {whole}: {counted} of it was booked"),
+                )
+            case _:
+                return
+        await alerts.raise_(conn, organization_id, kind, detail)
 
     async def _let_go(
         self, organization_id: str, delivery: Delivery, kind: AlertKind, why: str, owner: str | None

@@ -19,8 +19,6 @@ BODY_BYTES = 4 * 1024 * 1024
 """So many numbers do not fit into what other bodies may have."""
 FILE_BYTES = 64 * 1024 * 1024
 """Read as it arrives, never held."""
-
-
 LocalTime = Annotated[
     time,
     WithJsonSchema(

@@ -55,8 +55,6 @@ CHECKS = (
     *ROW_CHECKS,
     *CATALOGUE_CHECKS,
 )
-
-
 Progress = Callable[[int, int, str], None]
 
 

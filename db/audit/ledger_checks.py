@@ -5,8 +5,6 @@ from db.audit.checks import Check
 FIRST_ENTRY = """
     (array_agg(organization_id || ', entry ' || seq ORDER BY organization_id, seq) FILTER (WHERE wrong))[1]
 """
-
-
 LEDGER_CHECKS = (
     Check(
         guarantee=1,

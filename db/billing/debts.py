@@ -26,40 +26,22 @@ from domain.wallet.ledger import Posted, Wallet
 
 RECEIVABLE = "receivable"
 """The reference of the block for debts from reversals."""
-
-
 LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
-
-
 _STANDS = (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None)
-
-
 _UNCOVERED = (
     reversals.c.amount_micros
     - reversals.c.taken_micros
     - reversals.c.recovered_micros
     - reversals.c.waived_micros
 )
-
-
 OWED = case((_STANDS, func.greatest(0, _UNCOVERED)), else_=0).label("owed")
 """What is still owed for a reversal."""
-
-
 _OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
-
-
 _IS_OWED = (_OF, _STANDS, _UNCOVERED > 0)
-
-
 _OWING = (
     select(reversals, OWED).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
 )
-
-
 _SUM_OWED = select(func.coalesce(func.sum(_UNCOVERED), 0)).where(*_IS_OWED)
-
-
 THIS = (
     _OF,
     reversals.c.provider == bindparam("of_provider", type_=Text),

@@ -9,14 +9,8 @@ _LOCK = """
               AS t (organization_id, id)) asked USING (organization_id, id)
     ORDER BY m.organization_id, m.id FOR UPDATE OF m
 """
-
-
 WAITING = text(_LOCK)
-
-
 FREE = text(f"{_LOCK} SKIP LOCKED")
-
-
 THERE = text(
     """
     SELECT m.organization_id, m.id
@@ -24,8 +18,6 @@ THERE = text(
         USING (organization_id, id)
     """
 )
-
-
 BY_SID = text(
     """
     SELECT m.organization_id, m.provider_sid, m.id
@@ -33,8 +25,6 @@ BY_SID = text(
         ON m.organization_id = t.organization_id AND m.provider_sid = t.sid
     """
 )
-
-
 WRITE = text(
     """
     UPDATE messages m

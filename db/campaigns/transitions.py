@@ -20,8 +20,6 @@ from domain.campaigns.campaign import (
 from domain.campaigns.waits import OUTLASTS_A_PARK
 
 PERSON = "person"
-
-
 TOLLGATE = "tollgate"
 
 

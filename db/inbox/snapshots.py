@@ -40,13 +40,7 @@ async def confirm(
     if standing is None:
         return None
     facts = await decisions.facts(conn, organization_id)
-    current = facts.current
-    recorded: Subscription | None = current
-    if current is None or (current.provider, current.id) != (
-        subscription.provider,
-        subscription.id,
-    ):
-        recorded = await subscriptions.find(conn, subscription.provider, subscription.id)
+    recorded = await _recorded(conn, facts, subscription)
     if (
         recorded is not None
         and answer.subscription_id is not None
@@ -83,6 +77,19 @@ async def confirm(
         await succession.note_whether_billed(conn, after, facts)
     await switches.note_late_stop(conn, recorded, answer)
     return replace(after, ask_again=believed is None and answer.state is not State.UNKNOWN)
+
+
+async def _recorded(
+    conn: AsyncConnection, facts: Facts, subscription: Subscription
+) -> Subscription | None:
+    """As it stands under the lock; the caller may have read it before."""
+    current = facts.current
+    if current is not None and (current.provider, current.id) == (
+        subscription.provider,
+        subscription.id,
+    ):
+        return current
+    return await subscriptions.find(conn, subscription.provider, subscription.id)
 
 
 async def _write(

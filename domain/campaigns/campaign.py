@@ -145,8 +145,6 @@ class Park(StrEnum):
 
 PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUNDS})
 """A campaign parked for one of these resumes as soon as its wallet can pay again."""
-
-
 OUTRANKS = {
     Park.SUSPENDED: frozenset({Park.FROZEN, Park.INSUFFICIENT_FUNDS}),
     Park.FROZEN: frozenset({Park.INSUFFICIENT_FUNDS}),

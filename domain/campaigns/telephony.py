@@ -62,8 +62,6 @@ _RANK = {
     DeliveryStatus.DELIVERED: 5,
     DeliveryStatus.READ: 6,
 }
-
-
 TERMINAL = frozenset(
     {
         DeliveryStatus.CANCELED,

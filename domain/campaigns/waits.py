@@ -14,8 +14,6 @@ SILENCE = timedelta(minutes=2)
 """A run that has not reported for this long was lost by Temporal or by a worker."""
 LONG = timedelta(minutes=5)
 """A campaign that waits this long for Twilio or for a worker needs a person."""
-
-
 LONGEST_PAID = timedelta(minutes=5)
 """Reserved messages stay paid during a shorter pause requested by Twilio; in a longer one they are
 refunded, and paid again afterwards.

@@ -18,8 +18,6 @@ TAKEN_BACK = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY})
 """Money of a top-up that its payer got back: it is gone already, so neither the gate nor a freeze
 stops the entry.
 """
-
-
 TAKES = TAKEN_BACK | {EntryKind.DEBIT}
 
 

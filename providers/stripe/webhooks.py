@@ -44,8 +44,6 @@ _KINDS = {
     "charge.dispute.funds_reinstated": EventKind.DISPUTE_CLOSED,
     "radar.early_fraud_warning.created": EventKind.FRAUD_WARNING,
 }
-
-
 _STATUS_BY_NAME = {"deleted": "canceled"}
 """Events whose name differs from the status that they report."""
 _PAST_DUE = frozenset({"invoice.payment_failed", "invoice.overdue"})
