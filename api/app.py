@@ -1,5 +1,5 @@
-"""The HTTP API: webhooks in, organizations, wallets, subscriptions, campaigns and messages behind
-API keys.
+"""The HTTP API: webhooks without a key; organizations, wallets, subscriptions, campaigns and
+messages with one.
 """
 
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ ROUTES = (
     health,
     metrics,
 )
-"""The modules of the API's routes, in the order in which they are described."""
+"""The modules with routes, in the order of the OpenAPI document."""
 LONGER_BODIES = {
     "/campaigns": BODY_BYTES,
     "/campaigns/preview": BODY_BYTES,
@@ -90,8 +90,8 @@ checked.
 
 
 def create_app(services: Services | None = None) -> FastAPI:
-    """The application. Without `services` it builds them from the environment when it starts, and
-    closes them.
+    """The application. Without `services` it builds them from the environment at startup and closes
+    them at shutdown.
     """
     answers = Answers()
 

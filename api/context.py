@@ -1,4 +1,4 @@
-"""What a request can reach, and the parts of a request that many routes share."""
+"""What a request can use, and parameters that many routes share."""
 
 import re
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ from runtime.wiring import Services
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SHORT_KEY = re.compile(r"[\x21-\x7e]{1,240}")
-"""A place in a list fits behind it."""
+"""It leaves room for a place in a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +47,11 @@ class Context:
     setups: Setups
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """To read with: all that is read from it is of one moment."""
+        """A connection for reading: all reads see the same moment."""
         return snapshot(self.services.engine)
 
     def notify(self, organization_id: str) -> None:
-        """After the response. If it fails, the relay notifies again."""
+        """Notifies the lifecycle after the response. If it fails, the relay notifies again."""
         self.background.do(self._notify(organization_id), "notify", organization_id=organization_id)
 
     async def _notify(self, organization_id: str) -> None:
@@ -95,9 +95,7 @@ async def _organization_id(
     ],
     request: Request,
 ) -> AsyncIterator[str]:
-    """What writes may wait for the organization's locks, and so takes turns; reads wait for
-    none.
-    """
+    """Writes may wait for the organization's locks, so they take turns; reads never wait."""
     checked = checked_organization_id(organization_id)
     if request.method in ("GET", "HEAD"):
         yield checked
@@ -111,7 +109,7 @@ async def _organization_id(
 
 
 def checked_organization_id(text: str) -> str:
-    """A text that cannot be an id names nothing."""
+    """Raises `Problem` (404) for text that cannot be an id."""
     if not is_organization_id(text):
         raise not_found("organization")
     return text
@@ -148,14 +146,14 @@ async def _optional_key(
 
 
 def checked_key(text: str | None) -> str | None:
-    """A key that may be missing, and leaves room for a place in a list."""
+    """A key that may be missing, and that leaves room for a place in a list."""
     if text is not None and not _SHORT_KEY.fullmatch(text):
         raise invalid("Idempotency-Key", "1 to 240 printable ASCII characters without a space")
     return text
 
 
 def parsed_uuid(text: str, what: str) -> UUID:
-    """A text that is no UUID names nothing."""
+    """Raises `Problem` (404) for text that is not a UUID."""
     try:
         return UUID(text)
     except ValueError:

@@ -163,8 +163,8 @@ async def _readiness(request: Request) -> Readiness:
     responses={503: {"model": Ready}},
 )
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
-    """Returns 503 only if the database or its schema is missing: without Temporal, webhooks must still
-    be accepted.
+    """Returns 503 only if the database or its schema is missing: without Temporal, webhooks must
+    still be accepted.
 
     Results are cached for one second.
     """

@@ -1,4 +1,4 @@
-"""What the API says of itself: tags, and the problem document as the shape of every error."""
+"""The description of the API: tags, and the problems that each operation can answer with."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -75,33 +75,33 @@ _SIGNED = {
 }
 _SPENDS = (402, 423)
 _ASKS_PROVIDER = (409, 502)
-OF_ENDPOINT: Mapping[str, tuple[int, ...]] = {
-    "api.wallet.postings.post_credits": (409,),
-    "api.wallet.postings.post_debits": (409, *_SPENDS),
-    "api.wallet.holds.reserve": (409, *_SPENDS),
-    "api.wallet.holds.capture": (409, *_SPENDS),
-    "api.wallet.holds.release": (409,),
-    "api.billing.topups.top_up": _ASKS_PROVIDER,
-    "api.billing.subscriptions.link": _ASKS_PROVIDER,
-    "api.billing.subscriptions.checkout": _ASKS_PROVIDER,
-    "api.billing.subscription_actions.suspend": _ASKS_PROVIDER,
-    "api.billing.subscription_actions.resume": _ASKS_PROVIDER,
-    "api.billing.subscription_actions.cancel": _ASKS_PROVIDER,
-    "api.billing.subscription_actions.plan": _ASKS_PROVIDER,
-    "api.billing.subscription_actions.collect": _ASKS_PROVIDER,
-    "api.switching.switches.start": (409,),
-    "api.lifecycle.organizations.create": _ASKS_PROVIDER,
-    "api.campaigns.campaigns.create": (409,),
-    "api.campaigns.campaigns.start": (409, *_SPENDS),
-    "api.campaigns.campaigns.resume": (409, *_SPENDS),
-    "api.campaigns.campaigns.pause": (409,),
-    "api.campaigns.campaigns.cancel": (409,),
-    "api.campaigns.recipients.upload": (409,),
-    "api.campaigns.messages.send": (409, *_SPENDS),
-    "api.campaigns.messages.resend": (409, *_SPENDS),
-    "api.campaigns.messages.charge": (409, *_SPENDS),
-    "api.campaigns.messages.refund": (409,),
-    "api.campaigns.callbacks.twilio_status": (403,),
+OF_OPERATION: Mapping[str, tuple[int, ...]] = {
+    "credit_wallet": (409,),
+    "debit_wallet": (409, *_SPENDS),
+    "create_hold": (409, *_SPENDS),
+    "capture_hold": (409, *_SPENDS),
+    "release_hold": (409,),
+    "create_topup": _ASKS_PROVIDER,
+    "link_subscription": _ASKS_PROVIDER,
+    "create_checkout": _ASKS_PROVIDER,
+    "suspend_subscription": _ASKS_PROVIDER,
+    "resume_subscription": _ASKS_PROVIDER,
+    "cancel_subscription": _ASKS_PROVIDER,
+    "change_plan": _ASKS_PROVIDER,
+    "collect_payment": _ASKS_PROVIDER,
+    "start_switch": (409,),
+    "create_organization": _ASKS_PROVIDER,
+    "create_campaign": (409,),
+    "start_campaign": (409, *_SPENDS),
+    "resume_campaign": (409, *_SPENDS),
+    "pause_campaign": (409,),
+    "cancel_campaign": (409,),
+    "upload_recipients": (409,),
+    "send_message": (409, *_SPENDS),
+    "resend_message": (409, *_SPENDS),
+    "charge_message": (409, *_SPENDS),
+    "refund_message": (409,),
+    "receive_twilio_status": (403,),
 }
 """What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
 _REPLAYED = {
@@ -111,7 +111,7 @@ _REPLAYED = {
 
 
 def problems(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """The errors that a router's routes can answer with."""
+    """The errors that the routes of a router can answer with."""
     words = (_SIGNED if "webhooks" in router.tags else _BEHIND_A_KEY) | _EVERYWHERE
     if "health" in router.tags:
         words = {422: words[422]}
@@ -133,7 +133,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
 
     @cache
     def written() -> bytes:
-        """Once: it is large, and anybody may ask for it."""
+        """Serialized once: the document is large, and anybody may request it."""
         return json.dumps(described()).encode()
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -156,7 +156,7 @@ def _fields(app: FastAPI) -> dict[str, Any]:
 
 
 def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -> None:
-    """Each operation keeps the statuses that it can answer with."""
+    """Removes the statuses that an operation cannot answer with."""
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute) or route.path_format not in schema["paths"]:
@@ -170,7 +170,7 @@ def _drop_what_cannot_be(schema: dict[str, Any], routers: Sequence[APIRouter]) -
 
 
 def _mark_replays(schema: dict[str, Any]) -> None:
-    """Whatever takes a key may be answered from an earlier request."""
+    """An operation that takes a key may be answered from an earlier request."""
     for path in schema["paths"].values():
         for operation in path.values():
             if _takes_a_key(operation):
@@ -185,9 +185,9 @@ def _takes_a_key(operation: Mapping[str, Any]) -> bool:
 
 
 def statuses(route: APIRoute, operation: Mapping[str, Any]) -> set[int]:
-    """The errors that a route can answer with: by its parameters, its scope, and what it does."""
+    """The errors that a route can answer with, by its parameters, its scope and what it does."""
     endpoint = route.endpoint
-    found = {503, *OF_ENDPOINT.get(f"{endpoint.__module__}.{endpoint.__name__}", ())}
+    found = {503, *OF_OPERATION.get(route.operation_id or "", ())}
     if "webhooks" in route.tags:
         return (
             found | {400, 413} | ({404} if endpoint.__module__ == "api.inbox.webhooks" else set())

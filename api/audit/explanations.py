@@ -1,6 +1,4 @@
-"""Explanations: everything about one organization on one page, with what it means in plain
-sentences.
-"""
+"""Explanations: everything about one organization in one answer, summarized in plain sentences."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field

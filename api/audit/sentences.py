@@ -1,6 +1,4 @@
-"""An organization's explanation in plain sentences, as the API and the command `explain` show
-it.
-"""
+"""An organization's explanation in plain sentences, for the API and the command `explain`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +15,7 @@ from domain.wallet.ledger import Wallet
 
 
 def story(explanation: Explanation) -> list[str]:
-    """The same in plain sentences, the most important first."""
+    """The summary in plain sentences, most important first."""
     return [
         *_standing_story(explanation),
         *_progress_story(explanation),

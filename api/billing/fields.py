@@ -1,4 +1,4 @@
-"""What subscriptions look like on the wire."""
+"""Requests and answers about subscriptions."""
 
 from typing import Annotated
 

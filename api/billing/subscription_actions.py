@@ -1,5 +1,5 @@
-"""What the host application has done to the current subscription at its provider; the standing
-follows its answer.
+"""Changes of the current subscription at its provider. The provider's answer then decides the
+standing.
 """
 
 from dataclasses import replace
@@ -251,8 +251,8 @@ async def _current(
 async def _followed(
     here: Context, subscription: Subscription, snapshot: Snapshot
 ) -> SubscriptionOut:
-    """Fold what the provider says now, which may shut the gate; the lifecycle asks once more, and
-    may open it.
+    """Applies what the provider reports now, which may shut the gate. The lifecycle reads it again,
+    and may open the gate.
     """
     cause = (
         f"{subscription.provider.value} says {snapshot.raw_status} of {subscription.id},"

@@ -156,7 +156,7 @@ async def _organization(conn: AsyncConnection, organization_id: str) -> None:
 def provider_of(here: Context, name: Provider) -> BillingProvider:
     provider = here.services.providers.get(name)
     if provider is None:
-        raise invalid("provider", f"{name.value} is not set up here")
+        raise invalid("provider", f"{name.value} is not configured")
     return provider
 
 
@@ -164,11 +164,11 @@ async def paid_for(here: Context, conn: AsyncConnection, organization_id: str) -
     """The current subscription; 409 if there is none or its provider is not set up."""
     subscription = await subscriptions.current(conn, organization_id)
     if subscription is None:
-        raise Problem(Kind.NO_CURRENT_SUBSCRIPTION, "it has no current subscription")
+        raise Problem(Kind.NO_CURRENT_SUBSCRIPTION, "the organization has no current subscription")
     if subscription.provider not in here.services.providers:
         raise Problem(
             Kind.PROVIDER_NOT_CONFIGURED,
-            f"it pays at {subscription.provider.value}, which is not set up here",
+            f"its provider {subscription.provider.value} is not configured",
         )
     return subscription
 
@@ -181,7 +181,7 @@ async def _fetch_snapshot(provider: BillingProvider, subscription_id: str) -> Sn
     if snapshot.state is State.UNKNOWN:
         raise invalid(
             "subscription_id",
-            f"{provider.name.value} says {snapshot.raw_status!r} of it: that says nothing",
+            f"{provider.name.value} reports the unknown status {snapshot.raw_status!r}",
         )
     return snapshot
 
@@ -194,7 +194,7 @@ async def _refuse_anothers(
         raise Problem(Kind.SUBSCRIPTION_TAKEN, "the subscription is linked to another organization")
     named = owners.organization_named(snapshot.custom_id)
     if named != organization_id and named and await organizations.get(conn, named) is not None:
-        raise Problem(Kind.SUBSCRIPTION_TAKEN, f"the provider says that it is {named}'s")
+        raise Problem(Kind.SUBSCRIPTION_TAKEN, f"the provider reports that it belongs to {named}")
     current = await subscriptions.current(conn, organization_id)
     if current is None or (current.provider, current.id) == (body.provider, body.subscription_id):
         return

@@ -1,5 +1,5 @@
-"""Top-ups: have a provider make a checkout that the customer pays once; what is paid is credited by
-its own id.
+"""Top-ups: checkouts that the customer pays once. The payment is credited with the id of the
+payment.
 """
 
 from fastapi import APIRouter, Response
@@ -80,9 +80,9 @@ async def top_up(
     here: Here,
     response: Response,
 ) -> TopUpOut:
-    """Creates a checkout at a provider for one payment. The customer pays at the `url` of the answer.
-    Repeating the request with the same key returns the same link with 200. The payment first covers
-    what the organization owes for payments that were reversed.
+    """Creates a checkout at a provider for one payment. The customer pays at the `url` of the
+    answer. Repeating the request with the same key returns the same link with 200. The payment
+    first covers what the organization owes for payments that were reversed.
     """
     wanted = Money(body.amount, body.currency)
     topup = await _topup_by_key(here, organization_id, body.provider, wanted, key)
@@ -92,7 +92,7 @@ async def top_up(
             added = await topups.add(conn, made, key)
         if added:
             return TopUpOut.of(made)
-        # the same key twice at once
+        # two requests had the same key at once
         topup = await _topup_by_key(here, organization_id, body.provider, wanted, key)
     if topup is None:
         raise Problem(Kind.IDEMPOTENCY_KEY_REUSED)

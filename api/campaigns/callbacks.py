@@ -1,5 +1,5 @@
-"""Twilio's status callbacks: signed by the subaccount that sent the message; ranked, so repeats are
-harmless.
+"""Twilio's status callbacks. The subaccount that sent the message signs them; statuses have ranks,
+so repeats do no harm.
 """
 
 import structlog

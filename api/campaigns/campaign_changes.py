@@ -1,4 +1,4 @@
-"""Changes of a campaign by a person: started, scheduled, paused, resumed, canceled."""
+"""Changes of a campaign on request: start, schedule, pause, resume, cancel."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -34,7 +34,8 @@ _REFUSALS = {
     "no_rate": Kind.NO_RATE,
     "insufficient_funds": Kind.INSUFFICIENT_FUNDS,
 }
-"""By the first reason, as a debit would be refused; any other is a block of the organization."""
+"""By the code of the first reason, as for a debit; any other code is a block of the organization.
+"""
 
 
 @router.post(
@@ -50,8 +51,8 @@ async def start(
     once: Once,
     body: StartRequest | None = None,
 ) -> CampaignOut:
-    """Starts a draft. Returns 423 or 402 with the reasons if the organization may not send, 200 if the
-    campaign was started before.
+    """Starts a draft. Returns 423 or 402 with the reasons if the organization may not send, 200 if
+    the campaign was started before.
 
     With a time in the future the campaign is scheduled, even if the organization may not send now.
     The time can be changed until then.
@@ -82,8 +83,8 @@ async def start(
 async def cancel(
     organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
-    """Ends the campaign for good. Messages that were paid for and not handed to Twilio are refunded;
-    the rest is never sent. Returns 200 if the campaign was canceled before.
+    """Ends the campaign for good. Messages that were paid for and not handed to Twilio are
+    refunded; the rest is never sent. Returns 200 if the campaign was canceled before.
     """
     async with here.services.engine.begin() as conn:
         to_be_done = await once.do_once(conn)
@@ -107,8 +108,8 @@ async def cancel(
 async def resume(
     organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
-    """Resumes a paused or parked campaign. A campaign that was paused before its start time waits for
-    that time again. Returns 423 or 402 with the reasons if the organization may not send.
+    """Resumes a paused or parked campaign. A campaign that was paused before its start time waits
+    for that time again. Returns 423 or 402 with the reasons if the organization may not send.
     """
     return await _run(here, organization_id, campaign_id, Act.RESUME, once)
 
@@ -122,8 +123,8 @@ async def resume(
 async def pause(
     organization_id: OrganizationId, campaign_id: CampaignId, here: Here, once: Once
 ) -> CampaignOut:
-    """Only a request resumes a paused campaign; Tollgate never does so by itself. Returns 200 if the
-    campaign was paused before.
+    """Only a request resumes a paused campaign; Tollgate never does so by itself. Returns 200 if
+    the campaign was paused before.
     """
     async with here.services.engine.begin() as conn:
         to_be_done = await once.do_once(conn)
@@ -152,7 +153,7 @@ async def _run(
     once: Once,
     body: StartRequest | None = None,
 ) -> CampaignOut:
-    """It runs; paused before its time, it waits for that again."""
+    """Sets the campaign running, or scheduled again if it was paused before its start time."""
     async with here.services.engine.begin() as conn:
         to_be_done = await once.do_once(conn, body)
         campaign = await _locked(conn, organization_id, campaign_id)
@@ -179,7 +180,9 @@ async def _run(
 
 
 def _after(campaign: Campaign, act: Act, facts: ActFacts = NO_FACTS) -> CampaignStatus | NoChange:
-    """The status after the act. 409 where the campaign's status does not allow it."""
+    """The status after the act. Raises `Problem` (409) if the campaign's status does not allow the
+    act.
+    """
     to = transition(campaign.status, act, facts)
     if to is NoChange.REFUSED:
         raise Problem(_REFUSED[act], f"the campaign is {campaign.status.value}")
@@ -203,7 +206,7 @@ async def _refuse_unless_it_may_send(conn: AsyncConnection, organization_id: str
 
 
 async def _locked(conn: AsyncConnection, organization_id: str, campaign_id: str) -> Campaign:
-    """Standing, then campaign: the order in which every lock is taken."""
+    """Locks the standing, then the campaign: the order in which all locks are taken."""
     wanted = parsed_uuid(campaign_id, "campaign")
     if await standings.lock(conn, organization_id) is None:
         raise not_found("organization")

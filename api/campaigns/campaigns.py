@@ -1,4 +1,4 @@
-"""Campaigns: create them with their recipients, start, pause and resume them."""
+"""Campaigns: create, schedule, start, pause, resume and cancel them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What campaigns look like on the wire."""
+"""Requests and answers about campaigns."""
 
 from dataclasses import asdict
 from datetime import time
@@ -16,7 +16,7 @@ from domain.campaigns.waits import Wait
 
 MOST_RECIPIENTS = 100_000
 BODY_BYTES = 4 * 1024 * 1024
-"""So many numbers do not fit into what other bodies may have."""
+"""The limit of other bodies is too small for this many numbers."""
 FILE_BYTES = 64 * 1024 * 1024
 """Read as it arrives, never held."""
 LocalTime = Annotated[

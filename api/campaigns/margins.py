@@ -1,4 +1,4 @@
-"""Margins: what a campaign was charged, and what Twilio took for it."""
+"""Margins: what a campaign was charged and what Twilio charged for it."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,4 @@
-"""Single messages: paid for under the same gate as every debit, handed to Twilio, answered with
-what became of it.
-"""
+"""Single messages: debited under the same gate as every debit, then handed to Twilio."""
 
 from datetime import datetime
 from typing import Annotated
@@ -213,8 +211,8 @@ async def resend(
 async def refund(
     organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
 ) -> MessageOut:
-    """For a message that is `accepted` without a `provider_sid`, after a person has found that Twilio
-    does not have it. The message becomes `lost` and is refunded; it can be sent again.
+    """For a message that is `accepted` without a `provider_sid`, after a person has found that
+    Twilio does not have it. The message becomes `lost` and is refunded; it can be sent again.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
@@ -240,8 +238,8 @@ async def _refuse_unless_it_pays(conn: AsyncConnection, organization_id: str) ->
 
 
 async def _hand_over(here: Context, organization: Organization, message: Message) -> Message:
-    """It is paid for: whatever happens now, it is answered as it stands, and settled by those who
-    look for such.
+    """The message is paid for. Whatever happens now, the answer is its current state; the status
+    checks settle it later.
     """
     try:
         return await here.sending.send_one(organization, message)

@@ -1,6 +1,4 @@
-"""Previews of campaigns: what one would cost and how far the wallet would take it; nothing is
-stored.
-"""
+"""Previews of campaigns: the cost, and how far the wallet would pay for it. Stores nothing."""
 
 import asyncio
 

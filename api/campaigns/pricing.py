@@ -1,4 +1,4 @@
-"""Prices of recipients, and the countries to which nothing is sent."""
+"""Prices of recipients, and the countries that cannot be sent to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from domain.campaigns.rate_card import RateCard, missing
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """`bad` are the numbers whose country is not sent to, and why."""
+    """`bad` maps numbers in countries that cannot be sent to, to the reason."""
 
     recipients: list[Recipient]
     bad: dict[str, str]
@@ -19,8 +19,8 @@ class Priced:
 def refusals(
     countries: Iterable[str | None], card: RateCard, quiet: QuietHours | None
 ) -> dict[str | None, str]:
-    """The countries to which nothing is sent, and why. With quiet hours a number needs a country,
-    and so its clocks.
+    """The countries that cannot be sent to, and why. With quiet hours a number must have a known
+    country, for its local time.
     """
     found = {}
     for country in set(countries):
@@ -36,7 +36,7 @@ def refusals(
 def price(
     countries: Mapping[str, str | None], segments: int, card: RateCard, quiet: QuietHours | None
 ) -> Priced:
-    """Price numbers, whose countries are given, in their order."""
+    """Prices numbers, whose countries are given, in their order."""
     refused = refusals(countries.values(), card, quiet)
     prices = {country: card.price(country, segments) for country in set(countries.values())}
     priced, bad = [], {}

@@ -1,4 +1,4 @@
-"""The rate card: prices per segment by country, for everybody and for one organization."""
+"""The rate card: prices per segment by country; default rates and those of one organization."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Recipients of a campaign: uploaded as a file of any length, and priced by their country."""
+"""Recipients of a campaign: uploaded as a file of any length, and priced by country."""
 
 import asyncio
 import hashlib

@@ -41,7 +41,9 @@ _WHOLE = re.compile(r"\+\d{7,15}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The values between two row ends; it begins on one line and ends there or on a later one."""
+    """The values between two row ends. It begins on `line` and ends on `ends`, the same line or a
+    later one.
+    """
 
     line: int
     ends: int

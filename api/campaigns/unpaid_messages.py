@@ -64,8 +64,8 @@ class UnpaidSendPage(Page[UnpaidSendOut]):
 async def unpaid(
     organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
 ) -> UnpaidSendPage:
-    """Returns messages that Twilio reports as sent although they were refunded, oldest first, without
-    those that an operator charged.
+    """Returns messages that Twilio reports as sent although they were refunded, oldest first,
+    without those that an operator charged.
     """
     after = _UNPAID_CURSORS.read(cursor)
     async with here.snapshot() as conn:
@@ -87,8 +87,8 @@ async def unpaid(
 async def charge(
     organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
 ) -> MessageOut:
-    """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any other
-    debit would be.
+    """Debits the price again, once for each attempt that Twilio reports as sent. Refused as any
+    other debit would be.
     """
     wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:

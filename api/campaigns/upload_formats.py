@@ -1,4 +1,4 @@
-"""The form of an uploaded file of recipients, by its media type."""
+"""The format of an uploaded file of recipients, by its media type."""
 
 from dataclasses import dataclass
 from email.message import Message

@@ -51,7 +51,7 @@ class TooManyLines(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One recipient: its number as the file has it, and the line on which it begins."""
+    """One recipient: its number as in the file, and the line on which it begins."""
 
     line: int
     number: str
@@ -97,9 +97,7 @@ class Text:
 
 
 def charset(declared: str) -> str | None:
-    """The codec for the `charset` of a Content-Type; None for an empty one. Raises
-    `UnknownCharset`.
-    """
+    """The codec for the `charset` of a Content-Type; None if it is empty. Raises `UnknownCharset`."""
     if not declared:
         return None
     try:

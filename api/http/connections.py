@@ -22,9 +22,9 @@ BODY_SECONDS = 10.0
 BODY_BYTES = 8 * 1024
 """The slowest body: at least this many bytes in this many seconds, or its end."""
 IDLE_SECONDS = 5.0
-"""How long a connection may wait for its next request."""
+"""How long a connection may be idle between requests."""
 UNREAD_SECONDS = 60.0
-"""How long an answer may wait to be read."""
+"""How long a response may wait to be read."""
 CONNECTIONS = 800
 """Per process; more would not fit into the usual limit of 1,024 open files. A further connection
 replaces the one that has been idle longest, so idle clients cannot block webhooks.

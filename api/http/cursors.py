@@ -77,4 +77,4 @@ class Cursors(Generic[Position]):
 
 
 def _refused() -> Exception:
-    return invalid("cursor", "not a cursor of this list; pass `next_cursor` of the page before")
+    return invalid("cursor", "not a cursor of this list; pass `next_cursor` of the previous page")

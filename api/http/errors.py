@@ -191,7 +191,7 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """Raise it anywhere in a request; `extra` are further members of the document."""
+    """Raise it anywhere in a request; `extra` are additional members of the document."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ def invalid(field: str, message: str, code: str = INVALID_VALUE) -> Problem:
 
 
 def not_found(what: str, detail: str | None = None) -> Problem:
-    """`what` is a resource that has a kind, in words: "parked delivery"."""
+    """`what` names a resource that has a kind, such as "parked delivery"."""
     kind = Kind[f"{what.upper().replace(' ', '_')}_NOT_FOUND"]
     return Problem(kind, detail or f"there is no such {what}")
 

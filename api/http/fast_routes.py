@@ -57,7 +57,7 @@ class LeanRoute(APIRoute):
 
 
 class BareRoute(APIRoute):
-    """Its endpoint takes `(request, here)`, reads what it needs and makes its own response."""
+    """Its endpoint takes `(request, here)`, reads what it needs and returns its own response."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         _check(endpoint, ("request", "here"))

@@ -1,4 +1,6 @@
-"""Fields that many bodies share: amounts as decimal strings, texts that the database can hold."""
+"""Fields that many requests and answers share: amounts as decimal strings, text that the database
+can store.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -24,7 +26,7 @@ from domain.plain_text import is_message, is_plain, is_printable
 
 
 class Body(BaseModel):
-    """A request's body: a field that is not known is refused, since a misspelt one would be ignored
+    """The body of a request. Unknown fields are refused, since a misspelt field would be ignored
     otherwise.
     """
 
@@ -58,7 +60,7 @@ def _plain(text: str) -> str:
 
 def _message(text: str) -> str:
     if not is_message(text):
-        raise ValueError("it holds a character that is no text")
+        raise ValueError("it contains a character that is not text")
     return text
 
 
@@ -72,7 +74,7 @@ def _without_placeholders(text: str) -> str:
     placeholder = placeholders.find(text)
     if placeholder is not None:
         raise ValueError(
-            f"{placeholder[:40]!r} looks like a placeholder, and would be sent as it stands: a text is the same for all"
+            f"{placeholder[:40]!r} looks like a placeholder: all recipients get the same text"
         )
     return text
 
@@ -106,7 +108,7 @@ Decimal = Annotated[
         mode="serialization",
     ),
 ]
-"""Micros that go out as a decimal string."""
+"""Micros that are written as a decimal string."""
 CurrencyOut = Annotated[str, Field(examples=["USD"], json_schema_extra={"pattern": "^[A-Z]{3}$"})]
 CountryOut = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]

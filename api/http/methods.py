@@ -18,7 +18,9 @@ class Methods:
         ]
 
     def of(self, path: str) -> set[str]:
-        """Empty for a path that is not served; `*` is the whole server (RFC 9110, 9.3.7)."""
+        """The methods of a path; empty if it is not served. `*` is the whole server (RFC 9110,
+        9.3.7).
+        """
         found = {
             method
             for pattern, methods in self._routes
@@ -32,7 +34,7 @@ class Methods:
         return ", ".join(sorted(self.of(path)))
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """To OPTIONS."""
+        """Answers OPTIONS."""
         await Response(status_code=204, headers={"Allow": self.allow(scope["path"])})(
             scope, receive, send
         )

@@ -1,5 +1,5 @@
-"""Parked webhook deliveries: what a person has to look at, with what to do, and the word that it is
-done.
+"""Parked webhook deliveries: what a person must look at, what to do about it, and how to dismiss
+it.
 """
 
 from typing import Annotated

@@ -1,4 +1,6 @@
-"""Blocks of an organization: placed and lifted by hand, listed; and the receipts of what followed."""
+"""Blocks of an organization: place, lift and list them; and the receipts of suspensions and
+reactivations.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -90,8 +92,8 @@ async def list_blocks(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> BlockPage:
-    """Returns what keeps the organization from sending. An operator can lift independent blocks; the
-    others follow from the subscription.
+    """Returns what keeps the organization from sending. An operator can lift independent blocks;
+    the others follow from the subscription.
 
     Only a key with the scope `operator` sees the notes of operators.
     """
@@ -137,8 +139,8 @@ async def lift_one(
     caller: Caller,
     here: Here,
 ) -> StandingOut:
-    """Lifts the block with this reference, such as the id of a dispute. Returns 404 if the block does
-    not stand.
+    """Lifts the block with this reference, such as the id of a dispute. Returns 404 if the block
+    does not stand.
 
     Lifting `dispute/receivable` forgives the debt of the organization for payments that were
     reversed.

@@ -1,4 +1,4 @@
-"""What organizations look like on the wire."""
+"""Requests and answers about organizations."""
 
 from typing import Annotated
 

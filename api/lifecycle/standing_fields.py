@@ -1,4 +1,4 @@
-"""What standings, blocks and receipts look like on the wire."""
+"""Answers about standings, blocks and receipts."""
 
 from collections.abc import Sequence
 

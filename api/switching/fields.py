@@ -1,4 +1,4 @@
-"""What switches of customers look like on the wire."""
+"""Requests and answers about switches of customers."""
 
 from uuid import UUID
 

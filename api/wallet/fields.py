@@ -1,4 +1,4 @@
-"""What wallets and ledger entries look like on the wire."""
+"""Requests and answers about wallets and ledger entries."""
 
 from typing import Annotated, Literal
 
@@ -48,7 +48,7 @@ PostingsRequest = Annotated[
     | Annotated[list[PostingRequest], Field(min_length=1, max_length=MOST), Tag("list")],
     Discriminator(_form),
 ]
-"""One posting, or up to a thousand that are decided one after the other."""
+"""One posting, or up to a thousand that are decided in order."""
 
 
 class WalletOut(BaseModel):
@@ -134,8 +134,8 @@ class EntryPage(Page[EntryOut]):
 
 
 def _described(entry: Entry) -> str:
-    """What a caller wrote is told as it is; Twilio's words in refunds of earlier releases name the
-    recipient.
+    """Callers' descriptions are returned unchanged. Refunds of earlier releases contain Twilio's
+    message, which names the recipient.
     """
     of_ours = entry.reference_id.startswith("refund:message:")
     return redact_text(entry.description) if of_ours else entry.description

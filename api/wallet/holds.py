@@ -1,4 +1,4 @@
-"""Holds: set money aside, then capture all or part of it, or let go of it."""
+"""Holds: set money aside, then capture all or part of it, or release it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -127,8 +127,9 @@ async def reserve(
     response: Response,
     key: OptionalKey = None,
 ) -> HoldOut:
-    """Sets money aside: no debit can take it until the hold is captured, released or expires. Returns
-    402 if the balance is not enough, 423 if the organization is suspended or the wallet frozen.
+    """Sets money aside: no debit can take it until the hold is captured, released or expires.
+    Returns 402 if the balance is not enough, 423 if the organization is suspended or the wallet
+    frozen.
     """
     reference = references.chosen(body.reference_id, key)
     named = [body.reference_id]
@@ -181,9 +182,9 @@ async def capture(
     once: Once,
     body: CaptureRequest | None = None,
 ) -> HoldOut:
-    """Debits all or part of the hold, once, and releases the rest. The debit has the reference of the
-    hold. Repeating the request with the same amount returns the same answer. Returns 423 while the
-    organization is suspended or the wallet frozen; the hold stays open.
+    """Debits all or part of the hold, once, and releases the rest. The debit has the reference of
+    the hold. Repeating the request with the same amount returns the same answer. Returns 423 while
+    the organization is suspended or the wallet frozen; the hold stays open.
     """
     amount = body.amount if body is not None else None
     async with here.services.engine.begin() as conn:

@@ -1,4 +1,4 @@
-"""Money in and out of a wallet: one posting or a list, each decided once by its reference."""
+"""Credits and debits of a wallet: one posting or a list, each booked once for its reference."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -59,9 +59,9 @@ async def post_credits(
     response: Response,
     key: OptionalKey = None,
 ) -> EntryOut | PostingsOut:
-    """Books one credit, or a list of up to 1,000. One credit returns 201, or 200 if its reference was
-    booked before. A list returns 200 with one outcome for each posting. Campaigns that waited for
-    money resume.
+    """Books one credit, or a list of up to 1,000. One credit returns 201, or 200 if its reference
+    was booked before. A list returns 200 with one outcome for each posting. Campaigns that waited
+    for money resume.
     """
     answer = await _post(here, organization_id, credit, body, key, response)
     await resume(here, organization_id)
@@ -137,7 +137,7 @@ async def _outcomes(
 def _with_references(
     kind: Kind, new_postings: Sequence[PostingRequest], key: str | None
 ) -> list[Posting]:
-    """A key is followed by the place, from 1; a field's place counts from 0."""
+    """Appends the place, counted from 1, to the key; the place in a field's name counts from 0."""
     postings = []
     for place, new_posting in enumerate(new_postings):
         keyed = None if key is None else f"{key}:{place + 1}"

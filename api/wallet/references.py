@@ -15,7 +15,9 @@ from domain.wallet import references
 
 
 def chosen(reference_id: str | None, key: str | None, field: str = "reference_id") -> str:
-    """Raises `Problem`: there is neither, or it looks like one of Tollgate's own entries."""
+    """Raises `Problem` if there is neither, or if it looks like the reference of one of Tollgate's
+    own entries.
+    """
     reference = reference_id or key
     if reference is None:
         raise invalid(field, "a reference is needed, here or as the header Idempotency-Key")

@@ -99,8 +99,8 @@ async def freeze(
 async def unfreeze(
     organization_id: OrganizationId, caller: Caller, here: Here, once: Once
 ) -> WalletOut:
-    """Lifts the freeze that an operator placed; the freeze of a suspension stays. Campaigns that are
-    allowed to continue resume. Idempotent.
+    """Lifts the freeze that an operator placed; the freeze of a suspension stays. Campaigns that
+    are allowed to continue resume. Idempotent.
     """
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn):

@@ -44,15 +44,12 @@ def test_every_problem_that_a_module_names_is_declared_by_one_of_its_operations(
     assert [name for name in raised if Kind[name].status not in declared] == []
 
 
-def test_every_endpoint_that_decides_by_itself_exists() -> None:
-    endpoints = {
-        f"{route.endpoint.__module__}.{route.endpoint.__name__}"
-        for module in ROUTES
-        for route in module.router.routes
-        if isinstance(route, APIRoute)
+def test_every_operation_that_decides_by_itself_exists(paths: dict[str, Any]) -> None:
+    operations = {
+        operation["operationId"] for methods in paths.values() for operation in methods.values()
     }
 
-    assert openapi.OF_ENDPOINT.keys() <= endpoints
+    assert openapi.OF_OPERATION.keys() <= operations
 
 
 def test_an_operation_declares_only_what_it_can_answer_with(paths: dict[str, Any]) -> None:

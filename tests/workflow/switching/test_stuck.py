@@ -106,4 +106,4 @@ async def test_a_customer_of_a_provider_that_is_not_set_up_is_not_moved(idle_wor
     answer = await world.api.post(f"/v1/organizations/{customer.organization_id}/switch", json=body)
 
     assert answer.status_code == 409
-    assert answer.json()["detail"] == "it pays at paypal, which is not set up here"
+    assert answer.json()["detail"] == "its provider paypal is not configured"
