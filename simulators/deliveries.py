@@ -101,7 +101,7 @@ class Deliveries:
         if isinstance(order, list):
             waiting = sorted(
                 (each for each in waiting if each.event.id in order),
-                key=lambda event: order.index(event.event.id),
+                key=lambda each: order.index(each.event.id),
             )
         elif order == "reverse":
             waiting.reverse()

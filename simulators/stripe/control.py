@@ -2,7 +2,6 @@
 forging deliveries.
 """
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from copy import deepcopy
 from decimal import Decimal
@@ -13,16 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.control import read_json
+from simulators.delivery_control import DeliveryControl
 from simulators.stripe.checkouts import Checkouts, seen
 from simulators.stripe.deliveries import Deliveries
 from simulators.stripe.events import Events
 from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.state import DEFAULT_PRICE, Json, State, subscription_of, to_minor
-from simulators.transmissions import Delivery, Event
+from simulators.transmissions import Event
 
 
-class Control:
+class Control(DeliveryControl):
     def __init__(
         self,
         state: State,
@@ -32,6 +32,7 @@ class Control:
         moves: MoneyMoves,
         deliveries: Deliveries,
     ) -> None:
+        super().__init__(events, deliveries)
         self.state = state
         self.events = events
         self.lifecycle = lifecycle
@@ -42,6 +43,7 @@ class Control:
     def routes(self) -> list[Route]:
         post = ["POST"]
         return [
+            *super().routes(),
             Route("/_sim/prices", self.add_price, methods=post),
             Route("/_sim/subscriptions", self.subscribe, methods=post),
             Route("/_sim/subscriptions/{id}", self.get_subscription),
@@ -53,18 +55,7 @@ class Control:
             Route("/_sim/refunds/{id}/fail", self.fail_refund, methods=post),
             Route("/_sim/payments/{id}/dispute", self.dispute, methods=post),
             Route("/_sim/disputes/{id}/close", self.close_dispute, methods=post),
-            Route("/_sim/webhooks", self.register, methods=post),
-            Route("/_sim/events", self.list_events),
-            Route("/_sim/events", self.send, methods=post),
-            Route("/_sim/events/{id}/redeliver", self.redeliver, methods=post),
-            Route("/_sim/deliver", self.deliver_in_order, methods=post),
-            Route("/_sim/deliveries", self.list_deliveries),
-            Route("/_sim/hold", self.hold, methods=post),
-            Route("/_sim/release", self.release, methods=post),
-            Route("/_sim/sign", self.sign, methods=post),
-            Route("/_sim/schedule", self.schedule, methods=["GET", "PATCH"]),
             Route("/_sim/counts", self.counts),
-            self.deliveries.faults.route("/_sim/delivery_faults"),
         ]
 
     async def add_price(self, request: Request) -> Response:
@@ -177,87 +168,20 @@ class Control:
         body = await read_json(request)
         return self._answer(dispute, self.moves.close(dispute, body["outcome"]), body)
 
-    async def register(self, request: Request) -> Response:
-        body = await read_json(request)
-        webhook = self.deliveries.register(
-            body["url"], body.get("event_types", ["*"]), body.get("id")
-        )
-        return JSONResponse({"id": webhook.id, "url": webhook.url}, 201)
-
-    async def list_events(self, _: Request) -> Response:
-        return JSONResponse({"events": [event.body for event in self.events.all.values()]})
-
-    async def send(self, request: Request) -> Response:
-        """Send any bytes as an event, signed without changes; `headers` replace or extend the
-        signed ones.
-        """
-        body = await read_json(request)
-        event = self.events.add_raw(_raw(body))
-        sent = (
-            self.deliveries.deliver([event], headers=body.get("headers"))
-            if body.get("deliver", True)
-            else []
-        )
-        return JSONResponse(
-            {"event_id": event.id, "deliveries": [each.to_json() for each in sent]}, 201
-        )
-
-    async def redeliver(self, request: Request) -> Response:
-        body = await read_json(request)
-        event = self.events.all[request.path_params["id"]]
-        return _deliveries(self.deliveries.deliver([event] * int(body.get("times", 1))))
-
-    async def deliver_in_order(self, request: Request) -> Response:
-        body = await read_json(request)
-        return _deliveries(
-            self.deliveries.deliver_in_order(self.events.all[each] for each in body["event_ids"])
-        )
-
-    async def list_deliveries(self, request: Request) -> Response:
-        event_id = request.query_params.get("event_id")
-        return _deliveries(
-            [each for each in self.deliveries.all.values() if event_id in (None, each.event.id)],
-            200,
-        )
-
-    async def hold(self, _: Request) -> Response:
-        self.deliveries.holding = True
-        return JSONResponse({"holding": True})
-
-    async def release(self, request: Request) -> Response:
-        body = await read_json(request)
-        return _deliveries(
-            self.deliveries.release(body.get("order", "fifo"), seed=body.get("seed", 0))
-        )
-
-    async def sign(self, request: Request) -> Response:
-        """Return headers and body for a caller that posts them itself; delivers nothing. `at` is in
-        Unix seconds.
-        """
-        body = await read_json(request)
-        raw = self.events.all[body["event_id"]].raw if "event_id" in body else _raw(body)
+    def signed(self, raw: bytes, body: dict[str, Any]) -> dict[str, Any]:
+        """`at` is in Unix seconds."""
         headers = self.deliveries.signed_headers(
             raw, "", at=body.get("at"), secrets=body.get("secrets")
         )
-        return JSONResponse(
-            {
-                "headers": headers,
-                "body": raw.decode("utf-8", "replace"),
-                "body_base64": _base64(raw),
-            }
-        )
-
-    async def schedule(self, request: Request) -> Response:
-        if request.method == "PATCH":
-            self.deliveries.schedule.change(await read_json(request))
-        return JSONResponse(self.deliveries.schedule.to_json())
+        return {"headers": headers}
 
     async def counts(self, _: Request) -> Response:
-        statuses: dict[str, int] = {}
-        for delivery in self.deliveries.all.values():
-            statuses[delivery.status] = statuses.get(delivery.status, 0) + 1
         return JSONResponse(
-            {"calls": self.state.calls, "events": len(self.events.all), "deliveries": statuses}
+            {
+                "calls": self.state.calls,
+                "events": len(self.events.all),
+                "deliveries": self.statuses(),
+            }
         )
 
     def _answer(self, resource: Json, events: list[Event], body: dict[str, Any]) -> Response:
@@ -265,15 +189,3 @@ class Control:
             self.deliveries.deliver(events)
         names = [{"id": event.id, "type": event.type} for event in events]
         return JSONResponse({"object": resource, "events": names})
-
-
-def _raw(body: dict[str, Any]) -> bytes:
-    return b64decode(body["raw_base64"]) if "raw_base64" in body else str(body["raw"]).encode()
-
-
-def _base64(raw: bytes) -> str:
-    return b64encode(raw).decode()
-
-
-def _deliveries(deliveries: list[Delivery], status: int = 202) -> Response:
-    return JSONResponse({"deliveries": [each.to_json() for each in deliveries]}, status)
