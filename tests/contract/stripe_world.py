@@ -86,7 +86,7 @@ class StripeWorld:
             await self._sign(delivery.raw, secrets=["whsec_of_somebody_else"]),
             await self._sign(delivery.raw, secrets=[]),
             await self._sign(delivery.raw, at=now - 301),
-            await self._sign(delivery.raw, at=now + 301),
+            await self._sign(delivery.raw, at=now + 330),
             await self._sign(live),
             await self._sign(of_another),
         ]

@@ -21,7 +21,7 @@ from db.campaigns.send_results import Reply
 from db.wallet import wallets
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus, Next, Park
 from domain.campaigns.telephony import DeliveryStatus
-from domain.wallet.ledger import Suspended
+from domain.wallet.ledger import Debited, Suspended
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Overloaded
 from tests.builders import (
@@ -568,13 +568,17 @@ async def test_a_refunded_message_that_was_sent_is_an_alert_and_can_be_charged_o
     await read_at_twilio(engine, listed(message, DELIVERED))
     now, left = await message_now(engine, message), await unpaid(engine)
     refunded = await balance(engine)
+    charged = []
     for _ in range(2):
         async with engine.begin() as conn:
-            assert (await unpaid_sends.charge(conn, ORGANIZATION, message.id))[1] is None
+            _, outcome = await unpaid_sends.charge(conn, ORGANIZATION, message.id)
+        assert isinstance(outcome, Debited)
+        charged.append(outcome.replayed)
 
     assert (applied, early) == (Applied.TOO_LATE, {"sent_after_refund"})
     assert (now.status, now.delivery_status, now.provider_sid) == (end, DELIVERED, sid_of(message))
     assert (left, await unpaid(engine), await kinds(engine)) == ([(message.id, 1)], [], set())
+    assert charged == [False, True]
     assert (refunded, await balance(engine)) == (usd("10"), usd("9.99"))
     assert (
         await number(
