@@ -142,7 +142,7 @@ async def subscribe(
     provider_snapshot: Snapshot | None = None,
     now: datetime = NOON,
 ) -> Subscription:
-    """Link a subscription as the current one; active unless `told` changes it."""
+    """Link a subscription as the current one; active unless `provider_snapshot` changes it."""
     async with engine.begin() as conn:
         await subscriptions.add(conn, organization_id, Provider.PAYPAL, id_)
         noted = await subscriptions.find(conn, Provider.PAYPAL, id_)

@@ -31,7 +31,7 @@ def locked_by(statement: str) -> frozenset[str]:
 
 
 def out_of_order(locked: frozenset[str], wanted: frozenset[str]) -> set[str]:
-    """What of `held` should have been locked after something of `wanted`."""
+    """What of `locked` should have been locked after something of `wanted`."""
     wrong: set[str] = set()
     for table in wanted - locked:
         if table in ORDER:

@@ -98,7 +98,7 @@ def test_every_kind_is_raised_somewhere() -> None:
     assert set(AlertKind) - named(RAISES) <= decided_before
 
 
-def test_what_is_said_to_clear_is_cleared_somewhere_and_nothing_else_is() -> None:
+def test_exactly_the_self_clearing_alerts_are_cleared_somewhere() -> None:
     self_clearing = {kind for kind, meaning in MEANINGS.items() if meaning.clears is not None}
     watched = {
         "campaign_waits",

@@ -46,9 +46,7 @@ HELP = [((*path, "--help"), 0) for path in every_command(get_command(app))]
     ("arguments", "status"),
     [*HELP, (("--version",), 0), (("certfy",), 2), (("api", "--port", "x"), 2)],
 )
-def test_what_is_answered_at_once_imports_nothing_heavy(
-    arguments: tuple[str, ...], status: int
-) -> None:
+def test_fast_commands_import_nothing_heavy(arguments: tuple[str, ...], status: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TRY, *arguments], capture_output=True, text=True, check=True
     )

@@ -61,7 +61,7 @@ async def payments_of(world: World, subscription_id: str) -> list[Payment]:
     return [payment async for payment in listed]
 
 
-async def test_a_new_subscription_is_active_and_says_whose_it_is(world: World) -> None:
+async def test_a_new_subscription_is_active_and_names_its_organization(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     snapshot = await world.provider.get_subscription(subscription_id)
@@ -287,7 +287,7 @@ async def test_canceling_may_be_repeated_and_cannot_be_undone(world: World) -> N
     assert await world.provider.ensure_resumed(subscription_id, "back") is Resumed.NEEDS_NEW_CONSENT
 
 
-async def test_what_lapsed_for_nonpayment_needs_the_payment_first(world: World) -> None:
+async def test_a_subscription_lapsed_for_nonpayment_needs_the_payment_first(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     await world.lapse(subscription_id)
 
@@ -295,7 +295,7 @@ async def test_what_lapsed_for_nonpayment_needs_the_payment_first(world: World) 
     assert (await world.provider.get_subscription(subscription_id)).state in LAPSED
 
 
-async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> None:
+async def test_the_outstanding_balance_is_collected_once_for_a_key(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     await world.lapse(subscription_id)
     owed = (await world.provider.get_subscription(subscription_id)).outstanding
@@ -313,7 +313,7 @@ async def test_what_is_outstanding_is_collected_once_for_a_key(world: World) -> 
     assert len(await payments_of(world, subscription_id)) == 2  # the first payment and this one
 
 
-async def test_what_owes_nothing_is_the_wrong_state_to_collect_from(world: World) -> None:
+async def test_collecting_without_a_debt_is_the_wrong_state(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
 
     with pytest.raises(WrongState, match="nothing is outstanding"):
@@ -326,7 +326,7 @@ async def test_what_owes_nothing_is_the_wrong_state_to_collect_from(world: World
     assert len(await payments_of(world, subscription_id)) == 1
 
 
-async def test_what_has_ended_takes_no_other_plan_and_is_not_suspended(world: World) -> None:
+async def test_an_ended_subscription_takes_no_other_plan_and_is_not_suspended(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     await world.cancel(subscription_id)
 
@@ -441,7 +441,7 @@ async def test_a_limit_says_how_long_to_wait(world: World) -> None:
     assert failure.value.retry_after == 7.0
 
 
-async def test_what_does_not_exist_is_not_found(world: World) -> None:
+async def test_a_missing_object_is_not_found(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     nobodys = f"{subscription_id[:-4]}0000"
 
@@ -461,7 +461,7 @@ async def test_an_id_never_names_another_place(world: World, path: str) -> None:
         await world.provider.ensure_canceled(path, "x")
 
 
-async def test_what_was_owed_and_paid_can_be_resumed(world: World) -> None:
+async def test_a_subscription_whose_debt_was_paid_can_be_resumed(world: World) -> None:
     subscription_id, _ = await world.subscribe(ORGANIZATION)
     await world.lapse(subscription_id)
     owed = (await world.provider.get_subscription(subscription_id)).outstanding

@@ -153,7 +153,9 @@ async def test_an_invoice_that_was_paid_elsewhere_is_named_by_itself(world: Worl
     assert (await world.stripe.get_subscription(subscription["id"])).state is State.ACTIVE
 
 
-async def test_what_was_paused_for_nonpayment_is_paid_first_and_then_resumed(world: World) -> None:
+async def test_a_subscription_paused_for_nonpayment_is_paid_first_and_then_resumed(
+    world: World,
+) -> None:
     subscription = world.paused_for_nonpayment()
 
     before = await world.stripe.ensure_resumed(subscription["id"], "please")
@@ -208,7 +210,7 @@ async def test_a_state_that_stripe_does_not_pause_is_refused_and_a_concurrent_pa
     assert (await world.stripe.ensure_suspended(raced["id"], "by hand")).state is State.PAUSED
 
 
-async def test_collection_that_is_paused_leaves_the_state_and_whose_it_is(world: World) -> None:
+async def test_paused_collection_keeps_the_state_and_the_organization(world: World) -> None:
     subscription, stripe = world.subscribe(), world.adapter(suspend_by=SuspendBy.COLLECTION)
 
     snapshots = [await stripe.ensure_suspended(subscription["id"], "by hand") for _ in range(2)]
@@ -328,7 +330,7 @@ async def test_an_address_that_is_wrong_says_nothing_of_the_object(world: World)
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "429", "timeout_before", "malformed_json"])
-async def test_what_may_go_better_the_next_time_is_unavailable_and_not_tried_twice(
+async def test_a_temporary_failure_is_unavailable_and_not_retried_by_the_adapter(
     world: World, kind: str
 ) -> None:
     subscription = world.subscribe()

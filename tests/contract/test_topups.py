@@ -70,7 +70,7 @@ async def test_an_unknown_checkout_counts_as_ended(world: World) -> None:
     assert await world.provider.settle_topup("NOSUCHCHECKOUT") == TopUp(open=False)
 
 
-async def test_the_webhook_of_a_paid_link_says_whose_it_is(world: World) -> None:
+async def test_the_webhook_of_a_paid_link_names_its_organization(world: World) -> None:
     deliveries = await world.pay_topup(await link(world))
 
     await verified(world, deliveries)

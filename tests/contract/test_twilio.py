@@ -175,7 +175,7 @@ async def test_a_message_never_sent_is_not_found(world: World) -> None:
     assert (listed.messages, listed.complete) == ((), True)
 
 
-async def test_what_was_sent_on_a_day_is_listed_page_by_page_with_its_prices(world: World) -> None:
+async def test_messages_of_a_day_are_listed_page_by_page_with_their_prices(world: World) -> None:
     world.simulator.state.behaviour.change(
         {"sending_after": 0, "sent_after": 0, "delivered_after": 0}
     )
@@ -227,7 +227,7 @@ async def test_everything_sent_since_is_listed_over_several_pages_while_more_com
     assert listed.complete
 
 
-async def test_what_was_redacted_or_masked_is_listed_and_what_was_deleted_is_not(
+async def test_redacted_and_masked_messages_are_listed_and_deleted_ones_are_not(
     world: World,
 ) -> None:
     since = datetime.now(UTC)

@@ -36,7 +36,7 @@ async def mortal(server_dir: Path) -> AsyncIterator[Postgres]:
     server.stop()
 
 
-async def test_nothing_answered_is_lost_and_nothing_comes_twice(
+async def test_nothing_acknowledged_is_lost_or_doubled(
     mortal: Postgres, temporal_client: Client, tmp_path: Path, authority: Authority
 ) -> None:
     async with (

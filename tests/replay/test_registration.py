@@ -62,7 +62,7 @@ def _name(method: Any) -> str:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=[each.__name__ for each in WORKFLOWS])
-async def test_what_a_workflow_asks_for_is_registered_on_its_queue(
+async def test_every_scheduled_activity_is_registered_on_its_queue(
     built: Services, workflow: type[Any]
 ) -> None:
     queues = (built.settings.lifecycle_task_queue, built.settings.campaign_task_queue)

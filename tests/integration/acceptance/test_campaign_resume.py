@@ -81,7 +81,7 @@ async def test_without_a_subscription_it_resumes_like_any_other(engine: AsyncEng
 
 
 @pytest.mark.parametrize("state", State)
-async def test_whatever_the_subscription_is_it_resumes_exactly_where_a_debit_passes(
+async def test_a_campaign_resumes_exactly_where_a_debit_passes(
     engine: AsyncEngine, state: State
 ) -> None:
     await onboard(engine)

@@ -509,7 +509,7 @@ async def of_a_long_life(module_engine: AsyncEngine) -> AsyncEngine:
 
 
 @pytest.mark.parametrize(("claim", "tampering"), TAMPERINGS)
-async def test_what_was_tampered_with_is_found(
+async def test_tampering_is_found(
     lived_in: AsyncEngine, claim: str, tampering: str, out_of_order: list[str]
 ) -> None:
     async with lived_in.connect() as conn:  # never committed
@@ -526,7 +526,7 @@ async def test_what_was_tampered_with_is_found(
     assert claim in {finding.check for finding in findings if not finding.holds}
 
 
-async def test_what_is_sealed_anew_after_a_change_is_found_too(lived_in: AsyncEngine) -> None:
+async def test_a_change_that_was_resealed_is_found_too(lived_in: AsyncEngine) -> None:
     async with lived_in.connect() as conn:
         await conn.execute(text("SET LOCAL session_replication_role = replica"))
         await conn.execute(

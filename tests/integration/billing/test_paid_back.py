@@ -89,7 +89,7 @@ async def test_a_period_is_paid_for_until_what_paid_for_it_is_paid_back(
 @pytest.mark.parametrize(
     ("back", "served"), [({"FIRST"}, True), ({"SECOND"}, True), ({"FIRST", "SECOND"}, False)]
 )
-async def test_of_two_payments_for_one_period_one_may_be_paid_back(
+async def test_one_of_two_payments_for_a_period_may_be_paid_back(
     engine: AsyncEngine, back: set[str], served: bool
 ) -> None:
     await onboard(engine)

@@ -225,7 +225,7 @@ async def test_only_two_facts_of_one_amount_and_payment_and_no_refund_are_the_sa
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_given_back_is_not_the_same_money_as_what_is_taken_now(
+async def test_a_returned_reversal_is_not_the_same_money_as_a_new_one(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -300,7 +300,7 @@ async def test_the_same_refund_by_many_at_once_is_taken_once(engine: AsyncEngine
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(
+async def test_a_reversal_of_spent_money_is_owed_and_shuts_the_gate_in_the_same_transaction(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -316,7 +316,7 @@ async def test_what_is_spent_is_owed_and_shuts_the_gate_in_the_same_transaction(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
+async def test_a_reversal_does_not_touch_held_money(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
     async with engine.begin() as conn:
@@ -336,7 +336,7 @@ async def test_what_is_held_is_not_touched(engine: AsyncEngine) -> None:
     assert await broken_claims(engine) == set()
 
 
-async def test_neither_a_freeze_nor_a_shut_gate_keeps_money_that_is_gone(
+async def test_a_freeze_or_a_shut_gate_does_not_stop_a_reversal(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -383,7 +383,7 @@ async def test_the_next_top_up_pays_what_is_owed_first_and_the_oldest_first(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_covered_lifts_the_block_and_leaves_opening_to_the_steps(
+async def test_covering_the_debt_lifts_the_block_and_leaves_opening_to_the_steps(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -418,7 +418,7 @@ async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngin
     assert await broken_claims(engine) == set()
 
 
-async def test_who_owes_and_has_something_to_take_it_from_is_found(engine: AsyncEngine) -> None:
+async def test_a_debtor_with_a_balance_is_found(engine: AsyncEngine) -> None:
     for name in ("owes-and-has", "owes", "holds", "has"):
         await onboard(engine, name, balance="0")
         await credited(engine, capture("10", name), name)
@@ -469,7 +469,7 @@ async def test_a_dispute_that_is_won_gives_the_money_back_once(engine: AsyncEngi
     assert await broken_claims(engine) == set()
 
 
-async def test_what_one_dispute_gives_back_covers_what_another_one_owes(
+async def test_money_returned_by_one_dispute_covers_the_debt_of_another(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -489,7 +489,7 @@ async def test_what_one_dispute_gives_back_covers_what_another_one_owes(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_takes_again_what_it_gave_back_counts_for_nothing_and_says_so(
+async def test_a_reversal_repeated_after_its_return_counts_nothing_and_is_reported(
     engine: AsyncEngine,
 ) -> None:
     """A person has to be alerted."""
@@ -519,7 +519,7 @@ async def test_a_changed_amount_does_not_change_the_booking_and_is_reported(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_never_taken_is_not_given_back(engine: AsyncEngine) -> None:
+async def test_a_reversal_that_took_nothing_returns_nothing(engine: AsyncEngine) -> None:
     await onboard(engine, balance="0")
     await pay(engine, "25")
 
@@ -542,7 +542,7 @@ async def test_a_refund_of_a_subscription_payment_takes_nothing_and_is_noted(
     assert await broken_claims(engine) == set()
 
 
-async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(
+async def test_nothing_is_booked_for_an_unknown_payment_or_in_another_currency(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -553,7 +553,7 @@ async def test_of_an_unknown_payment_or_in_another_currency_nothing_is_booked(
     assert await rows(engine, "SELECT * FROM reversals") == []
 
 
-async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(
+async def test_a_payment_reversed_before_its_booking_is_never_credited(
     engine: AsyncEngine,
 ) -> None:
     """Its refund may fail later and the payment be reported as completed; then its refund could no
@@ -570,7 +570,7 @@ async def test_what_its_payer_had_back_before_it_was_booked_is_never_credited(
     assert await broken_claims(engine) == set()
 
 
-async def test_of_a_credit_and_a_note_that_it_was_paid_back_one_comes_first(
+async def test_a_credit_and_the_note_of_its_reversal_are_serialized(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0")
@@ -627,7 +627,7 @@ async def test_a_recovery_whose_reference_somebody_took_is_owed_still_and_holds_
     assert await broken_claims(engine) == set()
 
 
-async def test_what_is_waived_and_recovered_at_once_does_not_lock_each_other_out(
+async def test_concurrent_waiver_and_recovery_do_not_deadlock(
     engine: AsyncEngine,
 ) -> None:
     await owing_ten(engine)
@@ -659,7 +659,7 @@ async def test_a_foreign_credit_under_the_same_reference_is_not_taken_for_the_re
     assert await rows(engine, "SELECT 1 FROM reversals WHERE returned_at IS NOT NULL") == []
 
 
-async def test_what_an_operator_waives_is_owed_no_more(engine: AsyncEngine) -> None:
+async def test_a_waived_debt_is_no_longer_owed(engine: AsyncEngine) -> None:
     await owing_ten(engine)
 
     await waived(engine)
@@ -708,7 +708,7 @@ ACTS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(acts=ACTS)
-def test_whatever_comes_certify_holds_and_no_money_is_made(
+def test_any_sequence_keeps_certify_green_and_creates_no_money(
     acts: list[tuple[str, int, int]], database_url: str, soaking: bool
 ) -> None:
     asyncio.run(_live(acts, database_url))

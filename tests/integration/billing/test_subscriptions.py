@@ -104,7 +104,7 @@ async def test_linking_a_lapsed_one_suspends(tollgate: Tollgate) -> None:
     assert (await tollgate.debit("1.00", "d")).status_code == 423
 
 
-async def test_what_came_before_it_is_linked_counts_once_it_is(tollgate: Tollgate) -> None:
+async def test_an_event_before_the_link_counts_after_it(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await create_subscription(tollgate, custom_id="acme")
     [event_id] = await tollgate.happen(id_, "suspend")

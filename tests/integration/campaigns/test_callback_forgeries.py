@@ -120,7 +120,7 @@ async def test_an_alert_stays_while_another_callback_that_raised_it_is_still_to_
     assert (between, await kinds(engine)) == ({"sent_after_refund"}, set())
 
 
-async def test_what_twilio_had_and_has_no_more_is_left_to_a_person(engine: AsyncEngine) -> None:
+async def test_a_message_that_vanished_at_twilio_is_left_to_a_person(engine: AsyncEngine) -> None:
     message = await refused(engine)
     await apply(engine, callback(message, DELIVERED))
 
@@ -133,7 +133,7 @@ async def test_what_twilio_had_and_has_no_more_is_left_to_a_person(engine: Async
     ("forged", "genuine"),
     [(DELIVERED, UNDELIVERED), (UNDELIVERED, DELIVERED), (READ, UNDELIVERED), (UNDELIVERED, READ)],
 )
-async def test_of_two_ends_twilio_says_which_one_it_is(
+async def test_twilio_decides_between_two_final_statuses(
     engine: AsyncEngine, forged: DeliveryStatus, genuine: DeliveryStatus
 ) -> None:
     message = await sent_message(engine)
@@ -189,7 +189,9 @@ async def test_a_second_sid_that_twilio_does_not_have_changes_nothing(engine: As
     )
 
 
-async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncEngine) -> None:
+async def test_a_message_confirmed_only_by_a_callback_is_read_hours_later(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, Reply(message=message, status=MessageStatus.UNKNOWN))
@@ -204,7 +206,7 @@ async def test_what_only_a_callback_confirmed_is_read_hours_later(engine: AsyncE
 
 
 @pytest.mark.parametrize("status", [SENT, DELIVERED])
-async def test_what_goes_on_meanwhile_contradicts_no_callback(
+async def test_an_intermediate_status_contradicts_no_callback(
     engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
     """A second sid was read because its message was unclear; Twilio's answer to the hand-over came
@@ -253,7 +255,7 @@ async def test_an_attempt_that_was_given_back_keeps_twilios_sid_and_not_a_made_u
 @pytest.mark.parametrize(
     ("status", "code"), [(DeliveryStatus.QUEUED, None), (FAILED, 30008), (UNDELIVERED, 30036)]
 )
-async def test_what_does_not_say_that_an_earlier_attempt_went_out_is_not_read(
+async def test_a_callback_that_does_not_report_an_earlier_attempt_as_sent_is_not_read(
     engine: AsyncEngine, status: DeliveryStatus, code: int | None
 ) -> None:
     await onboard(engine)
@@ -267,7 +269,7 @@ async def test_what_does_not_say_that_an_earlier_attempt_went_out_is_not_read(
     assert (answer, await checks(engine)) == (Applied.TOO_LATE, [])
 
 
-async def test_what_names_an_attempt_that_is_still_to_come_is_not_read(engine: AsyncEngine) -> None:
+async def test_a_callback_of_a_future_attempt_is_not_read(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
 

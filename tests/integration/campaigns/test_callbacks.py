@@ -131,7 +131,7 @@ async def test_a_failure_keeps_its_code_and_its_debit(engine: AsyncEngine) -> No
         (DELIVERED, None, False),
     ],
 )
-async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not(
+async def test_messages_that_never_left_twilio_are_refunded_and_those_carriers_took_are_not(
     engine: AsyncEngine, status: DeliveryStatus, code: int | None, refunded: bool
 ) -> None:
     message = await sent_message(engine)
@@ -146,7 +146,7 @@ async def test_what_never_left_twilio_is_refunded_and_what_a_carrier_took_is_not
     assert await broken_claims(engine) == set()
 
 
-async def test_whoever_opted_out_is_remembered_once(engine: AsyncEngine) -> None:
+async def test_an_opt_out_is_stored_once(engine: AsyncEngine) -> None:
     message = await sent_message(engine)
 
     for _ in range(2):
@@ -185,7 +185,7 @@ async def test_callbacks_that_come_together_end_as_one_by_one(
     assert await broken_claims(engine) == set()
 
 
-async def test_one_that_cannot_be_written_does_not_take_the_others_with_it(
+async def test_a_callback_that_cannot_be_written_does_not_fail_the_others(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -344,7 +344,7 @@ async def test_a_message_failed_by_the_suspension_is_given_back_and_refunded(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_twilio_calls_failed_is_refunded_whatever_a_callback_said_before(
+async def test_a_message_failed_at_twilio_is_refunded_no_matter_what_a_callback_reported_before(
     engine: AsyncEngine,
 ) -> None:
     message = await sent_message(engine)
@@ -488,7 +488,7 @@ async def test_a_refusal_by_twilio_counts_even_if_a_callback_reported_the_messag
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_given_back_is_sent_again_and_its_old_callbacks_are_too_late(
+async def test_a_refunded_message_is_sent_again_and_ignores_callbacks_of_its_old_attempt(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -638,7 +638,7 @@ async def test_an_alert_that_only_a_callback_raised_clears_when_twilio_denies_it
     assert (raised, await kinds(engine), await unpaid(engine)) == ({"sent_after_refund"}, set(), [])
 
 
-async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncEngine) -> None:
+async def test_an_abandoned_message_that_failed_at_twilio_is_no_alert(engine: AsyncEngine) -> None:
     await onboard(engine)
     [message] = await hand_over(engine, await campaign(engine, messages=1))
     await settle_replies(engine, Reply(message=message, status=MessageStatus.LOST))
@@ -652,7 +652,7 @@ async def test_what_was_given_up_and_failed_at_twilio_is_no_alert(engine: AsyncE
     ("age", "status", "read"),
     [(5, SENT, True), (5, DELIVERED, False), (1, SENT, False), (80, SENT, False)],
 )
-async def test_what_has_no_end_hours_after_it_was_handed_over_is_read_at_twilio(
+async def test_a_message_without_a_final_status_after_hours_is_read_at_twilio(
     engine: AsyncEngine, age: int, status: DeliveryStatus, read: bool
 ) -> None:
     message = await sent_message(engine)

@@ -76,7 +76,7 @@ async def test_a_campaign_does_not_complete_while_a_message_of_it_is_given_back(
     assert await statuses(engine, sending) == [MessageStatus.RESERVED]
 
 
-async def test_what_is_being_handed_over_is_not_released_with_the_rest(engine: AsyncEngine) -> None:
+async def test_messages_being_sent_are_not_released_with_the_rest(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending)

@@ -83,7 +83,7 @@ async def test_a_failure_without_a_callback_is_read_and_refunded(engine: AsyncEn
 
 
 @pytest.mark.parametrize("error_code", [30008, 30002])
-async def test_what_was_refunded_and_stands_in_the_list_as_sent_is_read_once(
+async def test_a_refunded_message_listed_as_sent_is_read_once(
     engine: AsyncEngine, error_code: int
 ) -> None:
     await onboard(engine)

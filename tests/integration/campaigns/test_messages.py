@@ -83,7 +83,7 @@ async def test_a_message_is_paid_for_and_sent_once_per_key(tollgate: Tollgate) -
     assert await balance(tollgate) == "9.99"
 
 
-async def test_what_twilio_refuses_is_given_back(tollgate: Tollgate) -> None:
+async def test_a_message_refused_by_twilio_is_refunded(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     message = await sent(tollgate, to="+15005550009")
@@ -93,7 +93,9 @@ async def test_what_twilio_refuses_is_given_back(tollgate: Tollgate) -> None:
     assert await balance(tollgate) == "10.00"
 
 
-async def test_what_twilio_certainly_did_not_take_is_given_back(tollgate: Tollgate) -> None:
+async def test_a_message_that_twilio_certainly_did_not_accept_is_refunded(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     await fault(tollgate, kind="429")
 
@@ -103,7 +105,9 @@ async def test_what_twilio_certainly_did_not_take_is_given_back(tollgate: Tollga
     assert await balance(tollgate) == "10.00"
 
 
-async def test_what_twilio_may_have_taken_is_unknown_and_stays_paid(tollgate: Tollgate) -> None:
+async def test_a_message_that_twilio_may_have_accepted_is_unknown_and_stays_paid(
+    tollgate: Tollgate,
+) -> None:
     await tollgate.onboard()
     await fault(tollgate, kind="error_after_acceptance")
 

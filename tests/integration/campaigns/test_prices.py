@@ -118,7 +118,7 @@ async def test_the_margin_counts_what_is_priced_in_the_wallets_currency(
     ]
 
 
-async def test_what_is_sent_again_begins_without_the_price_of_its_old_attempt(
+async def test_a_resent_message_begins_without_the_price_of_its_old_attempt(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

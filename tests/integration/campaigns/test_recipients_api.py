@@ -312,7 +312,7 @@ async def test_a_draft_that_is_started_while_its_file_arrives_takes_nothing_of_i
         (CSV, 'to,"name\n+14155550100,Ann\n', 422),
     ],
 )
-async def test_what_is_no_file_of_recipients_is_refused(
+async def test_an_invalid_recipients_file_is_refused(
     tollgate: Tollgate, media_type: str, content: str | bytes, status: int
 ) -> None:
     await tollgate.onboard()
@@ -354,7 +354,7 @@ async def declared(tollgate: Tollgate, path: str, length: int) -> bytes:
     return answer.strip()
 
 
-async def test_who_is_still_sending_hears_why_it_is_refused(tollgate: Tollgate) -> None:
+async def test_a_client_still_sending_its_body_reads_the_refusal(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     id_ = await draft(tollgate)
 

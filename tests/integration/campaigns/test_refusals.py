@@ -161,7 +161,7 @@ async def test_a_late_failure_of_a_former_sender_raises_no_alert_about_the_sende
     assert await sending_refused(engine)
 
 
-async def test_a_message_keeps_the_sender_that_it_was_handed_over_with(engine: AsyncEngine) -> None:
+async def test_a_message_keeps_the_sender_that_it_was_sent_with(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     [first] = await send(engine, sending, limit=1)

@@ -92,7 +92,7 @@ async def test_a_batch_repeated_after_a_lost_answer_pays_for_nothing_twice(
     assert await balance(engine) == usd("9.97")
 
 
-async def test_what_is_reserved_goes_before_more_is_paid_for(engine: AsyncEngine) -> None:
+async def test_reserved_messages_are_sent_before_more_are_paid_for(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending, limit=3)
@@ -256,7 +256,7 @@ async def test_a_campaign_stopped_by_a_person_sends_nothing_even_if_it_is_paid_f
     assert await statuses(engine, sending) == [RESERVED] * 5
 
 
-async def test_what_was_not_handed_over_is_refunded_and_pending_again(engine: AsyncEngine) -> None:
+async def test_an_unsent_message_is_refunded_and_pending_again(engine: AsyncEngine) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=5)
     await reserve(engine, sending)
@@ -271,7 +271,7 @@ async def test_what_was_not_handed_over_is_refunded_and_pending_again(engine: As
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_released_is_paid_for_anew_under_its_next_attempt(
+async def test_a_released_message_is_paid_for_again_with_its_next_attempt(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -345,7 +345,9 @@ async def test_the_answer_to_an_earlier_attempt_does_not_settle_a_later_one(
     assert await balance(engine) == usd("9.99")
 
 
-async def test_what_may_have_been_taken_is_never_sent_again(engine: AsyncEngine) -> None:
+async def test_a_message_that_may_have_been_accepted_is_never_sent_again(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     sending = await campaign(engine, messages=2)
     first, second = await hand_over(engine, sending)
@@ -359,7 +361,7 @@ async def test_what_may_have_been_taken_is_never_sent_again(engine: AsyncEngine)
     assert await statuses(engine, sending) == [UNKNOWN, ACCEPTED]
 
 
-async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(
+async def test_messages_of_a_dead_sender_become_unknown_and_keep_their_debit(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -376,7 +378,7 @@ async def test_what_a_dead_sender_left_becomes_unknown_and_keeps_its_debit(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_twilio_did_not_process_is_sent_again_without_being_paid_again(
+async def test_a_message_not_processed_by_twilio_is_sent_again_without_another_charge(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -568,7 +570,7 @@ async def test_a_number_without_a_known_time_zone_is_held_at_any_hour(engine: As
     )
 
 
-async def test_what_was_reserved_before_the_night_is_not_handed_over_in_it(
+async def test_messages_reserved_before_quiet_hours_are_not_sent_in_them(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

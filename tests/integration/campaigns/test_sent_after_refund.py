@@ -180,7 +180,7 @@ async def test_a_message_delivered_while_it_waits_to_be_resent_or_is_skipped_is_
 
 
 @pytest.mark.parametrize("by", ["an operator", "Twilio"])
-async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(
+async def test_a_message_that_arrives_before_its_resend_is_not_resent(
     engine: AsyncEngine, by: str
 ) -> None:
     await onboard(engine)
@@ -217,9 +217,7 @@ async def test_what_arrives_before_it_is_sent_once_more_is_not_sent_once_more(
 
 
 @pytest.mark.parametrize("charged", [False, True])
-async def test_what_turned_out_sent_is_not_sent_once_more(
-    engine: AsyncEngine, charged: bool
-) -> None:
+async def test_a_message_found_to_be_sent_is_not_resent(engine: AsyncEngine, charged: bool) -> None:
     message = await given_up(engine)
     await apply(engine, callback(message, DELIVERED))
     await read_at_twilio(engine, listed(message, DELIVERED))

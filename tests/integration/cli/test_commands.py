@@ -130,7 +130,7 @@ async def test_certify_shows_its_progress_and_takes_a_reader_that_leaves(
     assert (left.returncode, left.stderr) == (141, "")
 
 
-async def test_what_is_booked_while_certify_reads_is_in_none_of_its_figures(
+async def test_postings_during_certify_are_in_none_of_its_figures(
     engine: AsyncEngine, database_url: str
 ) -> None:
     await builders.onboard(engine)

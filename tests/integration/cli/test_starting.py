@@ -121,7 +121,7 @@ def test_a_database_that_does_not_answer_is_tried_once(command: tuple[str, ...])
     )
 
 
-def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres) -> None:
+def test_a_refusal_by_the_server_is_a_wrong_setting(postgres: Postgres) -> None:
     assert one_line("certify", database_url=postgres.url("nothing_like_it")) == (
         'TOLLGATE_DATABASE_URL: database "nothing_like_it" does not exist'
     )

@@ -68,7 +68,7 @@ async def test_a_missing_field_is_422_and_named(tollgate: Tollgate) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == ["amount"]
 
 
-async def test_what_is_not_json_is_400(tollgate: Tollgate) -> None:
+async def test_invalid_json_is_400(tollgate: Tollgate) -> None:
     for content in (b"{", b"\xff", b'{"amount": "1.00",}', b"[" * 50_000):
         answer = await tollgate.post(
             f"{WALLET}/debits", content=content, headers={"Content-Type": "application/json"}

@@ -149,7 +149,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-async def test_whoever_falls_silent_is_cut(
+async def test_a_silent_connection_is_closed(
     tollgate: Tollgate, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
@@ -233,7 +233,7 @@ async def test_requests_ahead_of_their_answers_are_bounded(tollgate: Tollgate) -
     assert (await tollgate.get("/health/live", scope=None)).status_code == 200
 
 
-async def test_what_is_no_http_is_answered_with_a_problem(tollgate: Tollgate) -> None:
+async def test_invalid_http_is_answered_with_a_problem(tollgate: Tollgate) -> None:
     for raw in (
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"hello\r\n\r\n",

@@ -76,7 +76,7 @@ async def test_a_suspension_between_two_reads_is_shown_whole_or_not_at_all(
     assert [reason["code"] for reason in then["reasons"]] == ["admin"]
 
 
-async def test_whatever_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None:
+async def test_everything_that_a_get_reads_is_of_one_moment(tollgate: Tollgate) -> None:
     ids = await _create_each(tollgate)
     schema = (await tollgate.get("/openapi.json", scope=None)).json()
     paths = [

@@ -264,7 +264,7 @@ async def test_an_act_at_the_provider_is_not_repeated_by_its_key(tollgate: Tollg
     assert refused(reused) == REUSED
 
 
-async def test_of_concurrent_requests_with_one_key_one_is_done(tollgate: Tollgate) -> None:
+async def test_one_of_concurrent_requests_with_the_same_key_is_executed(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     await tollgate.post(f"{WALLET}/holds", hold(), key="ride")
 

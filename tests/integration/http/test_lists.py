@@ -183,7 +183,7 @@ POSITIONS: list[object] = [
 ]
 
 
-async def test_what_is_no_cursor_of_a_list_is_refused(tollgate: Tollgate) -> None:
+async def test_an_invalid_cursor_is_refused(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for path in _lists():

@@ -63,7 +63,7 @@ async def test_waiting_work_and_standing_alerts_are_exposed(tollgate: Tollgate) 
     assert not [labels for _, labels in series if "acme" in str(labels)]
 
 
-async def test_what_comparisons_found_adds_up_and_is_counted_once(tollgate: Tollgate) -> None:
+async def test_findings_of_comparisons_add_up_and_are_counted_once(tollgate: Tollgate) -> None:
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
     found = Counts(missed=1, duplicates=2, out_of_order=3)
     async with tollgate.services.engine.begin() as conn:

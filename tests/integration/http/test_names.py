@@ -25,7 +25,7 @@ def _forms(shape: dict[str, Any]) -> list[dict[str, Any]]:
     return [shape, *shape.get("anyOf", ())]
 
 
-def test_what_something_is_in_is_its_status() -> None:
+def test_every_state_field_is_called_status() -> None:
     assert [(name, field) for name, field, _ in _fields() if "state" in field.split("_")] == []
     for path, methods in create_app().openapi()["paths"].items():
         for operation in methods.values():

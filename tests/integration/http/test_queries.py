@@ -58,7 +58,7 @@ async def test_the_parameter_is_named(tollgate: Tollgate, query: str, field: str
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-async def test_what_an_operation_takes_is_not_refused(tollgate: Tollgate) -> None:
+async def test_parameters_of_an_operation_are_accepted(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for query in ("", "?", "?limit=1", "?limit=1&status=open"):

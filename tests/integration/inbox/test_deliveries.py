@@ -166,7 +166,7 @@ async def test_a_transmission_stores_no_more_bodies_than_the_limit_for_forgeries
     assert await stored(engine) == MOST_BODIES + 1
 
 
-async def test_what_comes_again_after_its_subscription_was_linked_is_handled(
+async def test_a_delivery_repeated_after_the_link_is_handled(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -233,7 +233,7 @@ async def test_an_event_whose_id_a_forgery_took_is_missed_when_it_is_listed(
         (event(custom_id="acme"), InboxStatus.UNHANDLED, ""),
     ],
 )
-async def test_what_becomes_of_a_delivery_at_first(
+async def test_the_first_status_of_a_delivery(
     engine: AsyncEngine, billing_event: BillingEvent, status: InboxStatus, outcome: str
 ) -> None:
     await onboard(engine)
@@ -257,7 +257,7 @@ async def test_only_headers_that_tell_of_the_delivery_are_kept(engine: AsyncEngi
     assert row.headers == {"paypal-transmission-id": "t", "user-agent": "PayPal"}
 
 
-async def test_what_is_parked_is_adopted_once_its_subscription_is_linked(
+async def test_a_parked_delivery_is_adopted_after_its_subscription_is_linked(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -296,7 +296,7 @@ def backoff(attempts: int) -> timedelta:
     return FIRST_RETRY * 2**attempts if attempts < 15 else LAST_RETRY
 
 
-async def test_what_is_parked_again_and_again_waits_ever_longer(engine: AsyncEngine) -> None:
+async def test_a_repeatedly_parked_delivery_waits_ever_longer(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
     delivery = await receive(engine, event())
@@ -333,7 +333,7 @@ async def test_what_a_person_must_look_at_is_not_adopted(engine: AsyncEngine) ->
     assert await adopt(engine, LAST_RETRY) == []
 
 
-async def test_what_another_process_has_in_hand_is_skipped(engine: AsyncEngine) -> None:
+async def test_rows_locked_by_another_process_are_skipped(engine: AsyncEngine) -> None:
     await receive(engine, event(id_="WH-1"))
     await receive(engine, event(id_="WH-2", subscription_id="I-OTHER"))
     await onboard(engine)

@@ -269,7 +269,9 @@ ODD_EVENTS: list[tuple[dict[str, object], str, str]] = [
 ]
 
 
-async def test_what_cannot_be_acted_on_is_stored_and_answered_with_200(tollgate: Tollgate) -> None:
+async def test_an_event_without_a_consequence_is_stored_and_answered_with_200(
+    tollgate: Tollgate,
+) -> None:
     for event, _, _ in ODD_EVENTS:
         assert (await tollgate.deliver_json(event)).status_code == 200
 

@@ -531,7 +531,7 @@ async def test_a_webhook_opens_nothing_when_an_operator_lifts_the_block(
     assert Block.NONPAYMENT in lifted.blocks
 
 
-async def test_what_a_webhook_shut_stays_shut_when_an_operator_lifts_his_block(
+async def test_a_gate_shut_by_a_webhook_stays_shut_when_an_operator_lifts_a_block(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -630,7 +630,7 @@ async def test_it_is_not_served_either_when_no_answer_came_between_the_two(
     assert (owing.status, owing.ask_again) == (Status.SUSPENDED, False)
 
 
-async def test_grace_that_ran_out_does_not_begin_anew(engine: AsyncEngine) -> None:
+async def test_an_expired_grace_period_does_not_begin_again(engine: AsyncEngine) -> None:
     await onboard(engine, grace=3 * DAY)
     await subscribe(engine)
     await confirm(engine, snapshot(State.PAST_DUE, NOON))
@@ -677,7 +677,9 @@ async def test_another_one_that_owes_takes_over_from_no_debt(engine: AsyncEngine
     assert (await subscription(engine)).is_current
 
 
-async def test_one_whose_payment_was_paid_back_takes_over_from_no_debt(engine: AsyncEngine) -> None:
+async def test_a_subscription_whose_payment_was_paid_back_takes_over_from_no_debt(
+    engine: AsyncEngine,
+) -> None:
     await shut_for_a_debt_beside(engine)
     await run(
         engine,
@@ -749,7 +751,7 @@ async def test_a_subscription_closed_by_a_webhook_does_not_take_over_before_its_
 
 
 @pytest.mark.parametrize("reported_state", [State.CANCELED, State.EXPIRED])
-async def test_what_ended_in_the_moment_of_its_last_payment_is_served_for_that(
+async def test_a_subscription_that_ends_with_its_last_payment_is_served_for_it(
     engine: AsyncEngine, reported_state: State
 ) -> None:
     await onboard(engine)
@@ -886,7 +888,9 @@ async def test_the_next_failure_after_a_payment_has_a_grace_period_of_its_own(
     assert again.deadline == NOON + 33 * DAY
 
 
-async def test_what_was_canceled_is_served_until_it_is_paid_for(engine: AsyncEngine) -> None:
+async def test_a_canceled_subscription_is_served_until_its_paid_time_ends(
+    engine: AsyncEngine,
+) -> None:
     await onboard(engine)
     await subscribe(engine, provider_snapshot=snapshot(paid_until=NOON + 10 * DAY))
 
@@ -898,7 +902,7 @@ async def test_what_was_canceled_is_served_until_it_is_paid_for(engine: AsyncEng
     assert (ended.status, ended.blocks) == (Status.SUSPENDED, frozenset({Block.CANCELED}))
 
 
-async def test_what_was_canceled_without_a_paid_through_time_ends_at_once(
+async def test_a_cancellation_without_a_paid_through_time_ends_at_once(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

@@ -42,7 +42,7 @@ async def test_each_is_changed_by_itself_and_again_is_the_same(tollgate: Tollgat
         )
 
 
-async def test_what_is_left_out_stays_and_nothing_at_all_is_refused(tollgate: Tollgate) -> None:
+async def test_omitted_fields_stay_and_an_empty_change_is_refused(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     both = await change(tollgate, name="New", sender="12345")

@@ -110,7 +110,7 @@ async def test_an_unhandled_delivery_is_notified_ever_less_often_down_to_every_t
     )
 
 
-async def test_what_is_handled_or_parked_is_not_named(engine: AsyncEngine) -> None:
+async def test_handled_and_parked_deliveries_are_not_due(engine: AsyncEngine) -> None:
     await onboard(engine)
     await subscribe(engine)
     delivery = await receive(engine, event())
@@ -336,7 +336,7 @@ async def test_it_goes_on_when_the_night_is_over_or_the_dear_one_is_paid_for(
     assert (batch.next, batch.reserved) == (Next.SEND, 1)
 
 
-async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(
+async def test_a_campaign_whose_remaining_recipients_are_in_quiet_hours_says_so(
     engine: AsyncEngine,
 ) -> None:
     """Its money is back: it now waits for the end of quiet hours, no longer for the wallet."""
@@ -358,7 +358,7 @@ async def test_where_it_is_quiet_for_all_that_is_left_the_campaign_says_so(
     )
 
 
-async def test_one_whose_dear_message_is_to_somebody_who_opted_out_since_goes_on(
+async def test_a_campaign_whose_expensive_recipient_opted_out_since_resumes(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine, balance="0.05")

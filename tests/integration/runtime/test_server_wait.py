@@ -71,7 +71,7 @@ async def test_when_patience_is_over_the_server_is_named() -> None:
         await Server(refusals=1).answer(NONE)
 
 
-async def test_what_a_server_answers_wrongly_is_not_waited_for() -> None:
+async def test_a_wrong_setting_is_not_waited_out() -> None:
     async def wrong() -> str:
         raise BadSettings("TOLLGATE_DATABASE_URL: is wrong")
 

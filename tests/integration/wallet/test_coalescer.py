@@ -265,7 +265,7 @@ async def test_a_lock_that_is_held_too_long_is_an_error_and_not_waited_for_again
     assert await balance(engine) == usd("10")
 
 
-async def test_at_the_end_what_waits_is_booked_and_nothing_more_is_taken(
+async def test_closing_books_what_waits_and_takes_nothing_more(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

@@ -90,7 +90,7 @@ async def test_an_overdue_hold_is_never_captured_and_makes_room_for_the_next(
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_let_go_of_before_does_not_expire_besides(engine: AsyncEngine) -> None:
+async def test_a_released_hold_does_not_expire_as_well(engine: AsyncEngine) -> None:
     await onboard(engine, balance="10")
     for name in ("let go", "open"):
         await reserve(engine, name, usd("4"))

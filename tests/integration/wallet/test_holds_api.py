@@ -29,7 +29,7 @@ async def money(tollgate: Tollgate) -> tuple[str, str, str]:
     return shown["balance"], shown["held"], shown["available"]
 
 
-async def test_what_is_held_is_no_longer_available(tollgate: Tollgate) -> None:
+async def test_held_money_is_not_available(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance="10.00")
 
     reserved = await tollgate.post(f"{WALLET}/holds", hold())
@@ -93,7 +93,7 @@ async def test_a_capture_never_takes_more_than_was_reserved(tollgate: Tollgate) 
     assert await money(tollgate) == ("10.00", "6.00", "4.00")
 
 
-async def test_what_is_released_is_available_again(tollgate: Tollgate) -> None:
+async def test_released_money_is_available_again(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance="10.00")
     await tollgate.post(f"{WALLET}/holds", hold())
 

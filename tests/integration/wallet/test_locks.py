@@ -576,7 +576,7 @@ async def test_two_senders_hand_over_a_whole_campaign_once(engine: AsyncEngine) 
     assert not await begin_window(engine, sending)
 
 
-async def test_what_was_handed_over_is_given_back_once_however_often_twilio_says_so(
+async def test_a_sent_message_is_refunded_once_no_matter_how_often_twilio_reports_its_failure(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)

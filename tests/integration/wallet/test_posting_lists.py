@@ -99,7 +99,7 @@ async def test_a_list_for_a_suspended_organization_says_why_for_each(tollgate: T
         (7, "body"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_booked(
+async def test_an_invalid_field_is_named_and_nothing_is_booked(
     tollgate: Tollgate, body: object, field: str
 ) -> None:
     await tollgate.onboard(balance=None)

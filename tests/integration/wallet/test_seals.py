@@ -139,7 +139,7 @@ async def test_an_outsider_computes_the_same_chain_over_all_wallets(engine: Asyn
     assert await broken_claims(engine) == set()
 
 
-async def test_what_was_sealed_without_a_link_gets_one(engine: AsyncEngine) -> None:
+async def test_seals_without_a_link_get_one(engine: AsyncEngine) -> None:
     """As by a process of an older version."""
     await of_five_entries(engine)
     await seal(engine)

@@ -121,7 +121,9 @@ def test_examples_are_valid(document: dict[str, Any], name: str) -> None:
         assert example.keys() == schema["properties"].keys()
 
 
-def test_what_can_be_several_things_is_one_of_them(document: dict[str, Any]) -> None:
+def test_bodies_and_responses_of_several_shapes_are_described_as_one_of(
+    document: dict[str, Any],
+) -> None:
     [debit] = [
         operation
         for _, _, operation in _operations(document)

@@ -13,7 +13,7 @@ def plain() -> tuple[Teller, io.StringIO]:
     return Teller(Console(file=stream, width=120)), stream
 
 
-def test_what_is_as_wanted_says_nothing() -> None:
+def test_a_matching_state_reports_no_difference() -> None:
     expect("the balance", 3, 3)
 
 

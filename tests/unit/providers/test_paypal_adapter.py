@@ -289,7 +289,7 @@ async def test_ensuring_a_state_acts_and_looks(
     assert "paypal-request-id" not in world.server.received[1].headers
 
 
-async def test_what_was_acted_on_but_is_not_seen_yet_is_tried_again(world: World) -> None:
+async def test_an_action_not_visible_yet_is_checked_again(world: World) -> None:
     world.answers |= {f"POST {SUB}/suspend": Reply(204, b""), f"GET {SUB}": subscription("ACTIVE")}
 
     with pytest.raises(ProviderUnavailable):
@@ -346,7 +346,7 @@ async def test_a_long_reason_is_cut(world: World) -> None:
     assert world.bodies(f"{SUB}/suspend") == [{"reason": "x" * 128}]
 
 
-async def test_what_is_outstanding_is_captured_with_the_key(world: World) -> None:
+async def test_the_outstanding_balance_is_captured_with_the_key(world: World) -> None:
     gross = {"gross_amount": {"currency_code": "USD", "value": "98.00"}}
     world.answers[f"POST {SUB}/capture"] = reply(
         {
@@ -417,7 +417,7 @@ async def test_a_capture_that_is_accepted_and_not_listed_yet_is_pending(world: W
         "SUBSCRIPTION_STATUS_INVALID",
     ],
 )
-async def test_what_is_not_owed_is_the_wrong_state_unless_this_attempt_took_it(
+async def test_a_debt_already_paid_is_the_wrong_state_unless_this_attempt_paid_it(
     world: World, issue: str
 ) -> None:
     world.answers |= {f"POST {SUB}/capture": refusal(issue), f"GET {SUB}/transactions": reply({})}
@@ -565,7 +565,9 @@ def test_an_amount_is_formatted_as_paypal_expects(amount: str, currency: str, va
 
 
 @pytest.mark.parametrize(("amount", "currency"), [("1.001", "USD"), ("0.5", "JPY")])
-def test_what_paypal_cannot_take_is_refused_and_never_rounded(amount: str, currency: str) -> None:
+def test_an_amount_that_paypal_cannot_take_is_refused_and_never_rounded(
+    amount: str, currency: str
+) -> None:
     with pytest.raises(BadAmount):
         topups.money(parse(amount, currency))
 

@@ -179,7 +179,7 @@ async def test_an_issuer_that_was_renewed_by_the_same_name_is_fetched(
     assert world.times(ISSUER) == 2
 
 
-async def test_what_is_fetched_is_not_believed_by_itself(world: World) -> None:
+async def test_a_fetched_certificate_is_not_trusted_by_itself(world: World) -> None:
     """An attacker who controls the plain http response may send their own root."""
     stranger = issue("Stranger", authority=True)
     world.serves[ISSUER] = Reply(200, stranger.der)

@@ -118,7 +118,7 @@ def test_only_a_closed_dispute_of_a_known_outcome_says_who_has_the_money(
         ),
     ],
 )
-def test_what_a_refund_takes_back_stands_in_a_field_or_a_link(
+def test_a_refund_names_its_payment_in_a_field_or_a_link(
     fields: dict[str, Any], payment_id: str | None
 ) -> None:
     assert payments.reversed_by(fields) == payment_id

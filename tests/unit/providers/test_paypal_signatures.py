@@ -293,7 +293,7 @@ async def test_a_certificate_without_its_intermediate_is_refused_unless_we_have_
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
-async def test_what_is_no_certificate_is_refused(world: World, body: bytes) -> None:
+async def test_an_invalid_certificate_is_refused(world: World, body: bytes) -> None:
     world.serves[CERT] = Reply(200, body)
 
     with pytest.raises(InvalidSignature):

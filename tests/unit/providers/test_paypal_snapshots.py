@@ -74,7 +74,7 @@ def test_a_status_alone(status: str, state: State) -> None:
         ({"cycle_executions": [cycle("TRIAL", 1)], "failed_payments_count": 1}, State.PAST_DUE),
     ],
 )
-def test_what_active_means_depends_on_the_money(billing: dict[str, Any], state: State) -> None:
+def test_the_meaning_of_active_depends_on_the_debt(billing: dict[str, Any], state: State) -> None:
     assert snapshot(subscription(**billing)).state is state
 
 
@@ -242,7 +242,7 @@ def test_the_creation_counts_only_where_there_is_no_other_time() -> None:
     assert snapshot(bare, reported_at=reported_at).as_of == reported_at
 
 
-def test_paid_until_owed_and_whose_it_is() -> None:
+def test_a_snapshot_has_paid_until_debt_and_organization() -> None:
     parsed = snapshot(
         subscription(next_billing_time="2026-12-01T10:00:00Z", outstanding_balance=usd("98.00"))
     )

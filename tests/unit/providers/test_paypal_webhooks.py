@@ -198,7 +198,7 @@ def test_a_money_event_without_its_object_is_a_problem() -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
 )
-def test_what_is_not_json_is_a_problem(raw: bytes) -> None:
+def test_invalid_json_is_a_problem(raw: bytes) -> None:
     billing_event = parse(raw, HEADERS)
 
     assert billing_event.problem is not None

@@ -13,7 +13,7 @@ def test_what_is_no_plain_text_is_none(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", 5, "é", "a\nb"])
-def test_what_cannot_stand_in_a_header_is_no_token(value: Any) -> None:
+def test_a_token_unfit_for_a_header_is_refused(value: Any) -> None:
     assert reading.token({"name": value}, "name") is None
 
 

@@ -42,7 +42,7 @@ def test_an_amount_is_read_by_its_currency(value: int, currency: str, money: Mon
         {"currency": "usd"},
     ],
 )
-def test_what_is_no_amount_is_none(parent: dict[str, object]) -> None:
+def test_an_invalid_amount_is_read_as_none(parent: dict[str, object]) -> None:
     assert reading.amount(parent, "amount") is None
 
 
@@ -69,7 +69,9 @@ def test_an_amount_is_requested_in_the_minor_unit_of_its_currency(
     ("amount", "currency"),
     [("1.001", "USD"), ("0.5", "JPY"), ("1.255", "KWD"), ("5.5", "ISK"), ("5.01", "UGX")],
 )
-def test_what_stripe_cannot_charge_is_refused_and_never_rounded(amount: str, currency: str) -> None:
+def test_an_amount_that_stripe_cannot_charge_is_refused_and_never_rounded(
+    amount: str, currency: str
+) -> None:
     with pytest.raises(BadAmount):
         topups.minor(parse(amount, currency))
 

@@ -41,7 +41,7 @@ def test_a_signature_is_good_for_five_minutes_either_way(at: datetime) -> None:
 
 
 @pytest.mark.parametrize("at", [NOW - TOLERANCE - SECOND, NOW + TOLERANCE + SECOND])
-def test_one_of_another_time_is_refused(at: datetime) -> None:
+def test_a_signature_of_another_time_is_refused(at: datetime) -> None:
     with pytest.raises(InvalidSignature, match="too long ago"):
         verify(*signed(at=at))
 

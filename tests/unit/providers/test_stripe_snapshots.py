@@ -246,7 +246,7 @@ def test_it_is_as_new_as_the_newest_thing_that_it_shows() -> None:
         ("void", None, 0),
     ],
 )
-def test_what_is_owed_is_the_newest_invoice_while_it_can_be_paid(
+def test_the_debt_is_the_newest_payable_invoice(
     status: str, outstanding: Money | None, failed: int
 ) -> None:
     parsed = snapshot(

@@ -144,7 +144,7 @@ def test_a_subscriptions_event_tells_its_state_and_a_failed_invoice_that_it_is_p
     } == {("sub_1", "acme")}
 
 
-def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
+def test_only_ids_and_status_are_read_from_another_api_version() -> None:
     billing_event = parse(
         event("customer.subscription.updated", SUBSCRIPTION, api_version="2024-06-20"), API_VERSION
     )
@@ -159,7 +159,7 @@ def test_of_another_api_version_the_ids_and_the_status_are_believed() -> None:
     assert "2024-06-20" in billing_event.concern
 
 
-def test_of_our_api_version_the_whole_subscription_is_believed() -> None:
+def test_the_whole_subscription_is_read_from_our_api_version() -> None:
     item = {"current_period_start": AT, "current_period_end": AT + 3600}
     subject = {**SUBSCRIPTION, "status": "active", "items": {"data": [item]}}
 
@@ -188,7 +188,7 @@ def test_an_unpaid_invoice_that_is_of_no_subscription_tells_no_state(event_type:
         ("checkout.session.completed", {"id": "cs_1", "mode": "subscription"}),
     ],
 )
-def test_what_only_names_a_subscription_tells_no_state_of_it(
+def test_an_event_that_only_names_a_subscription_has_no_state(
     event_type: str, subject: dict[str, Any]
 ) -> None:
     billing_event = parse(event(event_type, subject), API_VERSION)
@@ -239,7 +239,7 @@ def test_a_missing_field_is_a_problem(changed: dict[str, Any], problem: str) -> 
 @pytest.mark.parametrize(
     "raw", [b"", b"no", b"[]", b"\xff", b"[" * 100_000, b"1" * 5000, b'"\\ud800"']
 )
-def test_what_is_not_json_is_a_problem_and_names_itself(raw: bytes) -> None:
+def test_invalid_json_is_a_problem_that_names_itself(raw: bytes) -> None:
     billing_event = parse(raw, API_VERSION)
 
     assert billing_event.problem is not None

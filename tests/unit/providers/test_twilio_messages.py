@@ -268,7 +268,9 @@ async def test_a_closed_account_is_as_good_as_suspended(world: World) -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), [(21479, "closed"), (21478, "suspended")])
-async def test_what_can_never_be_active_again_says_so(world: World, code: int, status: str) -> None:
+async def test_a_subscription_that_can_never_be_active_again_says_so(
+    world: World, code: int, status: str
+) -> None:
     world.answers |= {f"POST {ACCOUNT}": error(code), f"GET {ACCOUNT}": account(status)}
 
     with pytest.raises(AlreadyTerminal) as failure:
@@ -353,7 +355,7 @@ async def test_the_price_is_what_was_charged(
         ({"direction": "outbound-reply"}, True),
     ],
 )
-async def test_what_was_sent_since_is_listed_whatever_can_be_rewritten(
+async def test_messages_sent_since_are_listed_even_if_they_were_rewritten(
     world: World, change: dict[str, Any], found: bool
 ) -> None:
     page = {"messages": [message(**change)], "next_page_uri": None, "page": 0}

@@ -177,7 +177,7 @@ def test_what_is_right_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "problem"), LINES)
-def test_what_is_wrong_is_one_line(
+def test_an_invalid_setting_is_one_line(
     name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"TOLLGATE_{name}", value)
@@ -330,7 +330,7 @@ def test_everything_that_is_wrong_is_in_the_one_line(monkeypatch: pytest.MonkeyP
         ),
     ],
 )
-def test_what_contradicts_another_setting_is_refused(
+def test_contradicting_settings_are_refused(
     changed: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in changed.items():

@@ -75,7 +75,7 @@ async def test_a_bad_certificate_does_not_verify(
         await check(api, receiver.received[0])
 
 
-async def test_what_is_refused_comes_again_with_the_same_transmission(
+async def test_a_refused_delivery_is_repeated_with_the_same_transmission(
     api: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     receiver.answers = [503, 500]

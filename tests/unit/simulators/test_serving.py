@@ -18,7 +18,7 @@ async def no_content(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_who_connects_while_a_server_stops_leaves_no_socket_open(turns: int) -> None:
+async def test_a_connection_during_a_servers_stop_leaves_no_socket_open(turns: int) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     server = Server(_config(no_content))

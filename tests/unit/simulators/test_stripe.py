@@ -138,7 +138,7 @@ async def test_a_payment_does_not_resume_what_is_paused(
 @pytest.mark.parametrize(
     "status", ["trialing", "paused", "incomplete", "canceled", "incomplete_expired"]
 )
-async def test_what_cannot_be_paused_is_not(
+async def test_a_state_that_cannot_be_paused_is_not_paused(
     stripe: StripeSimulator, client: httpx.AsyncClient, status: str
 ) -> None:
     subscription = subscribed(stripe)

@@ -96,7 +96,7 @@ async def test_the_steps_carry_their_epoch_as_their_summary(world: World) -> Non
     assert {'"epoch 1"', '"query the provider, apply its answer"'} <= summaries
 
 
-async def test_continuing_as_new_under_rings_loses_nothing(world: World) -> None:
+async def test_continuing_as_new_during_notifications_loses_nothing(world: World) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     await restart_lifecycle(world, Lifecycle(organization_id=organization_id, longest_history=3))

@@ -86,7 +86,7 @@ async def test_a_suspended_debtor_that_cancels_is_not_served_again(actor: Actor,
     assert shown.snapshot.state is State.CANCELED
 
 
-async def test_who_cancels_in_grace_is_served_for_nothing_that_is_not_paid(actor: Actor) -> None:
+async def test_a_cancellation_during_grace_is_served_no_unpaid_time(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world)
     subscription = await actor.subscribe(organization_id)
@@ -103,7 +103,9 @@ async def test_who_cancels_in_grace_is_served_for_nothing_that_is_not_paid(actor
     await world.certify()
 
 
-async def test_who_is_active_again_without_paying_stays_shut_until_it_pays(actor: Actor) -> None:
+async def test_a_debtor_active_again_without_paying_stays_shut_until_the_payment(
+    actor: Actor,
+) -> None:
     world = actor.world
     organization_id, subscription_id = await suspended_for_a_debt(actor)
 
@@ -197,7 +199,9 @@ async def test_a_forged_event_dated_ahead_does_not_make_a_genuine_suspension_sta
     await world.certify()
 
 
-async def test_what_expires_with_its_last_payment_is_served_for_that_payment(world: World) -> None:
+async def test_a_subscription_that_expires_with_its_last_payment_is_served_for_it(
+    world: World,
+) -> None:
     plan = world.paypal.state.add_plan(name="Two months", amount=world.paypal.state.plans[AtPayPal.plan].amount,
                                        currency="USD", total_cycles=2)  # fmt: skip
     organization_id, subscription_id = await world.organization(plan_id=plan.id, age=MONTH)

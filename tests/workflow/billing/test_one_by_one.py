@@ -186,7 +186,7 @@ async def test_the_alert_about_money_goes_when_a_person_dismisses_what_waits(act
     assert not re.search(r"Provider|Error\b|Exception|\bPsycopg|\(\'", detail)
 
 
-async def test_what_the_database_refuses_holds_up_no_other_money(idle_world: World) -> None:
+async def test_money_that_the_database_refuses_holds_up_no_other_money(idle_world: World) -> None:
     world, actor = idle_world, AtPayPal(idle_world, idle_world.paypal_control)
     organization_id = await onboard(world, balance="0")
     refused, event_ids = await actor.paid_unheard(organization_id, "7.00")

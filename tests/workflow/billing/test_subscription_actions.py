@@ -24,7 +24,7 @@ async def ask(
     return await actor.world.api.post(path, json=body, headers=headers)
 
 
-async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resumed(
+async def test_a_suspension_by_api_applies_everywhere_until_it_is_resumed(
     actor: Actor,
 ) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
@@ -48,7 +48,7 @@ async def test_what_is_suspended_here_is_suspended_everywhere_until_it_is_resume
     await world.certify()
 
 
-async def test_what_is_owed_is_collected_once_for_a_key_and_then_it_can_be_resumed(
+async def test_the_debt_is_collected_once_for_a_key_and_allows_the_resumption(
     actor: Actor,
 ) -> None:
     world, organization_id = actor.world, await onboard(actor.world)
@@ -138,7 +138,7 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     assert "nobody has consented" in response.json()["detail"]
 
 
-async def test_what_the_state_does_not_allow_is_409_and_what_the_provider_does_not_know_is_422(
+async def test_an_action_that_the_state_forbids_is_409_and_an_object_unknown_to_the_provider_is_422(
     actor: Actor,
 ) -> None:
     world, organization_id = actor.world, await onboard(actor.world)

@@ -166,7 +166,7 @@ async def test_a_refund_that_overtakes_its_payment_waits_for_it(actor: Actor) ->
     await world.certify()
 
 
-async def test_what_is_spent_is_owed_until_the_next_top_up(actor: Actor) -> None:
+async def test_a_reversal_of_spent_money_is_owed_until_the_next_top_up(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     await actor.subscribe(organization_id)
@@ -193,7 +193,7 @@ async def test_what_is_spent_is_owed_until_the_next_top_up(actor: Actor) -> None
     await world.certify()
 
 
-async def test_what_the_host_application_credits_covers_what_is_owed(actor: Actor) -> None:
+async def test_a_credit_by_the_host_application_covers_the_debt(actor: Actor) -> None:
     world = actor.world
     organization_id = await onboard(world, balance="0")
     payment_id = await actor.top_up(organization_id, "25.00")
@@ -372,7 +372,7 @@ async def test_a_capture_that_is_declined_is_tried_again_at_the_next_look(world:
     await world.certify()
 
 
-async def test_a_link_that_was_given_up_and_is_paid_all_the_same_is_paid(world: World) -> None:
+async def test_an_abandoned_link_that_is_paid_counts_as_paid(world: World) -> None:
     """For a moment PayPal did not have the order, or seemed not to have it."""
     actor = AtPayPal(world, world.paypal_control)
     organization_id = await onboard(world, balance="0")

@@ -49,7 +49,7 @@ async def parked(world: World, organization_id: str, event_id: str) -> str:
     return await until(why, f"{event_id} parked")
 
 
-async def test_what_a_provider_refuses_to_tell_is_alerted_and_holds_up_nothing(
+async def test_an_object_that_its_provider_refuses_to_show_raises_an_alert_and_holds_up_nothing(
     actor: Actor,
 ) -> None:
     """Such as disputes, for an application without the permission."""

@@ -163,7 +163,7 @@ async def test_a_campaign_whose_time_comes_while_it_may_not_send_waits_until_it_
     await ends_with_each_once(world, organization_id, campaign_id, 10)
 
 
-async def test_whoever_opted_out_is_skipped_by_later_campaigns_and_costs_nothing(
+async def test_an_opted_out_recipient_is_skipped_by_later_campaigns_and_costs_nothing(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()

@@ -190,7 +190,7 @@ async def test_a_worker_that_goes_away_settles_its_window_and_leaves_the_rest_to
 
 
 @pytest.mark.parametrize("kind", ["error_after_acceptance", "reset_after_acceptance", "500"])
-async def test_what_twilio_did_not_confirm_is_unknown_and_never_sent_again(
+async def test_an_unconfirmed_message_is_unknown_and_never_sent_again(
     world: World, kind: str
 ) -> None:
     organization_id, _ = await world.organization()

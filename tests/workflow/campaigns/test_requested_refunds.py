@@ -54,7 +54,7 @@ async def nothing_to_read(world: World, organization_id: str) -> None:
     await until(reached, "everything read")
 
 
-async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_out(
+async def test_a_holder_of_the_subaccounts_token_gets_no_refund_for_sent_messages(
     world: World,
 ) -> None:
     organization_id, sent, taken = await sent_message(
@@ -85,7 +85,9 @@ async def test_whoever_holds_the_subaccounts_token_gets_no_refund_for_what_goes_
     await world.certify()
 
 
-async def test_what_twilio_failed_is_refunded_within_a_moment_of_its_callback(world: World) -> None:
+async def test_a_message_failed_by_twilio_is_refunded_right_after_its_callback(
+    world: World,
+) -> None:
     world.twilio.state.fail_to["+14155550100"] = ("failed", 30008)
     organization_id, _, _ = await sent_message(world)
 

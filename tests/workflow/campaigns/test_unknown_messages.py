@@ -191,7 +191,7 @@ async def message_of(world: World, organization_id: str, message_id: str) -> dic
 @pytest.mark.parametrize(
     "how", ["redacted by hand", "redacted by the account", "masked", "smart encoding"]
 )
-async def test_one_that_was_erased_or_rewritten_at_twilio_is_found_and_not_refunded(
+async def test_a_message_erased_or_rewritten_at_twilio_is_found_and_not_refunded(
     world: World, how: str
 ) -> None:
     sender = "MG" + "1" * 32 if how == "smart encoding" else None
@@ -242,7 +242,7 @@ async def test_an_ambiguous_message_is_kept_and_a_person_can_give_it_up(
     await world.certify()
 
 
-async def test_what_twilio_confirmed_cannot_be_given_up_by_hand(world: World) -> None:
+async def test_a_message_confirmed_by_twilio_cannot_be_given_up_by_hand(world: World) -> None:
     organization_id, _ = await world.organization()
     sent = await world.post(
         f"/v1/organizations/{organization_id}/messages", {"to": "+14155550100", "body": "hello"}
@@ -272,7 +272,7 @@ async def test_refused_credentials_do_not_end_the_run_that_looks_up(idle_world: 
     assert not raised.value.non_retryable
 
 
-async def test_what_was_given_up_is_sent_once_more_only_when_an_operator_says_so(
+async def test_an_abandoned_message_is_resent_only_by_an_operator(
     world: World,
 ) -> None:
     organization_id, campaign_id = await with_unknown(world, "500")

@@ -85,7 +85,7 @@ async def test_an_hour_of_pause_requested_by_twilio_is_shown_everywhere_and_rese
     assert "campaign_waits" not in await world.alerts(organization_id)
 
 
-async def test_while_twilio_cannot_be_reached_it_says_so_and_goes_on_afterwards(
+async def test_a_campaign_says_that_twilio_is_unreachable_and_goes_on_afterwards(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()
@@ -128,7 +128,7 @@ async def test_refused_credentials_raise_an_alert_and_the_campaign_resumes_with_
     assert (await counts(world, organization_id, campaign_id))["refused"] == 0
 
 
-async def test_what_twilio_has_not_confirmed_is_not_called_sent(world: World) -> None:
+async def test_an_unconfirmed_message_is_not_called_sent(world: World) -> None:
     organization_id, _ = await world.organization()
     world.twilio.state.behaviour.change({"sending_after": 30.0})
     path = messages_path(await world.account_sid(organization_id))
@@ -196,7 +196,7 @@ async def test_the_reason_of_a_stop_is_shown_in_one_place(
         )
 
 
-async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None:
+async def test_a_scheduled_campaign_says_until_when_it_waits(world: World) -> None:
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=5, start=False)
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -211,7 +211,9 @@ async def test_one_that_waits_for_its_time_says_until_when(world: World) -> None
     )
 
 
-async def test_one_whose_time_has_passed_unheard_says_so_and_alerts(idle_world: World) -> None:
+async def test_an_overdue_campaign_whose_run_does_not_report_says_so_and_alerts(
+    idle_world: World,
+) -> None:
     world = idle_world
     organization_id, _ = await world.organization()
     campaign_id = await world.campaign(organization_id, recipients=5, start=False)
@@ -354,7 +356,7 @@ async def test_a_suspension_during_a_pause_of_twilios_gives_the_money_back_at_on
     await until(given_back, "what is not sent is paid back")
 
 
-async def test_a_ring_that_changes_nothing_keeps_what_is_paid_for_during_a_short_pause(
+async def test_a_notification_without_a_change_keeps_paid_messages_during_a_short_pause(
     world: World,
 ) -> None:
     organization_id, _ = await world.organization()

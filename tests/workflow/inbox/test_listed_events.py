@@ -122,7 +122,7 @@ async def test_a_listed_event_opens_nothing_that_the_provider_does_not_confirm(
 
 
 @BOTH
-async def test_a_lost_payment_is_booked_once_however_often_it_comes(
+async def test_a_lost_payment_is_booked_once_no_matter_how_often_it_is_reported(
     own_world: World, provider: Provider
 ) -> None:
     world = own_world
@@ -146,7 +146,7 @@ async def test_a_lost_payment_is_booked_once_however_often_it_comes(
     await world.certify()
 
 
-async def test_a_listed_event_is_taken_in_though_a_forgery_took_its_id(own_world: World) -> None:
+async def test_a_listed_event_is_processed_even_if_a_forgery_used_its_id(own_world: World) -> None:
     world = own_world
     customer, other = await customers.customer(world), await customers.customer(world)
     await compare(world, Provider.PAYPAL)

@@ -97,7 +97,7 @@ async def is_shut_for_good(world: World, organization_id: str) -> None:
     await world.certify()
 
 
-async def test_with_temporal_unreachable_nothing_passes_and_later_the_relay_rings(
+async def test_nothing_passes_while_temporal_is_down_and_the_relay_notifies_later(
     cut_off_world: World, temporal_client: Client
 ) -> None:
     world = cut_off_world

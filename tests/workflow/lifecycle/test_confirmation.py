@@ -77,7 +77,7 @@ async def test_with_the_provider_down_a_reactivation_waits_for_it(world: World) 
 
 
 @pytest.mark.parametrize("failures", [0, 3], ids=["at once", "after three failures"])
-async def test_a_read_that_lags_behind_the_webhook_opens_nothing_however_often_it_is_given(
+async def test_a_read_that_lags_behind_the_webhook_opens_nothing_even_if_repeated(
     world: World, actor: Actor, failures: int
 ) -> None:
     organization_id = await onboard(world)
@@ -103,7 +103,9 @@ async def test_a_read_that_lags_behind_the_webhook_opens_nothing_however_often_i
     await world.certify()
 
 
-async def test_what_contradicts_the_webhook_for_long_enough_is_believed(world: World) -> None:
+async def test_an_answer_that_contradicts_the_webhook_for_long_enough_is_believed(
+    world: World,
+) -> None:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
     later = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()

@@ -65,7 +65,7 @@ async def test_a_worker_that_dies_after_a_step_takes_it_again(
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_database(
+async def test_a_workflow_lost_before_a_step_is_restarted_from_the_database(
     world: World, boundaries: Boundaries, step: str
 ) -> None:
     customer = await customers.customer(world)
@@ -87,9 +87,7 @@ async def test_a_workflow_that_is_lost_before_a_step_is_begun_anew_from_the_data
     await moved(world, customer)
 
 
-async def test_a_run_that_is_long_enough_hands_over_to_the_next_one(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_run_continues_as_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "LONGEST_HISTORY", 5)
     customer = await customers.customer(world)
 

@@ -74,7 +74,7 @@ def test_a_debt_survives_every_status_and_goes_by_evidence_alone(state: State, d
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
-def test_what_has_ended_shows_a_zero_that_only_a_payment_makes_true(state: State) -> None:
+def test_a_zero_balance_of_an_ended_subscription_needs_a_payment(state: State) -> None:
     snapshot = Snapshot(state=state, as_of=NOON + DAY, owes=False)
 
     assert after(OWED, snapshot) == OWED
@@ -171,7 +171,7 @@ def test_two_events_give_the_earlier_end_and_the_first_failure() -> None:
     )
 
 
-def test_who_was_suspended_for_a_debt_is_that_until_it_is_paid() -> None:
+def test_a_suspension_for_a_debt_lasts_until_the_payment() -> None:
     suspended = after(OWED, snapshot(State.SUSPENDED_NONPAYMENT, NOON + DAY))
 
     assert suspended == Debt(since=NOON, shut=True)

@@ -45,7 +45,7 @@ def test_a_shut_gate_a_freeze_and_an_empty_wallet_keep_a_campaign_in_this_order(
         (DeliveryStatus.SENT, 30001, False),
     ],
 )
-def test_what_never_left_is_returned_and_what_a_carrier_took_only_by_its_code(
+def test_unsent_messages_are_refunded_and_carrier_failures_only_by_their_code(
     status: DeliveryStatus, code: int | None, returned: bool
 ) -> None:
     assert refunded(status, code) is returned

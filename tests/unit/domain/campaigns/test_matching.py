@@ -94,7 +94,7 @@ def test_an_exact_match_goes_before_matches_that_may_be_rewritten(
 
 
 @pytest.mark.parametrize("change", [{"status": None}, {"created_at": None}])
-def test_one_whose_status_or_time_is_not_known_may_be_it(change: dict[str, Any]) -> None:
+def test_a_message_of_unknown_status_or_time_may_be_the_match(change: dict[str, Any]) -> None:
     assert match(HANDED, [sent(**change)]).sent is not None
 
 
@@ -115,7 +115,7 @@ def test_two_redacted_ones_are_those_that_two_look_for() -> None:
     assert found.sent.sid == "SM1"
 
 
-def test_one_that_failed_is_not_it_where_another_could_be() -> None:
+def test_a_failed_message_is_no_match_if_another_could_be() -> None:
     failed, other = sent("SM1", status=FAILED), sent("SM2", body="another text")
 
     assert match(HANDED, [failed, other]).sent is None

@@ -76,7 +76,7 @@ def test_every_country_with_phone_numbers_has_a_time_zone() -> None:
     assert zones().keys() >= COUNTRIES
 
 
-def test_what_has_no_country_is_among_the_quiet_ones_at_any_hour() -> None:
+def test_a_number_without_a_country_is_quiet_at_any_hour() -> None:
     assert all(
         NO_COUNTRY in NIGHT.quiet_countries(datetime(2026, 1, 15, hour, tzinfo=UTC))
         for hour in range(24)

@@ -78,7 +78,7 @@ def test_a_refusal_that_would_meet_every_message_stops_the_campaign_without_blam
 
 
 @pytest.mark.parametrize("answer", [RECIPIENT, WAIT, None])
-def test_what_is_the_recipients_own_or_only_late_stops_nothing_however_often(
+def test_refusals_of_a_recipient_or_late_failures_stop_nothing(
     answer: Answer,
 ) -> None:
     assert judge([answer] * 100).stop is None
@@ -96,7 +96,7 @@ def test_what_is_the_recipients_own_or_only_late_stops_nothing_however_often(
         ("xxrxrx-x", True),
     ],
 )
-def test_what_may_concern_one_message_stops_when_several_follow_one_another(
+def test_refusals_that_may_concern_one_message_stop_the_campaign_when_several_follow(
     code: int, answers: str, stops: bool
 ) -> None:
     answer_of: dict[str, Answer] = {"x": Refused(code), ".": Taken(), "r": RECIPIENT, "-": None}

@@ -38,11 +38,11 @@ NO_SENDERS = [
 
 
 @pytest.mark.parametrize("text", SENDERS)
-def test_whatever_twilio_may_know_as_a_sender_is_one(text: str) -> None:
+def test_every_kind_of_twilio_sender_is_accepted(text: str) -> None:
     assert is_sender(text)
     assert is_service(text) == (len(text) == 34)
 
 
 @pytest.mark.parametrize("text", NO_SENDERS)
-def test_whatever_it_cannot_know_is_none(text: str) -> None:
+def test_every_other_text_is_no_sender(text: str) -> None:
     assert not is_sender(text)

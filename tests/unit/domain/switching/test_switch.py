@@ -95,7 +95,7 @@ def test_a_renewal_is_waited_for_once_and_not_every_day(renewal: datetime, ready
     )
 
 
-def test_who_is_looked_at_again_a_month_later_is_waited_for_again() -> None:
+def test_a_customer_checked_again_a_month_later_is_waited_for_again() -> None:
     source = snapshot(access_until=NOW + timedelta(hours=1))
 
     assert check(source, NOW, waited_for=NOW - timedelta(days=30)).ready is Ready.WAIT

@@ -231,7 +231,7 @@ def test_more_than_a_wallet_can_hold_is_refused() -> None:
     assert outcomes == [TooLarge(LARGEST_MICROS)]
 
 
-def test_what_was_refunded_before_is_not_refunded_again() -> None:
+def test_a_refunded_message_is_not_refunded_again() -> None:
     paid = Entry(
         seq=1, kind=EntryKind.DEBIT, amount_micros=-3, balance_after_micros=0, reference_id="d"
     )
@@ -259,7 +259,7 @@ def test_a_refund_returns_no_more_than_was_paid(micros: int, refused: bool) -> N
     ("kind", "micros"),
     [(EntryKind.CREDIT, 3), (EntryKind.REVERSAL, -3), (EntryKind.RECOVERY, -3)],
 )
-def test_what_was_no_debit_is_not_refunded(kind: EntryKind, micros: int) -> None:
+def test_only_a_debit_is_refunded(kind: EntryKind, micros: int) -> None:
     before = Entry(
         seq=1, kind=kind, amount_micros=micros, balance_after_micros=3, reference_id="other"
     )
