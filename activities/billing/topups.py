@@ -96,7 +96,8 @@ class ToppingUp:
             problem = await self.book(topup.organization_id, provider.name, payment)
             booked = payment if problem is None else None
         async with self._engine.begin() as conn:
-            await topups.close(conn, topup, paid=paid)
+            payment_id = payment.reference.id if payment is not None and paid else None
+            await topups.close(conn, topup, paid=paid, payment_id=payment_id)
         return booked
 
     async def book(self, organization_id: str, provider: Provider, payment: Payment) -> str | None:

@@ -14,6 +14,8 @@ _VERBS = ("get", "post", "put", "patch", "delete")
 _ANSWERS = {"200": "Done", "201": "Created", "204": "Done; the answer has no body"}
 _REPEATED = "The request was repeated: the same answer, and nothing was done again"
 _ENUMERATIONS = {
+    "TopUpStatus": ("TopUpStatus", "The status of a top-up."),
+    "EntryKind": ("EntryKind", "The kind of a ledger entry."),
     "ShownStatus": ("MessageStatus", "The status of a message."),
     "Block": ("BlockKind", "Why an organization may not send."),
     "Status": ("StandingStatus", "Whether an organization may send."),

@@ -37,6 +37,7 @@ class Kind(Enum):
     ORGANIZATION_NOT_FOUND = 404, "Organization not found"
     BLOCK_NOT_FOUND = 404, "Block not found"
     HOLD_NOT_FOUND = 404, "Hold not found"
+    TOP_UP_NOT_FOUND = 404, "Top-up not found"
     SUBSCRIPTION_NOT_FOUND = 404, "Subscription not found"
     SWITCH_NOT_FOUND = 404, "Switch not found"
     CAMPAIGN_NOT_FOUND = 404, "Campaign not found"

@@ -206,6 +206,8 @@ ANSWERS: dict[str, Any] = {
         "amount": "50.00",
         "currency": "USD",
         "status": "open",
+        "created_at": _AT,
+        "entry": None,
     },
     "Wallet": {
         "organization_id": "acme",

@@ -98,17 +98,40 @@ async def list_blocks(
     Only a key with the scope `operator` sees the notes of operators.
     """
     after = _BLOCK_CURSORS.read(cursor)
-    async with here.snapshot() as conn:
-        standing = await standings.get(conn, organization_id)
-        held_blocks = await standings.held_blocks(conn, organization_id)
-    if standing is None:
-        raise not_found("organization")
-    found = sorted(
-        BlockOut.all_of(standing, operator_notes.of_blocks(held_blocks, caller)), key=_place
-    )
+    found = sorted(await _all(organization_id, caller, here), key=_place)
     rest = [block for block in found if after is None or _place(block) > after]
     shown, following = _BLOCK_CURSORS.cut(rest, limit, _place)
     return BlockPage(data=list(shown), next_cursor=following)
+
+
+@router.get(
+    "/{organization_id}/blocks/{kind}",
+    dependencies=[READ],
+    operation_id="get_block",
+    summary="Get a block",
+)
+async def get(
+    organization_id: OrganizationId, kind: BlockKind, caller: Caller, here: Here
+) -> BlockOut:
+    """Returns a block that has no reference. Returns 404 if the block does not stand."""
+    return await _standing_block(organization_id, kind, None, caller, here)
+
+
+@router.get(
+    "/{organization_id}/blocks/{kind}/{reference:path}",
+    dependencies=[READ],
+    operation_id="get_referenced_block",
+    summary="Get a block by its reference",
+)
+async def get_one(
+    organization_id: OrganizationId,
+    kind: BlockKind,
+    reference: BlockReference,
+    caller: Caller,
+    here: Here,
+) -> BlockOut:
+    """Returns the block with this reference. Returns 404 if the block does not stand."""
+    return await _standing_block(organization_id, kind, reference, caller, here)
 
 
 @router.delete(
@@ -178,6 +201,24 @@ async def list_receipts(
         data=[ReceiptOut.of(receipt) for receipt in operator_notes.of_receipts(shown, caller)],
         next_cursor=following,
     )
+
+
+async def _standing_block(
+    organization_id: str, kind: str, reference: str | None, caller: Caller, here: Context
+) -> BlockOut:
+    for block in await _all(organization_id, caller, here):
+        if (block.kind, block.reference) == (kind, reference):
+            return block
+    raise not_found("block")
+
+
+async def _all(organization_id: str, caller: Caller, here: Context) -> list[BlockOut]:
+    async with here.snapshot() as conn:
+        standing = await standings.get(conn, organization_id)
+        held_blocks = await standings.held_blocks(conn, organization_id)
+    if standing is None:
+        raise not_found("organization")
+    return BlockOut.all_of(standing, operator_notes.of_blocks(held_blocks, caller))
 
 
 def _place(block: BlockOut) -> tuple[Block, str]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from api.http.cursors import Page
 from api.http.errors import ProblemOut
 from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal, Note, Reference, Time
-from db.wallet.wallets import Booked
+from db.wallet.ledger import Booked
 from domain.redaction import redact_text
 from domain.wallet.entries import Entry
 from domain.wallet.ledger import Wallet

@@ -1,10 +1,11 @@
 """Wallets: reads, credits, debits, manual freezes and unfreezes."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,15 +14,17 @@ from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import not_found
-from api.http.fields import ReasonRequest
+from api.http.fields import Moment, ReasonRequest
 from api.http.idempotency import Once
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import debts
 from db.campaigns import parked_campaigns
 from db.lifecycle import standings
-from db.wallet import gates, wallets
+from db.wallet import gates, ledger, wallets
+from db.wallet.ledger import Filters
 from domain.campaigns.campaign import Park
 from domain.lifecycle.standing import Status
+from domain.wallet.entries import EntryKind
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"])
@@ -47,14 +50,28 @@ async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> Wa
     "/entries", dependencies=[READ], operation_id="list_entries", summary="List ledger entries"
 )
 async def entries(
-    organization_id: OrganizationId, here: Here, cursor: Cursor = None, limit: Limit = 100
+    organization_id: OrganizationId,
+    here: Here,
+    *,
+    kind: Annotated[EntryKind | None, Query(description="Only entries of this kind.")] = None,
+    created_after: Annotated[
+        Moment | None, Query(description="Only entries that were booked after this time.")
+    ] = None,
+    created_before: Annotated[
+        Moment | None, Query(description="Only entries that were booked before this time.")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> EntryPage:
-    """Returns the ledger entries of the wallet, newest first."""
+    """Returns the ledger entries of the wallet, newest first; with several filters, those that match
+    all of them.
+    """
     before = _CURSORS.read(cursor)
+    filters = Filters(kind=kind, created_after=created_after, created_before=created_before)
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
-        found = await wallets.entries_page(
-            conn, organization_id, before_seq=before, limit=limit + 1
+        found = await ledger.page(
+            conn, organization_id, filters, before_seq=before, limit=limit + 1
         )
     if wallet is None:
         raise not_found("organization")

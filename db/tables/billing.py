@@ -158,6 +158,7 @@ topups = Table(
     Column("currency", Text, nullable=False),
     Column("idempotency_key", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="open"),
+    Column("payment_id", Text),  # nothing in rows of earlier releases
     time("created_at", now=True),
     time("settled_at"),
     PrimaryKeyConstraint("organization_id", "provider", "checkout_id"),
@@ -167,6 +168,7 @@ topups = Table(
     one_of("status", "open", "paid", "expired"),
     CheckConstraint("amount_micros > 0", name="amount"),
     CheckConstraint("(status = 'open') = (settled_at IS NULL)", name="settled"),
+    Index("topups_newest_idx", "organization_id", "created_at", "checkout_id"),
     Index(
         "topups_open_idx", "organization_id", "created_at", postgresql_where=text("status = 'open'")
     ),

@@ -62,6 +62,9 @@ ledger_entries = Table(
     CheckConstraint("(kind = 'refund') = (refunds IS NOT NULL)", name="refunds"),
     CheckConstraint("length(reference_id) BETWEEN 1 AND 255", name="reference"),
     Index(
+        "ledger_entries_kind_idx", "organization_id", "kind", "seq", postgresql_where=text("kind <> 'debit'"),
+    ),
+    Index(
         "ledger_entries_refunds_once_idx", "organization_id", "refunds", unique=True,
         postgresql_where=text("refunds IS NOT NULL"),
     ),

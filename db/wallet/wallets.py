@@ -3,8 +3,7 @@ with its entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -19,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pipeline import own, together
-from db.tables.wallet import ledger_entries, wallets
+from db.tables.wallet import wallets
 from db.wallet import statements
 from domain.money import LARGEST_MICROS
 from domain.wallet.entries import Entry, EntryKind, Posting
@@ -46,23 +45,6 @@ _SET_ASIDE = (
     .where(wallets.c.organization_id == bindparam("of", type_=Text))
     .values(held_micros=bindparam("held", type_=BigInteger))
 )
-_ENTRY = (
-    ledger_entries.c.seq,
-    ledger_entries.c.kind,
-    ledger_entries.c.amount_micros,
-    ledger_entries.c.balance_after_micros,
-    ledger_entries.c.reference_id,
-    ledger_entries.c.refunds,
-    ledger_entries.c.description,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """A ledger entry with the time at which it was booked."""
-
-    entry: Entry
-    created_at: datetime
 
 
 async def open_wallet(conn: AsyncConnection, organization_id: str, currency: str) -> None:
@@ -173,19 +155,6 @@ async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Walle
     return after
 
 
-async def entries_page(
-    conn: AsyncConnection, organization_id: str, *, before_seq: int | None, limit: int
-) -> list[Booked]:
-    """The newest entries first, below `before_seq` if given."""
-    query = select(*_ENTRY, ledger_entries.c.created_at).where(
-        ledger_entries.c.organization_id == organization_id
-    )
-    if before_seq is not None:
-        query = query.where(ledger_entries.c.seq < before_seq)
-    rows = await conn.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit))
-    return [Booked(_entry(values), created_at) for *values, created_at in rows]
-
-
 async def _query_existing(
     driver: psycopg.AsyncConnection, requests: Mapping[str, Sequence[Posting]]
 ) -> psycopg.AsyncCursor:
@@ -260,7 +229,7 @@ def _wallet(row: Iterable[Any]) -> Wallet:
 
 
 def _entry(row: Iterable[Any]) -> Entry:
-    """A row of `_ENTRY`, and of `KNOWN`."""
+    """A row of `KNOWN`."""
     seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = row
     return Entry(
         seq=seq,

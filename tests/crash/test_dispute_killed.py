@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from db.billing import debts
 from db.lifecycle import standings
-from db.wallet import wallets
+from db.wallet import ledger, wallets
 from devservers.postgres import Postgres
 from simulators.paypal.certificate import Authority
 from tests.builders import number, rows
@@ -182,7 +182,7 @@ async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, c
     await world.at_rest(staged.organization_id)
 
     page = await world.read(
-        lambda conn: wallets.entries_page(conn, staged.organization_id, before_seq=None, limit=100)
+        lambda conn: ledger.page(conn, staged.organization_id, before_seq=None, limit=100)
     )
     moved = [
         (entry.entry.kind.value, entry.entry.amount_micros // 1_000_000) for entry in reversed(page)

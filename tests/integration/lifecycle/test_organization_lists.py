@@ -84,3 +84,20 @@ async def test_the_pace_is_changed_like_the_rest_and_by_an_operator_alone(
     assert renamed.json()["messages_per_second"] == 20
     assert unlimited.json()["messages_per_second"] is None
     assert gone.status_code == 404
+
+
+async def test_a_block_is_read_by_its_kind_and_reference(tollgate: Tollgate) -> None:
+    await tollgate.onboard(balance=None)
+    path = f"{ORGANIZATIONS}/acme/blocks"
+    await tollgate.post(f"{ORGANIZATIONS}/acme/suspend", {"reason": "abuse"})
+
+    admin = await tollgate.get(f"{path}/admin")
+    [listed] = (await tollgate.get(path)).json()["data"]
+    without_notes = await tollgate.get(f"{path}/admin", scope=Scope.READ)
+    absent = [await tollgate.get(f"{path}/{name}") for name in ("dispute", "admin/PP-1", "x")]
+
+    assert (admin.json(), admin.json()["reason"]) == (listed, "abuse")
+    assert without_notes.json()["reason"] is None
+    assert {(answer.status_code, answer.json()["code"]) for answer in absent} == {
+        (404, "block_not_found")
+    }

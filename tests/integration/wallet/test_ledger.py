@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.wallet import gates, statements, wallets
+from db.wallet import gates, ledger, statements, wallets
 from domain.money import LARGEST_MICROS, Money
 from domain.wallet.entries import Entry, Posting, credit, debit, refund, reversal
 from domain.wallet.ledger import (
@@ -275,7 +275,7 @@ def _outcome_or_word(outcome: Outcome) -> Outcome | str:
 
 async def _entries(engine: AsyncEngine, organization_id: str) -> list[Entry]:
     async with engine.connect() as conn:
-        page = await wallets.entries_page(conn, organization_id, before_seq=None, limit=1000)
+        page = await ledger.page(conn, organization_id, before_seq=None, limit=1000)
     return [booked.entry for booked in reversed(page)]
 
 
@@ -409,7 +409,7 @@ async def test_pages_of_entries_go_back_without_a_gap(engine: AsyncEngine) -> No
     seen: list[int] = []
     before: int | None = None
     async with engine.connect() as conn:
-        while page := await wallets.entries_page(conn, ORGANIZATION, before_seq=before, limit=3):
+        while page := await ledger.page(conn, ORGANIZATION, before_seq=before, limit=3):
             seen += [booked.entry.seq for booked in page]
             before = seen[-1]
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from db.billing import debts
 from db.inbox import pending_deliveries
 from db.inbox.deliveries import InboxStatus
-from db.wallet import wallets
+from db.wallet import ledger, wallets
 from domain.billing.events import MoneyObject
 from domain.lifecycle.standing import Block, Status
 from domain.money import parse
@@ -25,7 +25,7 @@ from tests.world import World, until
 async def entries(world: World, organization_id: str) -> list[tuple[str, int]]:
     """The oldest first, in whole cents."""
     page = await world.read(
-        lambda conn: wallets.entries_page(conn, organization_id, before_seq=None, limit=100)
+        lambda conn: ledger.page(conn, organization_id, before_seq=None, limit=100)
     )
     return [
         (entry.entry.kind.value, entry.entry.amount_micros // 10_000) for entry in reversed(page)
@@ -102,7 +102,16 @@ async def test_a_payment_without_an_event_is_found_at_the_next_lookup(actor: Act
     async def credited() -> bool:
         return await wallet(world, organization_id) == ("25.00", "0.00")
 
+    async def shown() -> dict[str, Any] | None:
+        topups = f"/v1/organizations/{organization_id}/wallet/topups"
+        [topup] = (await world.api.get(topups)).json()["data"]
+        entry: dict[str, Any] | None = topup["entry"] if topup["status"] == "paid" else None
+        return entry
+
     await until(credited, "the top-up was credited")
+    entry = await until(shown, "the top-up has its ledger entry")
+    assert entry is not None
+    assert (entry["kind"], entry["amount"]) == ("credit", "25.00")
     await world.certify()
 
 
