@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
-OPENAPI := tools/openapi/.ready
+OPENAPI := .venv/openapi/.ready
 # Without bytecode every process that a test starts compiles the vendors' SDKs again: ten seconds of a core each.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -52,7 +52,6 @@ migration: $(READY) ## write a migration from the changes in db/tables: make mig
 
 clean: ## remove the environment, the caches and the embedded servers' data
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	cd tools/openapi && rm -rf .venv node_modules .cache .ready
 
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -66,6 +65,9 @@ $(OPENAPI): tools/openapi/package-lock.json tools/openapi/uv.lock | $(READY)
 	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
 		&& command -v npm > /dev/null \
 		|| { echo "make lint and make clients need Node.js 20.19 or later, with npm (https://nodejs.org)"; exit 1; }
-	npm ci --prefix tools/openapi --ignore-scripts --no-audit --no-fund --loglevel=error
-	$(BIN)/uv sync --frozen --quiet --project tools/openapi --python $(BIN)/python
+	mkdir -p .venv/openapi
+	cp tools/openapi/package.json tools/openapi/package-lock.json .venv/openapi
+	npm ci --prefix .venv/openapi --ignore-scripts --no-audit --no-fund --loglevel=error
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv/openapi/python \
+		$(BIN)/uv sync --frozen --quiet --project tools/openapi --python $(CURDIR)/$(BIN)/python
 	@touch $(OPENAPI)

@@ -73,12 +73,12 @@ def api() -> str:
         schema["info"]["description"].strip(),
     ]
     for tag in schema["tags"]:
-        parts += [f"## {tag['name'].capitalize()}", tag["description"]]
+        parts += [f"## Operations: {tag['name']}", tag["description"]]
         for path, methods in schema["paths"].items():
             for method, operation in methods.items():
                 if tag["name"] in operation["tags"]:
                     parts += _operation(method.upper(), path, operation)
-    parts += ["## Errors", _errors(), "## Bodies and answers"]
+    parts += ["## Errors", _errors(), "## Schemas", "Of the bodies of requests and answers."]
     for name, shape in sorted(schemas.items(), key=lambda item: _title(item[0], item[1])):
         parts += _schema(name, shape, schemas)
     return joined(parts)

@@ -36,3 +36,10 @@ def test_every_command_and_option_is_described() -> None:
 def test_a_page_that_lost_its_place_for_a_table_is_an_error() -> None:
     with pytest.raises(ValueError, match="states"):
         lifecycle.filled("# A page without markers")
+
+
+def test_every_heading_of_the_api_reference_is_unique() -> None:
+    headings = [line.lower() for line in reference.api().splitlines() if line.startswith("#")]
+    titles = [heading.lstrip("#").strip(" `") for heading in headings]
+
+    assert [title for title in set(titles) if titles.count(title) > 1] == []

@@ -1,7 +1,7 @@
 """What is done with the OpenAPI document, without a server:
 
 `python -m tools.openapi write FILE`; `lint` checks it; `clients` generates clients and compiles
-them. The last two need what `make tools/openapi/.ready` installs.
+them. The last two need what `make .venv/openapi/.ready` installs.
 """
 
 import json
@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from api.app import create_app
 
 HERE = Path(__file__).parent
-PROGRAMS = (HERE / "node_modules" / ".bin", HERE / ".venv" / "bin")
+INSTALLED = HERE.parent.parent / ".venv" / "openapi"
+PROGRAMS = (INSTALLED / "node_modules" / ".bin", INSTALLED / "python" / "bin")
 OFFLINE = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 CLIENT = "tollgate_client"
 
@@ -28,8 +29,12 @@ def write(path: Path) -> None:
 
 def lint() -> None:
     """By tools/openapi/redocly.yaml."""
-    write(HERE / ".cache" / "openapi.json")
-    _run("redocly", "lint", "tollgate", "--format=stylish", "--max-problems=1000", where=HERE)
+    write(INSTALLED / "openapi.json")
+    _run(
+        *("redocly", "lint", "openapi.json", f"--config={HERE / 'redocly.yaml'}"),
+        *("--format=stylish", "--max-problems=1000"),
+        where=INSTALLED,
+    )
 
 
 def clients() -> None:
