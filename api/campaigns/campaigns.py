@@ -85,11 +85,12 @@ async def page(
             raise not_found("organization")
         found = await campaigns.page(conn, organization_id, before=before, limit=limit + 1)
         shown, following = _CURSORS.cut(found, limit, lambda campaign: campaign.id)
-        now = datetime.now(UTC)
+        now, ids = datetime.now(UTC), [campaign.id for campaign in shown]
+        positions = await campaigns.next_positions(conn, organization_id, ids)
         data = [
             CampaignOut.of(
                 campaign,
-                position=await campaigns.next_position(conn, organization_id, campaign.id),
+                position=positions[campaign.id],
                 waiting=await progress.why_waits(conn, campaign, now=now),
             )
             for campaign in shown

@@ -82,6 +82,8 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         return None
     now = datetime.now(UTC)
     recent = await campaigns.page(conn, organization_id, before=None, limit=SHOWN)
+    ids = [campaign.id for campaign in recent]
+    positions = await campaigns.next_positions(conn, organization_id, ids)
     return Explanation(
         organization=organization,
         standing=standing,
@@ -100,7 +102,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
             [
                 CampaignAt(
                     campaign=campaign,
-                    position=await campaigns.next_position(conn, organization_id, campaign.id),
+                    position=positions[campaign.id],
                     unconfirmed=await progress.number_unconfirmed(conn, campaign),
                     wait=await progress.why_waits(conn, campaign, now=now),
                 )

@@ -178,10 +178,17 @@ async def next_position(
     conn: AsyncConnection, organization_id: str, campaign_id: UUID
 ) -> int | None:
     """The first message, counted from 1, that is not handed over yet; None when all are."""
+    return (await next_positions(conn, organization_id, [campaign_id])).get(campaign_id)
+
+
+async def next_positions(
+    conn: AsyncConnection, organization_id: str, campaign_ids: Sequence[UUID]
+) -> dict[UUID, int | None]:
+    """The same of several campaigns in one round trip."""
     first = [
         select(func.min(messages.c.position))
-        .where(messages.c.organization_id == organization_id, messages.c.campaign_id == campaign_id)
-        .where(messages.c.status == status.value)
+        .where(messages.c.organization_id == campaigns.c.organization_id)
+        .where(messages.c.campaign_id == campaigns.c.id, messages.c.status == status.value)
         .scalar_subquery()
         # each is one index lookup
         for status in (
@@ -189,8 +196,10 @@ async def next_position(
             MessageStatus.RESERVED,
         )
     ]
-    position: int | None = (await conn.execute(select(func.least(*first)))).scalar_one()
-    return position
+    query = select(campaigns.c.id, func.least(*first).label("position")).where(
+        campaigns.c.organization_id == organization_id, campaigns.c.id.in_(campaign_ids)
+    )
+    return {row.id: row.position for row in await conn.execute(query)}
 
 
 def _by_id(organization_id: str, campaign_id: UUID) -> Any:

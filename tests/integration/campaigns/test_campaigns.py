@@ -2,7 +2,11 @@
 paused until a person resumes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.integration.conftest import Tollgate
 
@@ -235,3 +239,36 @@ async def test_a_start_needs_a_time_with_its_zone(tollgate: Tollgate, at: object
 
     assert answer.status_code == 422
     assert (await tollgate.get(f"{CAMPAIGNS}/{id_}")).json()["status"] == "draft"
+
+
+async def test_a_page_of_campaigns_takes_no_more_statements_than_a_page_of_one(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard()
+    await created(tollgate, "k0")
+    with statements() as of_one:
+        await tollgate.get(CAMPAIGNS)
+    for number in range(1, 5):
+        await created(tollgate, f"k{number}")
+
+    with statements() as of_five:
+        page = (await tollgate.get(CAMPAIGNS)).json()["data"]
+
+    assert [campaign["next_position"] for campaign in page] == [1] * 5
+    assert len(of_five) == len(of_one)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What is executed until the block ends about messages: nothing else reads them meanwhile."""
+    executed: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if "messages" in statement:
+            executed.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield executed
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
