@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.campaigns.status_checks import Checking
 from activities.notifier import Notifier
 from db import locks
-from db.billing import debts
+from db.billing import receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import unnotified
 from db.wallet import holds, seals
@@ -116,7 +116,7 @@ class Upkeep:
         async def recover(organization_id: str) -> bool:
             async with self._engine.begin() as conn:
                 await locks.hurry(conn)
-                changed = await debts.recover(conn, organization_id, now=datetime.now(UTC))
+                changed = await receivables.recover(conn, organization_id, now=datetime.now(UTC))
             if changed:
                 await self._notify(
                     organization_id, self._notifier.notify_organization(organization_id)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.inbox.parking import SURELY_THERE, Aside, is_older
 from db import alerts
 from db.billing import blocks, payments, reversals, subscriptions
-from db.billing.debts import NotBooked
+from db.billing.receivables import NotBooked
 from db.billing.reversals import NeverCredited, OfSubscription, OtherCurrency, UnknownPayment
 from db.inbox import owners, parking
 from db.inbox.deliveries import Delivery

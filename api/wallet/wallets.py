@@ -17,7 +17,7 @@ from api.http.errors import not_found
 from api.http.fields import Moment, ReasonRequest
 from api.http.idempotency import Once
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
-from db.billing import debts
+from db.billing import receivables
 from db.campaigns import parked_campaigns
 from db.lifecycle import standings
 from db.wallet import gates, ledger, wallets
@@ -40,7 +40,7 @@ async def get(organization_id: OrganizationId, caller: Caller, here: Here) -> Wa
     """
     async with here.snapshot() as conn:
         wallet = await wallets.get(conn, organization_id)
-        owed = await debts.owed(conn, organization_id)
+        owed = await receivables.owed(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
     return WalletOut.of(operator_notes.of_wallet(wallet, caller), owed)
@@ -146,7 +146,7 @@ async def _wallet_out(conn: AsyncConnection, organization_id: str) -> WalletOut:
     wallet = await wallets.get(conn, organization_id)
     if wallet is None:
         raise not_found("organization")
-    return WalletOut.of(wallet, await debts.owed(conn, organization_id))
+    return WalletOut.of(wallet, await receivables.owed(conn, organization_id))
 
 
 async def resume(here: Context, organization_id: str) -> None:

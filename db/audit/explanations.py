@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.alerts import Alert
-from db.billing import debts, subscriptions
+from db.billing import receivables, subscriptions
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
 from db.inbox import pending_deliveries
@@ -90,7 +90,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         stuck=await standings.stuck(conn, organization_id),
         blocks=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
-        owed_micros=await debts.owed(conn, organization_id),
+        owed_micros=await receivables.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         switch=await switches.newest(conn, organization_id),

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.billing import debts
+from db.billing import receivables
 from db.lifecycle import standings
 from db.tables.billing import payments
 from db.tables.billing import reversals as reversals_table
@@ -106,7 +106,7 @@ async def book_topup(
         )
         if not new:
             await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
-        await debts.recover(conn, organization_id, now=now)
+        await receivables.recover(conn, organization_id, now=now)
     return outcome
 
 

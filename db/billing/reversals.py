@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing.debts import LEFT_OWED, OWED, THIS, agree, change, collect, post
+from db.billing.receivables import LEFT_OWED, OWED, THIS, agree, change, collect, post
 from db.lifecycle import standings
 from db.tables.billing import payments, reversals
 from db.wallet import wallets

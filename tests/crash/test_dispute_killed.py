@@ -14,7 +14,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 
-from db.billing import debts
+from db.billing import receivables
 from db.lifecycle import standings
 from db.wallet import ledger, wallets
 from devservers.postgres import Postgres
@@ -187,7 +187,7 @@ async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, c
     moved = [
         (entry.entry.kind.value, entry.entry.amount_micros // 1_000_000) for entry in reversed(page)
     ]
-    owed = await world.read(lambda conn: debts.owed(conn, staged.organization_id))
+    owed = await world.read(lambda conn: receivables.owed(conn, staged.organization_id))
     expected = {
         "refund of what is spent": [("credit", 25), ("debit", -20), ("reversal", -5)],
         "dispute that takes": [("credit", 25), ("reversal", -25)],

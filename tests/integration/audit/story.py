@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.billing import debts, payments, reversals, topups
+from db.billing import payments, receivables, reversals, topups
 from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unpaid_sends
 from db.campaigns.send_results import Reply
@@ -115,7 +115,7 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
     async with engine.begin() as conn:
         await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
     async with engine.begin() as conn:
-        await debts.waive(conn, organization_id, by="operator", now=NOON)
+        await receivables.waive(conn, organization_id, by="operator", now=NOON)
     await webhook_of_reversal(engine, "R-6", "CAP-6")
     await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never took effect
     await take_steps(engine, organization_id)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
-from db.billing import debts, payments, reversals
-from db.billing.debts import NotBooked
+from db.billing import payments, receivables, reversals
 from db.billing.payments import PaidBack
+from db.billing.receivables import NotBooked
 from db.billing.reversals import (
     Booked,
     NeverCredited,
@@ -105,14 +105,14 @@ async def owing_ten(engine: AsyncEngine) -> None:
 
 async def owed(engine: AsyncEngine) -> Money:
     async with engine.connect() as conn:
-        return Money(await debts.owed(conn, ORGANIZATION), "USD")
+        return Money(await receivables.owed(conn, ORGANIZATION), "USD")
 
 
 async def blocked(engine: AsyncEngine) -> bool:
     async with engine.connect() as conn:
         blocks = await standings.held_blocks(conn, ORGANIZATION)
     return any(
-        (block.kind, block.reference) == (Block.DISPUTE, debts.RECEIVABLE) for block in blocks
+        (block.kind, block.reference) == (Block.DISPUTE, receivables.RECEIVABLE) for block in blocks
     )
 
 
@@ -265,7 +265,7 @@ async def test_a_recovery_that_the_ledger_refuses_keeps_nothing_of_the_others_of
 
     await post(engine, credit("recovery:paypal:R-B:1", usd("40")))
     async with engine.begin() as conn:
-        recovered = await debts.recover(conn, ORGANIZATION, now=NOON)
+        recovered = await receivables.recover(conn, ORGANIZATION, now=NOON)
 
     assert not recovered
     assert await balance(engine) == usd("40")
@@ -331,7 +331,7 @@ async def test_a_reversal_does_not_touch_held_money(engine: AsyncEngine) -> None
     # it is not even tried: a try would raise an alert
     async with engine.connect() as conn:
         assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
-            debts.RECEIVABLE
+            receivables.RECEIVABLE
         ]
     assert await broken_claims(engine) == set()
 
@@ -409,9 +409,9 @@ async def test_money_from_elsewhere_recovers_what_is_owed_too(engine: AsyncEngin
     await post(engine, credit("by the host", usd("4")))
 
     async with engine.begin() as conn:
-        changed = await debts.recover(conn, ORGANIZATION, now=NOON)
+        changed = await receivables.recover(conn, ORGANIZATION, now=NOON)
     async with engine.begin() as conn:
-        again = await debts.recover(conn, ORGANIZATION, now=NOON)
+        again = await receivables.recover(conn, ORGANIZATION, now=NOON)
 
     assert (changed, again) == (True, False)
     assert (await owed(engine), await balance(engine)) == (usd("6"), usd("0"))
@@ -637,7 +637,7 @@ async def test_concurrent_waiver_and_recovery_do_not_deadlock(
         waiving = asyncio.create_task(waived(engine))
         await until_it_waits_for(engine, holder, waiving)
 
-        await debts.recover(holder, ORGANIZATION, now=NOON)
+        await receivables.recover(holder, ORGANIZATION, now=NOON)
         await holder.commit()
     await waiving
 
@@ -756,9 +756,9 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 elif act == "let go":
                     await holds.release(conn, name, f"hold-{which}", now=NOON)
                 elif act == "recover":
-                    await debts.recover(conn, name, now=NOON)
+                    await receivables.recover(conn, name, now=NOON)
                 elif act == "waive":
-                    await debts.waive(conn, name, by="operator", now=NOON)
+                    await receivables.waive(conn, name, by="operator", now=NOON)
                 else:
                     id_ = f"{name}-{which}-{amount % 3}"
                     taken = Reversal(
@@ -773,7 +773,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                         back[id_] = (booked.counted.micros, booked.returned)
         async with engine.connect() as conn:
             left = await wallets.get(conn, name)
-            open_ = await debts.owed(conn, name)
+            open_ = await receivables.owed(conn, name)
         forgiven = await number(
             engine,
             (
@@ -820,9 +820,9 @@ async def test_the_standing_is_locked_before_the_wallet(engine: AsyncEngine, dee
 
 async def covered(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await debts.recover(conn, ORGANIZATION, now=NOON)
+        await receivables.recover(conn, ORGANIZATION, now=NOON)
 
 
 async def waived(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await debts.waive(conn, ORGANIZATION, by="operator", now=NOON)
+        await receivables.waive(conn, ORGANIZATION, by="operator", now=NOON)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.billing import blocks, debts, decisions, payments, reversals
+from db.billing import blocks, decisions, payments, receivables, reversals
 from db.campaigns import campaigns, parked_campaigns, readings, reservations, transitions, windows
 from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
@@ -404,7 +404,7 @@ class Storm:
 
     async def covers(self) -> None:
         async with self.engine.begin() as conn:
-            await debts.recover(conn, ORGANIZATION, now=NOON)
+            await receivables.recover(conn, ORGANIZATION, now=NOON)
 
     async def suspends(self) -> None:
         await block(self.engine)
