@@ -28,7 +28,7 @@ from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.context import Context
 from api.http.background import Background
 from api.http.error_handlers import install
-from api.http.fast_routes import Lean
+from api.http.fast_routes import Application
 from api.http.http_metrics import Answers
 from api.http.key_cache import Keys
 from api.http.queries import refuse_unknown
@@ -127,7 +127,7 @@ def create_app(services: Services | None = None) -> FastAPI:
             yield
 
     common = services.settings if services is not None else settings.load(Settings)
-    app = Lean(lifespan=lifespan, redirect_slashes=False, openapi_url=None, **openapi.ABOUT)
+    app = Application(lifespan=lifespan, redirect_slashes=False, openapi_url=None, **openapi.ABOUT)
     for module in ROUTES:
         signed = (
             "webhooks" in module.router.tags
@@ -143,5 +143,5 @@ def create_app(services: Services | None = None) -> FastAPI:
     limits = BodyLimits(common=common.max_body_bytes, longer=LONGER_BODIES, shorter=SHORTER_BODIES)
     around = partial(Requests, limits=limits, answered=answers.observe)
     app.add_middleware(around)
-    app.be_lean((postings.router, callbacks.router), around)
+    app.serve_directly((postings.router, callbacks.router), around)
     return app

@@ -22,7 +22,7 @@ from api.http.methods import Methods
 from api.http.queries import refuse_unknown
 
 
-class LeanRoute(APIRoute):
+class FastRoute(APIRoute):
     """Its endpoint takes `(organization_id, body, here, response, key)`."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -90,7 +90,7 @@ def _json(raw: bytes) -> Any:
         raise Problem(Kind.BODY_NOT_JSON) from problem
 
 
-class Lean(FastAPI):
+class Application(FastAPI):
     """An application that serves its fast routes first, without the framework's layers; `around`
     wraps each.
     """
@@ -99,7 +99,9 @@ class Lean(FastAPI):
         self._included = [*getattr(self, "_included", ()), router]
         super().include_router(router, **options)
 
-    def be_lean(self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]) -> None:
+    def serve_directly(
+        self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]
+    ) -> None:
         """Serve the routers' fast routes directly. Include the routers, too, so that they are
         described.
         """
@@ -107,7 +109,7 @@ class Lean(FastAPI):
             route
             for router in routers
             for route in router.routes
-            if isinstance(route, LeanRoute | BareRoute)
+            if isinstance(route, FastRoute | BareRoute)
         ]
         self._found_first = [
             (re.compile(route.path_regex.pattern), route, around(_served(route)))
@@ -135,7 +137,7 @@ class Lean(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def _served(route: LeanRoute | BareRoute) -> ASGIApp:
+def _served(route: FastRoute | BareRoute) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         answer = await route.serve(Request(scope, receive))
         await answer(scope, receive, send)

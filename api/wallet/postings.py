@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from api.context import Context, Here, OptionalKey, OrganizationId
 from api.http.auth import WRITE
 from api.http.errors import ProblemOut, not_found
-from api.http.fast_routes import LeanRoute
+from api.http.fast_routes import FastRoute
 from api.http.idempotency import mark_replayed
 from api.wallet import references
 from api.wallet.fields import (
@@ -35,7 +35,7 @@ from domain.wallet.ledger import (
 )
 
 router = APIRouter(
-    prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=LeanRoute
+    prefix="/v1/organizations/{organization_id}/wallet", tags=["wallet"], route_class=FastRoute
 )
 Kind = Callable[[str, Money, str], Posting]
 ANSWERS: dict[str, Any] = {

@@ -3,11 +3,11 @@
 import pytest
 from fastapi import APIRouter
 
-from api.http.fast_routes import BareRoute, LeanRoute
+from api.http.fast_routes import BareRoute, FastRoute
 
 
 def test_an_endpoint_with_a_wrong_parameter_is_refused_by_its_name() -> None:
-    router = APIRouter(route_class=LeanRoute)
+    router = APIRouter(route_class=FastRoute)
 
     async def post_hold(
         organization_id: str, here: str, body: str, response: str, key: str
