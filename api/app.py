@@ -9,7 +9,7 @@ from functools import partial
 from fastapi import Depends, FastAPI
 
 from activities.turns import Turns
-from api import docs, health, openapi
+from api import api_keys, docs, health, openapi
 from api.audit import alerts, explanations, metrics
 from api.billing import subscription_actions, subscriptions, topups
 from api.campaigns import (
@@ -74,6 +74,7 @@ ROUTES = (
     messages,
     message_lists,
     rates,
+    api_keys,
     health,
     metrics,
 )

@@ -34,6 +34,7 @@ _TAGS = [
         "name": "rates",
         "description": "Prices per segment by country: default rates and an organization's own.",
     },
+    {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
 _DESCRIPTION = """

@@ -24,7 +24,7 @@ def show_all(*, as_json: bool) -> None:
             }
             for alert in standing
         ]
-        write(json.dumps({"alerts": rows}))
+        write(json.dumps({"data": rows, "next_cursor": None}))
         return
     shown = table("organization", "kind", "raised", "times", "detail")
     for alert in standing:

@@ -22,7 +22,10 @@ def show_all(*, as_json: bool) -> None:
     if as_json:
         write(
             json.dumps(
-                {"deliveries": [delivery.model_dump(mode="json") for delivery in deliveries]}
+                {
+                    "data": [delivery.model_dump(mode="json") for delivery in deliveries],
+                    "next_cursor": None,
+                }
             )
         )
         return

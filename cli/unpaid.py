@@ -34,7 +34,7 @@ def show_all(organization_id: str, *, as_json: bool) -> None:
             }
             for send in sends
         ]
-        write(json.dumps({"messages": rows}))
+        write(json.dumps({"data": rows, "next_cursor": None}))
         return
     shown = table("message", "attempt", "at Twilio", "status", "found")
     for send in sends:

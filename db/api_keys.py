@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.api_keys import api_keys
@@ -71,9 +71,21 @@ async def revoke(conn: AsyncConnection, key_id: str) -> bool:
     return revoked.one_or_none() is not None
 
 
-async def page(conn: AsyncConnection, *, limit: int = 100) -> list[ApiKey]:
-    """All keys, newest first, including revoked ones."""
-    query = select(api_keys).order_by(api_keys.c.created_at.desc()).limit(limit)
+async def get(conn: AsyncConnection, key_id: str) -> ApiKey | None:
+    row = (await conn.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
+    return None if row is None else _api_key(row)
+
+
+async def page(
+    conn: AsyncConnection, *, last: tuple[datetime, str] | None = None, limit: int = 100
+) -> list[ApiKey]:
+    """All keys, newest first, including revoked ones; those behind `last`, the time and the id of
+    one, if it is given.
+    """
+    query = select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
+    query = query.limit(limit)
+    if last is not None:
+        query = query.where(tuple_(api_keys.c.created_at, api_keys.c.id) < last)
     return [_api_key(row) for row in await conn.execute(query)]
 
 

@@ -33,6 +33,7 @@ class Kind(Enum):
     INSUFFICIENT_FUNDS = 402, "Insufficient funds"
     INSUFFICIENT_SCOPE = 403, "The API key's scope is insufficient"
     UNKNOWN_ACCOUNT = 403, "Unknown Twilio account"
+    API_KEY_NOT_FOUND = 404, "API key not found"
     PATH_NOT_FOUND = 404, "Path not found"
     ORGANIZATION_NOT_FOUND = 404, "Organization not found"
     BLOCK_NOT_FOUND = 404, "Block not found"

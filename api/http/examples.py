@@ -72,6 +72,13 @@ REQUESTS: dict[str, Any] = {
     },
 }
 ANSWERS: dict[str, Any] = {
+    "ApiKey": {
+        "id": "key_0a1b2c3d4e5f",
+        "name": "shop",
+        "scope": "write",
+        "created_at": _AT,
+        "revoked_at": None,
+    },
     "Campaign": {
         "id": _CAMPAIGN_ID,
         "organization_id": "acme",

@@ -62,7 +62,7 @@ async def test_parked_deliveries_are_listed_with_what_to_do(
     assert (shown.returncode, listed.returncode) == (0, 0), shown.stderr + listed.stderr
     assert "7.00 USD" in " ".join(shown.stdout.split())
     assert "\x1b" not in shown.stdout
-    [delivery] = json.loads(listed.stdout)["deliveries"]
+    [delivery] = json.loads(listed.stdout)["data"]
     assert (delivery["id"], delivery["amount"], delivery["custom_id"]) == (
         delivery_id,
         "7.00",
@@ -83,7 +83,7 @@ async def test_no_parked_delivery_is_left_out_of_the_list(
 
     listed = tollgate("parked", "--json", database_url=database_url)
 
-    ids = [delivery["event_id"] for delivery in json.loads(listed.stdout)["deliveries"]]
+    ids = [delivery["event_id"] for delivery in json.loads(listed.stdout)["data"]]
     assert len(ids) == len(set(ids)) == 1001
 
 
@@ -136,7 +136,7 @@ async def test_alerts_are_listed_and_closed(engine: AsyncEngine, database_url: s
     ]
 
     found = [
-        (alert["organization_id"], alert["kind"]) for alert in json.loads(listed.stdout)["alerts"]
+        (alert["organization_id"], alert["kind"]) for alert in json.loads(listed.stdout)["data"]
     ]
     assert found == [(ORGANIZATION, "refund"), (None, "relay_failed")]
     assert "(installation)" in shown.stdout
@@ -158,11 +158,9 @@ async def test_a_message_sent_after_its_refund_is_listed_and_charged_once(
     ]
     after = tollgate("unpaid", "list", ORGANIZATION, "--json", database_url=database_url)
 
-    assert [entry["message_id"] for entry in json.loads(before.stdout)["messages"]] == [
-        str(message.id)
-    ]
+    assert [entry["message_id"] for entry in json.loads(before.stdout)["data"]] == [str(message.id)]
     assert [done.returncode for done in charged] == [0, 0], charged[0].stderr
-    assert json.loads(after.stdout) == {"messages": []}
+    assert json.loads(after.stdout) == {"data": [], "next_cursor": None}
     assert await builders.balance(engine) == usd("9.99")
 
 
