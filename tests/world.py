@@ -360,6 +360,25 @@ class World:
         return (await handle.describe()).history_length
 
 
+def _provider_settings(
+    paypal_url: str, stripe_url: str, ca_file: Path
+) -> list[settings.PayPal | settings.Stripe]:
+    to_paypal = settings.PayPal(
+        client_id=SecretStr(CLIENT_ID),
+        client_secret=SecretStr(CLIENT_SECRET),
+        webhook_ids=(WEBHOOK_ID,),
+        base_url=paypal_url,
+        cert_origins=(paypal_url,),
+        ca_file=ca_file,
+    )
+    to_stripe = settings.Stripe(
+        api_key=SecretStr(API_KEY),
+        webhook_secrets=(SecretStr(WEBHOOK_SECRET),),
+        base_url=stripe_url,
+    )
+    return [to_paypal, to_stripe]
+
+
 @asynccontextmanager
 async def world(
     database_url: str, client: Client, directory: Path, authority: Authority, **overrides: Any
@@ -388,24 +407,12 @@ async def world(
         serve(stripe_simulator) as stripe,
         serve(TwilioSimulator()) as twilio,
     ):
-        to_stripe = settings.Stripe(
-            api_key=SecretStr(API_KEY),
-            webhook_secrets=(SecretStr(WEBHOOK_SECRET),),
-            base_url=stripe.url,
-        )
-        to_paypal = settings.PayPal(
-            client_id=SecretStr(CLIENT_ID),
-            client_secret=SecretStr(CLIENT_SECRET),
-            webhook_ids=(WEBHOOK_ID,),
-            base_url=paypal.url,
-            cert_origins=(paypal.url,),
-            ca_file=ca_file,
-        )
+        providers = _provider_settings(paypal.url, stripe.url, ca_file)
         to_twilio = settings.Twilio(
             account_sid=MAIN_SID, auth_token=SecretStr(MAIN_TOKEN), base_url=twilio.url
         )
         async with (
-            services(common, [to_paypal, to_stripe], to_twilio, client, database_url) as built,
+            services(common, providers, to_twilio, client, database_url) as built,
             serve_app(create_app(built), listener),
         ):
             async with built.engine.begin() as conn:

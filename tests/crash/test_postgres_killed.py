@@ -74,33 +74,31 @@ async def test_nothing_acknowledged_is_lost_or_doubled(
         )
 
         assert working.process.poll() is None
-        assert debits.unanswered > 0
-        assert len(debits.answered) == CALLERS * EACH
-        assert {seq for seq, _ in debits.answered.values()} == {
-            row.seq
-            for row in await rows(
-                running_world.services.engine,
-                "SELECT seq FROM ledger_entries WHERE kind = 'debit' AND organization_id = :id",
-                id=paying,
-            )
-        }
-        assert (
-            await running_world.wallet(paying)
-        ).balance_micros == 100_000_000 - CALLERS * EACH * 10_000
+        await _every_answer_is_booked(running_world, paying, debits)
         assert await number(
             running_world.services.engine,
             "SELECT count(*) FROM inbox WHERE event_id = :id",
             id=event_ids[0],
         )
-        assert (
-            max(
-                Counter(
-                    message.to for message in running_world.twilio.state.messages.values()
-                ).values()
-            )
-            == 1
-        )
+        recipients = Counter(message.to for message in running_world.twilio.state.messages.values())
+        assert set(recipients.values()) == {1}
         await running_world.certify()
+
+
+async def _every_answer_is_booked(world: World, organization_id: str, debits: Debits) -> None:
+    """And nothing else is."""
+    assert debits.unanswered > 0
+    assert len(debits.answered) == CALLERS * EACH
+    assert {seq for seq, _ in debits.answered.values()} == {
+        row.seq
+        for row in await rows(
+            world.services.engine,
+            "SELECT seq FROM ledger_entries WHERE kind = 'debit' AND organization_id = :id",
+            id=organization_id,
+        )
+    }
+    balance = (await world.wallet(organization_id)).balance_micros
+    assert balance == 100_000_000 - CALLERS * EACH * 10_000
 
 
 async def _answered(world: World, event_ids: list[str], status: int) -> bool:

@@ -717,6 +717,22 @@ def test_any_sequence_keeps_certify_green_and_creates_no_money(
 _lives = iter(range(10_000))
 
 
+FORGIVEN = (
+    "SELECT coalesce(sum(waived_micros), 0) FROM reversals"
+    " WHERE organization_id = :of AND returned_at IS NULL"
+)
+
+
+def _dispute_of(name: str, which: int, money: Money, *, stands: bool) -> Reversal:
+    return Reversal(
+        id=f"{name}-{which}-{money.micros % 3}",
+        what="dispute",
+        payment_id=f"{name}-{which}",
+        amount=money,
+        stands=stands,
+    )
+
+
 async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
     """Over an organization's life, money paid in is spent, reversed, left, owed or forgiven;
     nothing else.
@@ -760,28 +776,14 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 elif act == "waive":
                     await receivables.waive(conn, name, by="operator", now=NOON)
                 else:
-                    id_ = f"{name}-{which}-{amount % 3}"
-                    taken = Reversal(
-                        id=id_,
-                        what="dispute",
-                        payment_id=f"{name}-{which}",
-                        amount=money,
-                        stands=act == "refund",
-                    )
+                    taken = _dispute_of(name, which, money, stands=act == "refund")
                     booked = await reversals.book(conn, name, Provider.STRIPE, taken, now=NOON)
                     if isinstance(booked, Booked):
-                        back[id_] = (booked.counted.micros, booked.returned)
+                        back[taken.id] = (booked.counted.micros, booked.returned)
         async with engine.connect() as conn:
             left = await wallets.get(conn, name)
             open_ = await receivables.owed(conn, name)
-        forgiven = await number(
-            engine,
-            (
-                "SELECT coalesce(sum(waived_micros), 0) FROM reversals WHERE organization_id = "
-                ":of AND returned_at IS NULL"
-            ),
-            of=name,
-        )
+        forgiven = await number(engine, FORGIVEN, of=name)
         assert left is not None
         gone = sum(micros for micros, returned in back.values() if not returned)
         assert left.balance_micros == paid - spent - gone + open_ + forgiven

@@ -58,12 +58,12 @@ async def test_an_organization_carries_its_standing(tollgate: Tollgate) -> None:
     await tollgate.onboard(balance=None)
     await tollgate.post(f"{ORGANIZATIONS}/acme/suspend", {"reason": "abuse"})
 
-    one = (await tollgate.get(f"{ORGANIZATIONS}/acme")).json()
+    single = (await tollgate.get(f"{ORGANIZATIONS}/acme")).json()
     [listed] = (await tollgate.get(ORGANIZATIONS)).json()["data"]
 
-    assert one == listed
-    assert one["standing"]["status"] == "suspended"
-    assert [block["code"] for block in one["standing"]["blocks"]] == ["admin"]
+    assert single == listed
+    assert single["standing"]["status"] == "suspended"
+    assert [block["code"] for block in single["standing"]["blocks"]] == ["admin"]
 
 
 async def test_the_pace_is_changed_like_the_rest_and_by_an_operator_alone(

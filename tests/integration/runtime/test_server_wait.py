@@ -25,7 +25,7 @@ class Server:
         self._refusals = refusals
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.said: list[str] = []
+        self.reports: list[str] = []
 
     async def look(self) -> str:
         await self.may_answer.wait()
@@ -35,7 +35,7 @@ class Server:
         return "here"
 
     def say(self, text: str) -> None:
-        self.said.append(text)
+        self.reports.append(text)
         self.may_answer.set()
 
     async def answer(self, patience: timedelta) -> str:
@@ -48,14 +48,14 @@ async def test_a_server_that_answers_is_not_spoken_of() -> None:
     server = Server()
 
     assert await server.answer(NONE) == "here"
-    assert server.said == []
+    assert server.reports == []
 
 
 async def test_a_server_that_refuses_at_first_is_waited_for_and_spoken_of_once() -> None:
     server = Server(refusals=2)
 
     assert await server.answer(LONG) == "here"
-    assert server.said == ["waiting for the server (refused) ..."]
+    assert server.reports == ["waiting for the server (refused) ..."]
 
 
 async def test_a_server_that_keeps_silent_is_spoken_of_before_it_answers() -> None:
@@ -63,7 +63,7 @@ async def test_a_server_that_keeps_silent_is_spoken_of_before_it_answers() -> No
     server.may_answer.clear()  # the report releases the answer
 
     assert await server.answer(LONG) == "here"
-    assert server.said == ["waiting for the server ..."]
+    assert server.reports == ["waiting for the server ..."]
 
 
 async def test_when_patience_is_over_the_server_is_named() -> None:

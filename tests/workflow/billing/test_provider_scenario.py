@@ -109,7 +109,7 @@ async def test_an_unrecognized_status_in_a_response_changes_nothing_and_alerts(
         await actor.fail(subscription.id)
         await actor.give_up(subscription.id)
         await world.applied(organization_id, "suspended")
-    before, known = await now(world, organization_id)
+    before, snapshot = await now(world, organization_id)
     await actor.set_raw_status(subscription.id, "ON_HOLIDAY")
 
     await world.ring(organization_id)
@@ -118,6 +118,6 @@ async def test_an_unrecognized_status_in_a_response_changes_nothing_and_alerts(
         return "ON_HOLIDAY" in (await world.alerts(organization_id)).get("unknown_status", "")
 
     await until(alerted, "the alert")
-    assert await now(world, organization_id) == (before, known)
+    assert await now(world, organization_id) == (before, snapshot)
     assert (await world.debit(organization_id)).status_code == (423 if suspended else 201)
     await world.certify()
