@@ -4,12 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import (
-    AsyncIterator,
-    Coroutine,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path

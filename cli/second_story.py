@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass
 
 from cli.actors import Company, Provider, Twilio
-from cli.checks import CURRENCY, PRICE
 from cli.narration import Teller, expect, wait_for
 from cli.story import REACTIVATION, SUSPENSION
+from cli.story_checks import CURRENCY, PRICE
 
 TURNS = (
     ("give_up", "its payments fail", "suspended", "shut", SUSPENSION),

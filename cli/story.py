@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from cli.actors import PLAN, kept
-from cli.checks import CURRENCY, MESSAGES, PRICE, RECIPIENTS, SUSPEND_AFTER, TOP_UP, Checks
 from cli.narration import expect, wait_for
+from cli.story_checks import CURRENCY, MESSAGES, PRICE, RECIPIENTS, SUSPEND_AFTER, TOP_UP, Checks
 
 SUSPENSION = ["suspend_twilio_subaccount", "freeze_wallet", "pause_campaigns"]
 REACTIVATION = ["reactivate_twilio_subaccount", "unfreeze_wallet", "resume_eligible_campaigns"]

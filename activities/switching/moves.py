@@ -5,10 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.switching.switch_providers import (
-    fold,
-    refuse_early_undo,
-)
+from activities.switching.switch_providers import fold, refuse_early_undo
 from db import alerts
 from db.billing import subscriptions
 from db.inbox import parking

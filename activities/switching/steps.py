@@ -26,11 +26,7 @@ from activities.switching.moves import (
     state_of,
     undo,
 )
-from activities.switching.switch_providers import (
-    SwitchProviders,
-    fold,
-    refuse_unknown,
-)
+from activities.switching.switch_providers import SwitchProviders, fold, refuse_unknown
 from db import alerts
 from db.billing import subscriptions
 from db.lifecycle import standings

@@ -20,16 +20,7 @@ from api.campaigns import uploads
 from api.campaigns.pricing import price
 from api.campaigns.spreadsheets import csv_rows
 from api.campaigns.upload_formats import Format, Unused, format_of
-from api.campaigns.uploads import (
-    AT_ONCE,
-    CSV,
-    MOST_LINES,
-    NDJSON,
-    BadFile,
-    Part,
-    Row,
-    TooManyLines,
-)
+from api.campaigns.uploads import AT_ONCE, CSV, MOST_LINES, NDJSON, BadFile, Part, Row, TooManyLines
 from api.context import CampaignId, Context, Here, OrganizationId, parsed_uuid
 from api.http.auth import WRITE
 from api.http.errors import FieldError, Kind, Problem, ProblemOut, not_found

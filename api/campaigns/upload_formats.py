@@ -7,11 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request
 
 from api.campaigns import uploads
-from api.campaigns.uploads import (
-    CSV,
-    NDJSON,
-    UnknownCharset,
-)
+from api.campaigns.uploads import CSV, NDJSON, UnknownCharset
 from api.http.errors import Kind, Problem
 
 Unused = Annotated[

@@ -15,12 +15,7 @@ from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.http.fields import Reference
 from api.http.idempotency import Once
-from api.lifecycle.fields import (
-    CanSend,
-    OrganizationOut,
-    OrganizationPage,
-    OrganizationRequest,
-)
+from api.lifecycle.fields import CanSend, OrganizationOut, OrganizationPage, OrganizationRequest
 from db.audit import explanations
 from db.lifecycle import directory, organizations
 from db.lifecycle.directory import Filters

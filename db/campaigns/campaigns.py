@@ -15,10 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.campaigns import recipients as loading
 from db.campaigns.recipients import Recipient
 from db.tables.campaigns import campaigns, messages
-from domain.campaigns.campaign import (
-    CampaignStatus,
-    MessageStatus,
-)
+from domain.campaigns.campaign import CampaignStatus, MessageStatus
 from domain.campaigns.quiet_hours import QuietHours
 from domain.campaigns.waits import Facts
 

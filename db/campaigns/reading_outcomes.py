@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from db.campaigns import (
-    send_results,
-)
+from db.campaigns import send_results
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.campaigns.status_checks import GIVEN_UP_AFTER, Check

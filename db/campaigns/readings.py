@@ -29,12 +29,7 @@ from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import CampaignStatus, MessageStatus, Park
-from domain.campaigns.telephony import (
-    CLOCKS_DIFFER,
-    TERMINAL,
-    WENT_OUT,
-    SentMessage,
-)
+from domain.campaigns.telephony import CLOCKS_DIFFER, TERMINAL, WENT_OUT, SentMessage
 
 SURELY_THERE = timedelta(minutes=15)
 """This long after a callback Twilio shows the message, if ever."""

@@ -8,11 +8,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox import owners
-from db.inbox.deliveries import (
-    UNKNOWN,
-    assign,
-    read,
-)
+from db.inbox.deliveries import UNKNOWN, assign, read
 from db.inbox.parking import BACKOFF, PARKED, Parked, parked
 from db.tables.inbox import inbox
 from domain.billing.events import BillingEvent

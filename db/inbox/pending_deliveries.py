@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import (
-    Text,
-    bindparam,
-    func,
-    select,
-)
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox.deliveries import COLUMNS, UNDECIDED, UNKNOWN, Delivery, InboxStatus, read

@@ -7,14 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-from sqlalchemy import (
-    BigInteger,
-    Text,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import BigInteger, Text, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pipeline import own, together

@@ -26,9 +26,7 @@ from providers.billing import (
     TopUp,
     TopUpLink,
 )
-from providers.errors import (
-    NotFound,
-)
+from providers.errors import NotFound
 from providers.paypal import collecting, payments, reading, subscriptions, topups, webhooks
 from providers.paypal.calls import Calls, between, segment
 from providers.paypal.certificates import Certificates

@@ -8,12 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from domain.billing.subscription import BILLING, Snapshot, State
-from providers.billing import (
-    CheckoutLink,
-    Later,
-    PlanChange,
-    Resumed,
-)
+from providers.billing import CheckoutLink, Later, PlanChange, Resumed
 from providers.errors import (
     AlreadyTerminal,
     NotAccepted,

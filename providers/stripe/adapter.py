@@ -28,9 +28,7 @@ from providers.billing import (
     TopUp,
     TopUpLink,
 )
-from providers.errors import (
-    ProviderUnavailable,
-)
+from providers.errors import ProviderUnavailable
 from providers.reading import text
 from providers.stripe import money, subscriptions, topups, webhooks
 from providers.stripe.calls import Unfit, between, json_of, pages

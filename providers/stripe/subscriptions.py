@@ -12,11 +12,7 @@ from typing import Any
 from domain.billing.events import PaymentStatus
 from domain.billing.subscription import BILLING, Snapshot, State
 from domain.money import Money
-from providers.billing import (
-    Collected,
-    PlanChange,
-    Resumed,
-)
+from providers.billing import Collected, PlanChange, Resumed
 from providers.errors import (
     AlreadyTerminal,
     NotAccepted,

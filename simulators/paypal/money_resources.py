@@ -6,16 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from simulators.paypal.state import (
-    Capture,
-    Dispute,
-    Order,
-    Refund,
-    Sale,
-    State,
-    to_time,
-    to_value,
-)
+from simulators.paypal.state import Capture, Dispute, Order, Refund, Sale, State, to_time, to_value
 
 Json = dict[str, Any]
 

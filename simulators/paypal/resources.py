@@ -3,11 +3,7 @@ currency_code}`.
 """
 
 from simulators.paypal.money_resources import Json, MoneyResources, money
-from simulators.paypal.state import (
-    Plan,
-    Subscription,
-    to_time,
-)
+from simulators.paypal.state import Plan, Subscription, to_time
 
 
 class Resources(MoneyResources):
