@@ -85,7 +85,7 @@ async def _note(conn: AsyncConnection, request: KeyedRequest, *, done: bool) -> 
     if row is None:
         return None  # there is no such organization, which the caller finds, too
     if bytes(row.request_sha256) != request.request_sha256:
-        raise KeyReused(f"the key {request.key} stands for another request")
+        raise KeyReused(f"the key {request.key} belongs to another request")
     return Earlier(row.answer) if row.done else None
 
 

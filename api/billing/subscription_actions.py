@@ -204,7 +204,7 @@ async def collect(
     if (attempt.subscription_id, attempt.amount) != (subscription.id, amount):
         raise Problem(
             Kind.IDEMPOTENCY_KEY_REUSED,
-            f"the key stands for {attempt.amount} of {attempt.subscription_id}",
+            f"the key belongs to a collection of {attempt.amount} of {attempt.subscription_id}",
         )
     if attempt.status is PaymentStatus.PENDING:
         attempt = await _collect(here, provider, attempt)

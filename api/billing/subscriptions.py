@@ -139,7 +139,7 @@ async def checkout(
     ):
         earlier_checkout = f"{before.checkout_plan_id} at {before.provider.value}"
         raise Problem(
-            Kind.IDEMPOTENCY_KEY_REUSED, f"the key stands for a checkout of {earlier_checkout}"
+            Kind.IDEMPOTENCY_KEY_REUSED, f"the key belongs to a checkout of {earlier_checkout}"
         )
     response.status_code = 200
     mark_replayed(response)

@@ -196,7 +196,7 @@ async def _topup_by_key(
     if topup is not None and (topup.provider, topup.amount) != (provider, wanted):
         raise Problem(
             Kind.IDEMPOTENCY_KEY_REUSED,
-            f"the key stands for {topup.amount} by {topup.provider.value}",
+            f"the key belongs to a top-up of {topup.amount} by {topup.provider.value}",
         )
     return topup
 

@@ -27,9 +27,7 @@ def refusals(
         if card.per_segment(country) is None:
             found[country] = missing(country)
         elif country is None and quiet is not None:
-            found[country] = (
-                "the number's country is not known, so nobody knows when it is quiet there"
-            )
+            found[country] = "the number's country is unknown, and so are its quiet hours"
     return found
 
 

@@ -145,7 +145,7 @@ async def test_the_key_of_one_checkout_creates_no_other(
     answer = await tollgate.post(f"{SUBSCRIPTION}/checkout", CHECKOUT | other, key="k1")
 
     assert answer.status_code == 409
-    assert "the key stands for a checkout of P-" in answer.json()["detail"]
+    assert "the key belongs to a checkout of P-" in answer.json()["detail"]
     assert not list(tollgate.stripe.state.all("checkout.session"))
 
 

@@ -389,7 +389,7 @@ async def test_quiet_hours_skip_numbers_without_a_known_time_zone(tollgate: Toll
     ).json()
     without = await tollgate.post(CAMPAIGNS, {"name": "A", "body": "B", "recipients": to}, key="k3")
 
-    why = "the number's country is not known, so nobody knows when it is quiet there"
+    why = "the number's country is unknown, and so are its quiet hours"
     assert (uploaded["added"], uploaded["bad_lines"]) == (1, [{"line": 1, "message": why}])
     assert (created.status_code, created.json()["errors"]) == (
         422,

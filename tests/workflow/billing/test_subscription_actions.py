@@ -159,7 +159,7 @@ async def test_an_action_that_the_state_forbids_is_409_and_an_object_unknown_to_
         409,
         409,
     )
-    assert "the key stands for" in another.json()["detail"]
+    assert "the key belongs to" in another.json()["detail"]
     assert [response.status_code for response in ended] == [409, 409]
     assert all("the subscription is canceled" in response.json()["detail"] for response in ended)
     await world.certify()
