@@ -163,7 +163,7 @@ async def test_an_unclear_suspension_that_the_provider_confirms_shuts_the_gate(
     await tollgate.deliver_json(suspended(subscription_id, now))
 
     assert await gate(tollgate) == "shut"
-    assert "says SUSPENDED" in (await rows(tollgate))[0][2]
+    assert "reports SUSPENDED" in (await rows(tollgate))[0][2]
 
 
 async def test_an_unclear_suspension_shuts_the_gate_when_the_provider_does_not_answer(
