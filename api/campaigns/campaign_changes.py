@@ -95,7 +95,7 @@ async def cancel(
         else:
             once.replayed()
         answer = await campaign_out(conn, campaign)
-    here.notify_campaigns(organization_id, campaign.id)  # a window may be under way
+    here.notify_campaigns(organization_id, campaign.id)  # a window may be in progress
     return answer
 
 

@@ -271,7 +271,7 @@ async def test_money_of_another_product_is_dismissed_by_rule_and_no_longer_count
         query = "SELECT outcome FROM inbox WHERE provider_subscription_id = :id"
         outcomes = [row.outcome for row in await rows(world.services.engine, query, id=id_)]
         return bool(outcomes) and all(
-            outcome.startswith("dismissed: of another product") for outcome in outcomes
+            outcome.startswith("dismissed: it belongs to another product") for outcome in outcomes
         )
 
     await until(dismissed, "all is dismissed")

@@ -181,8 +181,8 @@ def test_what_stands_around_digits_is_dropped_and_no_digit_is(value: str, number
         (f"to\n{ANN}\n" + "x" * (LONGEST_LINE + 1), 3, "longer than"),
         (b"PK\x03\x04...", 1, "workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", 1, "workbook"),
-        (b"t\x00o\x00\n\x00", 1, "no text"),
-        (b"to\n\x1b$B\n", 1, "no text"),
+        (b"t\x00o\x00\n\x00", 1, "not text"),
+        (b"to\n\x1b$B\n", 1, "not text"),
     ],
 )
 def test_a_doubtful_structure_refuses_the_whole_file(
