@@ -83,7 +83,7 @@ async def _handed_over(world: World, organization_id: str, campaign_id: UUID) ->
         now = await counts(world, organization_id, campaign_id)
         return not any(now[status] for status in waiting)
 
-    await until(reached, "everything handed over")
+    await until(reached, "every message sent")
 
 
 async def _resolve(world: World, running: list[tuple[str, UUID]]) -> None:

@@ -134,7 +134,7 @@ async def _hold(
         async def queried() -> bool:
             return fault.hits > 0
 
-        return lambda: until(queried, f"{case} asked for")
+        return lambda: until(queried, f"query of {case}")
     if boundary == "booking":
         engine = world.services.engine
         conn = await stack.enter_async_context(engine.connect())

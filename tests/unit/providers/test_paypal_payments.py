@@ -18,7 +18,7 @@ DISPUTE: dict[str, Any] = {"dispute_id": "PP-1", "status": "RESOLVED"}
 
 
 @pytest.mark.parametrize("missing", ["id", "amount"])
-def test_a_payment_without_its_id_or_amount_is_asked_for_again(missing: str) -> None:
+def test_a_payment_without_its_id_or_amount_is_queried_again(missing: str) -> None:
     with pytest.raises(ProviderUnavailable, match="without an id or a readable amount"):
         payments.payment(MoneyObject.CAPTURE, CAPTURE | {missing: None})
 
@@ -50,7 +50,7 @@ def test_a_payment_without_a_status_is_not_taken_for_a_completed_one() -> None:
 
 
 @pytest.mark.parametrize("missing", ["dispute_id", "status"])
-def test_a_dispute_without_its_id_or_status_is_asked_for_again(missing: str) -> None:
+def test_a_dispute_without_its_id_or_status_is_queried_again(missing: str) -> None:
     with pytest.raises(ProviderUnavailable, match="without an id or a status"):
         payments.dispute(DISPUTE | {missing: None})
 

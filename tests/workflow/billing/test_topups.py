@@ -284,7 +284,7 @@ async def test_a_refund_of_the_subscription_leaves_the_wallet_and_alerts(actor: 
     async def alerted() -> bool:
         return "refund" in await world.alerts(organization_id)
 
-    await until(alerted, "a person is told")
+    await until(alerted, "an alert")
     assert await wallet(world, organization_id) == ("10.00", "0.00")
     assert (await world.at_rest(organization_id)).status is Status.ACTIVE
     await world.certify()

@@ -116,10 +116,10 @@ async def test_a_refund_waits_while_twilio_cannot_be_read_and_no_other_organizat
     assert await balance(world, waiting) == 9_990_000
     world.heal()
 
-    async def this_too() -> bool:
+    async def refunded_too() -> bool:
         return await balance(world, waiting) == 10_000_000
 
-    await until(this_too, "the refund that waited")
+    await until(refunded_too, "the refund that waited")
     await world.certify()
 
 
@@ -149,7 +149,7 @@ async def test_a_failure_whose_callbacks_were_all_lost_is_found_and_refunded(wor
     await world.certify()
 
 
-async def test_callbacks_that_we_answered_with_an_error_are_repeated_as_we_asked_for(
+async def test_callbacks_answered_with_an_error_are_repeated_as_requested(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.callback_batcher.PATIENCE", 0.0)

@@ -110,7 +110,7 @@ async def test_a_campaign_says_that_twilio_is_unreachable_and_goes_on_afterwards
         found = await counts(world, organization_id, campaign_id)
         return found["accepted"] + found["unknown"] == 300
 
-    await until(all_handed_over, "all handed over")
+    await until(all_handed_over, "every message sent")
 
 
 async def test_refused_credentials_raise_an_alert_and_the_campaign_resumes_with_the_right_ones(

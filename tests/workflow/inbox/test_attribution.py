@@ -96,7 +96,7 @@ async def test_a_new_subscription_that_a_webhook_has_closed_takes_over_by_no_sta
     async def ask_again() -> bool:
         return await linked() == [(None, None)]
 
-    await until(ask_again, "the new subscription is asked for again")
+    await until(ask_again, "another query of the new subscription")
 
 
 async def test_a_new_subscription_of_another_plan_raises_an_alert_and_links_nothing(

@@ -31,7 +31,7 @@ async def expect_late_consent_alert(world: World, customer: Customer) -> None:
     async def late() -> bool:
         return "late_consent" in await world.alerts(customer.organization_id)
 
-    await until(late, "the late consent told")
+    await until(late, "an alert about the late consent")
 
 
 async def test_a_consent_after_the_end_is_canceled_and_raises_an_alert(world: World) -> None:

@@ -195,7 +195,7 @@ async def test_a_late_event_of_the_old_provider_suspends_nobody(
     async def handled() -> bool:
         return await customers.delivered(world, late.id)
 
-    await until(handled, "the late word heard")
+    await until(handled, "the late event handled")
     await customers.never_suspended(world, customer)
     assert (await customers.current(world, customer)).provider is customer.target
     await world.certify()

@@ -174,7 +174,7 @@ async def test_listed_events_of_a_locked_organization_do_not_hold_up_those_of_ot
 
     async with built.engine.begin() as conn:
         await standings.lock(conn, both[0][0])
-        await until(partial(shut, both[1][0]), "the other one's event")
+        await until(partial(shut, both[1][0]), "the event of the other organization")
         still_open = (await world.wallet(both[0][0])).gate_open
     await until(partial(shut, both[0][0]), "the event of the one that was held")
 
@@ -216,7 +216,7 @@ async def test_one_organization_s_webhooks_leave_connections_for_every_other_s(
             async def too_many() -> bool:
                 return any(task.done() for task in waiting)
 
-            await until(too_many, "one that is told to come again")
+            await until(too_many, "a delivery that is asked to retry")
             answers = await asyncio.gather(*(deliver(event_id) for event_id in news))
             still = [task for task in waiting if not task.done()]
 
