@@ -61,5 +61,5 @@ async def close(organization_id: OrganizationId, kind: Kind, here: Here) -> Resp
     """
     async with here.services.engine.begin() as conn:
         if not await alerts.close(conn, organization_id, kind):
-            raise not_found("alert", f"no alert {kind} stands")
+            raise not_found("alert", f"no alert {kind} is open")
     return Response(status_code=204)

@@ -243,7 +243,8 @@ async def _current(
     if begun and subscription.snapshot.state in _NOT_BEGUN:
         raise Problem(
             Kind.SUBSCRIPTION_NOT_STARTED,
-            f"the subscription is {subscription.snapshot.state.value}: nobody has consented to it",
+            f"the subscription is {subscription.snapshot.state.value}:"
+            " the customer has not consented to it",
         )
     return here.services.providers[subscription.provider], subscription
 
@@ -256,7 +257,7 @@ async def _followed(
     """
     cause = (
         f"{subscription.provider.value} says {snapshot.raw_status} of {subscription.id},"
-        " as the application asked it to"
+        " as the application requested"
     )
     async with here.services.engine.begin() as conn:
         await snapshots.confirm(

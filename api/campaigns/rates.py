@@ -28,7 +28,9 @@ FOR_ONE = "/organizations/{organization_id}/rates"
 
 
 async def _country(
-    country: Annotated[str, Path(description="ISO 3166, two capital letters.", examples=["DE"])],
+    country: Annotated[
+        str, Path(description="ISO 3166 code: two capital letters.", examples=["DE"])
+    ],
 ) -> str:
     if country not in numbers.COUNTRIES:
         raise invalid("country", "an ISO 3166 code of a country with phone numbers, such as DE")
@@ -36,7 +38,7 @@ async def _country(
 
 
 Country = Annotated[str, Depends(_country)]
-InCurrency = Annotated[Currency, Query(description="Whose rate is meant.")]
+InCurrency = Annotated[Currency, Query(description="The currency of the rate.")]
 
 
 class RateRequest(Body):

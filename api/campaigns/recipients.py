@@ -264,6 +264,6 @@ async def _campaign(here: Context, organization_id: str, campaign_id: UUID) -> C
 def _no_draft(status: CampaignStatus, tally: _Tally) -> Problem:
     return Problem(
         Kind.CAMPAIGN_NOT_DRAFT,
-        f"the campaign is {status.value}: only a draft takes recipients",
+        f"the campaign is {status.value}: only drafts accept recipients",
         added=tally.added,
     )

@@ -89,9 +89,7 @@ def _header(text: Text) -> Header:
     first = next(text.lines(), "")
     named = _SEP.fullmatch(first)
     if named is not None and named[1] not in DELIMITERS:
-        raise BadFile(
-            f"sep= names no delimiter that is read here: {', '.join(DELIMITERS.values())}"
-        )
+        raise BadFile(f"sep= does not name a supported delimiter: {', '.join(DELIMITERS.values())}")
     skipped = 0 if named is None else 1
     problems: list[tuple[int, BadFile]] = []
     for delimiter in DELIMITERS if named is None else named[1]:
@@ -109,7 +107,7 @@ def _first(text: Text, delimiter: str, skipped: int) -> Record:
     for record in _records(text, delimiter, skipped):
         if not record.blank:
             return record
-    raise BadFile("it has no header: the first line names the columns, one of them `to`")
+    raise BadFile("it has no header: name the columns in the first line, one of them `to`")
 
 
 def _place_of_number(names: list[str], record: Record) -> int:
@@ -120,15 +118,16 @@ def _place_of_number(names: list[str], record: Record) -> int:
         return found[0]
     if found:
         raise BadFile(
-            "more than one column could hold the number: call only that one `to`", record.line
+            "several columns may hold the number: name only one of them `to`", record.line
         )
     if any(re.fullmatch(r"\+?\d{7,15}", value) for value in names):
         raise BadFile(
-            "the first row is a recipient and no header: put a line with `to` above it", record.line
+            "the first row is a recipient, so there is no header: insert a line with `to` above it",
+            record.line,
         )
     delimiters = ", ".join(DELIMITERS.values())
     raise BadFile(
-        f"no column is called `to`: name the column of numbers so (delimiters: {delimiters})",
+        f"no column is named `to`: name the column of numbers `to` (delimiters: {delimiters})",
         record.line,
     )
 
@@ -156,7 +155,7 @@ def _check(record: Record, header: Header, *, ignore_unused: bool) -> None:
     values, columns = record.values, len(header.names)
     if record.ends > record.line and len(values) != columns:
         raise BadFile(
-            f"a quote opens here, and the row goes on to line {record.ends}: is it closed?",
+            f"a quote opens here and the row continues to line {record.ends}: close the quote",
             record.line,
         )
     if any(_holds_a_row(value, header) for value in values):

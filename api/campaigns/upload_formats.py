@@ -12,7 +12,7 @@ from api.http.errors import Kind, Problem
 
 Unused = Annotated[
     Literal["refuse", "ignore"],
-    Query(description="What becomes of columns, or keys, beside the number: nothing uses them."),
+    Query(description="What to do with columns or keys besides the number, which are not used."),
 ]
 
 

@@ -173,7 +173,7 @@ def refuse_unused(names: list[str], line: int) -> None:
     if names:
         named = ", ".join(f"`{name[:50]}`" for name in names[:5])
         raise BadFile(
-            f"nothing uses {named}: remove it, or upload with ?unused_columns=ignore", line
+            f"{named} would not be used: remove it, or upload with ?unused_columns=ignore", line
         )
 
 

@@ -34,8 +34,8 @@ ASK_FOR = 2.0
 PROVIDER_NAMES = {Provider.PAYPAL: "PayPal", Provider.STRIPE: "Stripe"}
 _DESCRIPTION = (
     "The provider signs the request; no API key. 200: the event is stored, and a suspension that it"
-    " causes is in force. 400: the signature is wrong, or the event is for somebody else. 503: the"
-    " event could not be stored or its signature not checked; try again."
+    " causes is in force. 400: the signature is wrong, or the event is not for this installation."
+    " 503: the event could not be stored or its signature not checked; try again."
 )
 
 
@@ -120,7 +120,7 @@ async def store_and_fold(
     received = await _receive(here, event, raw, headers)
     delivery = received.delivery
     if delivery.folded:
-        return delivery, "heard before"
+        return delivery, "received before"
     if delivery.organization_id is None or delivery.status is InboxStatus.HANDLED:
         return delivery, ""
     outcome = "" if received.effect is None else received.effect.value

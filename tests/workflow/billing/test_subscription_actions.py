@@ -135,7 +135,7 @@ async def test_a_checkout_that_nobody_consented_to_can_only_be_canceled(
     response = await ask(actor, organization_id, act, body, key="k")
 
     assert (without.status_code, response.status_code) == (409, 409)
-    assert "nobody has consented" in response.json()["detail"]
+    assert "has not consented" in response.json()["detail"]
 
 
 async def test_an_action_that_the_state_forbids_is_409_and_an_object_unknown_to_the_provider_is_422(
