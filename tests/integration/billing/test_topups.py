@@ -127,20 +127,22 @@ async def test_a_provider_that_is_down_is_503_and_the_same_key_may_ask_again(
 async def test_top_ups_are_read_one_by_one_and_as_a_list(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     await tollgate.onboard("bolt")
-    made = [
+    checkouts = [
         (await tollgate.post(TOPUPS, topup_body(provider), key=f"k-{number}")).json()
         for number, provider in enumerate((*PROVIDERS, "paypal"))
     ]
 
-    one = await tollgate.get(f"{TOPUPS}/{made[1]['checkout_id']}")
+    response = await tollgate.get(f"{TOPUPS}/{checkouts[1]['checkout_id']}")
     first = (await tollgate.get(f"{TOPUPS}?limit=2")).json()
     rest = (await tollgate.get(f"{TOPUPS}?limit=2&cursor={first['next_cursor']}")).json()
     paid = (await tollgate.get(f"{TOPUPS}?status=paid")).json()
     wrong = await tollgate.get(f"{TOPUPS}?status=done")
-    elsewhere = await tollgate.get(TOPUPS.replace("acme", "bolt") + f"/{made[0]['checkout_id']}")
+    elsewhere = await tollgate.get(
+        TOPUPS.replace("acme", "bolt") + f"/{checkouts[0]['checkout_id']}"
+    )
 
-    assert one.json() == made[1]
-    assert (one.json()["entry"], one.json()["created_at"] is None) == (None, False)
-    assert [*first["data"], *rest["data"]] == made[::-1]
+    assert response.json() == checkouts[1]
+    assert (response.json()["entry"], response.json()["created_at"] is None) == (None, False)
+    assert [*first["data"], *rest["data"]] == checkouts[::-1]
     assert (paid["data"], wrong.status_code) == ([], 422)
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (404, "top_up_not_found")

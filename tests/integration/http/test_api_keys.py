@@ -11,12 +11,12 @@ async def test_keys_are_listed_and_read_without_their_secrets(tollgate: Tollgate
     data = listed.json()["data"]
     first = (await tollgate.get(f"{KEYS}?limit=1")).json()
     rest = (await tollgate.get(f"{KEYS}?cursor={first['next_cursor']}")).json()
-    one = await tollgate.get(f"{KEYS}/{data[0]['id']}")
+    response = await tollgate.get(f"{KEYS}/{data[0]['id']}")
     absent = [await tollgate.get(f"{KEYS}/{id_}") for id_ in ("key_000000000000", "%00")]
 
     assert {key["scope"] for key in data} == {"read", "write", "operator"}
     assert [*first["data"], *rest["data"]] == data
-    assert one.json() == data[0]
+    assert response.json() == data[0]
     assert data[0].keys() == {"id", "name", "scope", "created_at", "revoked_at"}
     assert not [secret for secret in tollgate.keys.values() if secret in listed.text]
     assert {answer.status_code for answer in absent} == {404}
