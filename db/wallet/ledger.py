@@ -7,22 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import literal_column, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables.wallet import ledger_entries
 from domain.wallet.entries import Entry, EntryKind
 
-_ENTRY = (
-    ledger_entries.c.seq,
-    ledger_entries.c.kind,
-    ledger_entries.c.amount_micros,
-    ledger_entries.c.balance_after_micros,
-    ledger_entries.c.reference_id,
-    ledger_entries.c.refunds,
-    ledger_entries.c.description,
-    ledger_entries.c.created_at,
+_ENTRIES = (
+    "SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description,"
+    " created_at FROM ledger_entries WHERE organization_id = :organization_id"
 )
+_BY_REFERENCES = text(f"{_ENTRIES} AND reference_id = ANY(CAST(:reference_ids AS text[]))")
 _FIRST_AT = text(
     """
     WITH RECURSIVE search (low, high) AS (
@@ -63,11 +57,9 @@ async def find(conn: AsyncConnection, organization_id: str, reference_id: str) -
 async def by_references(
     conn: AsyncConnection, organization_id: str, reference_ids: Collection[str]
 ) -> dict[str, Booked]:
-    query = select(*_ENTRY).where(
-        ledger_entries.c.organization_id == organization_id,
-        ledger_entries.c.reference_id.in_(reference_ids),
-    )
-    return {row.reference_id: _booked(row) for row in await conn.execute(query)}
+    params = {"organization_id": organization_id, "reference_ids": list(reference_ids)}
+    rows = await conn.execute(_BY_REFERENCES, params)
+    return {row.reference_id: _booked(row) for row in rows}
 
 
 async def page(
@@ -80,19 +72,22 @@ async def page(
 ) -> list[Booked]:
     """The newest entries first, below `before_seq` if given."""
     filters = filters or Filters()
-    query = select(*_ENTRY).where(ledger_entries.c.organization_id == organization_id)
+    conditions: list[str] = []
+    params: dict[str, Any] = {"organization_id": organization_id, "limit": limit}
     if before_seq is not None:
-        query = query.where(ledger_entries.c.seq < before_seq)
+        conditions.append("seq < :before_seq")
+        params["before_seq"] = before_seq
     if filters.kind is not None:
         # written out, so that the predicate of an index is seen to hold
-        query = query.where(ledger_entries.c.kind == literal_column(f"'{filters.kind.value}'"))
+        conditions.append(f"kind = '{filters.kind.value}'")
     if (after := filters.created_after) is not None:
-        first = await _first_at(conn, organization_id, after)
-        query = query.where(ledger_entries.c.seq >= first, ledger_entries.c.created_at > after)
+        conditions.append("seq >= :first AND created_at > :after")
+        params |= {"first": await _first_at(conn, organization_id, after), "after": after}
     if (before := filters.created_before) is not None:
-        first = await _first_at(conn, organization_id, before)
-        query = query.where(ledger_entries.c.seq < first)
-    rows = await conn.execute(query.order_by(ledger_entries.c.seq.desc()).limit(limit))
+        conditions.append("seq < :last")
+        params["last"] = await _first_at(conn, organization_id, before)
+    query = " AND ".join([_ENTRIES, *conditions])
+    rows = await conn.execute(text(f"{query} ORDER BY seq DESC LIMIT :limit"), params)
     return [_booked(row) for row in rows]
 
 
