@@ -15,6 +15,8 @@ PLACES = {
     "delivery_id": "1",
     "kind": "admin",
     "reference": "x",
+    "checkout_id": "x",
+    "key_id": "x",
 }
 
 
