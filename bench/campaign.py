@@ -14,13 +14,14 @@ from temporalio.client import Client
 
 from bench import load
 from bench.load import Subject, Target
-from bench.outcome import BenchFailed
+from bench.outcome import BenchFailed, from_callers
 from db.audit.certify import examine
 
 ORGANIZATIONS = 2
 MESSAGES_TO_STOP = 20_000
 STOPPED_AT = 2_000
 CREDIT = "1000.00"
+BARE_CALLERS, BARE_SECONDS = 100, 8.0
 PATIENCE = 900.0
 _OF = "WHERE organization_id = ANY(:ids) AND"
 _ACCEPTED = text(f"SELECT count(*) FROM messages {_OF} status = 'accepted'")
@@ -43,6 +44,7 @@ class Report:
 
     messages: int
     messages_per_second: float
+    bare_posts_per_second: float
     events_per_message: float
     last_accept_after_answer: float
     debits_after_answer: int
@@ -53,6 +55,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return {
             "messages_per_second": round(self.messages_per_second),
+            "bare_posts_per_second": round(self.bare_posts_per_second),
             "events_per_message": round(self.events_per_message, 4),
             "last_accept_after_answer_s": round(self.last_accept_after_answer, 3),
             "debits_after_answer": self.debits_after_answer,
@@ -67,6 +70,8 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
     senders = await load.onboard(target, "SENDER", ORGANIZATIONS, credit=CREDIT)
     [stopped] = await load.onboard(target, "STOPPED", 1, credit=CREDIT)
     each = messages // len(senders)
+    say(f"messages posted to the simulator by the bare client for {BARE_SECONDS:.0f} seconds")
+    bare_per_second = await _post_bare(target)
     say(f"{len(senders)} campaigns of {each} messages at once")
     created = {subject: await _create(target, subject, each) for subject in senders}
     per_second = await _send(target, created, each * len(senders))
@@ -85,6 +90,7 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
     return Report(
         messages=each * len(senders),
         messages_per_second=per_second,
+        bare_posts_per_second=bare_per_second,
         events_per_message=events / (each * len(senders)),
         last_accept_after_answer=last,
         debits_after_answer=late,
@@ -92,6 +98,25 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
         worker_rss_mb=_rss_mb(worker_pid),
         certified=certified,
     )
+
+
+async def _post_bare(target: Target) -> float:
+    """Messages a second that the worker's HTTP client posts by itself: unpaid, without callbacks."""
+    [account] = (await load.ok(target.twilio.post("/_sim/accounts", json={"count": 1}))).json()[
+        "accounts"
+    ]
+    path = f"/2010-04-01/Accounts/{account['sid']}/Messages.json"
+    credentials = (account["sid"], account["auth_token"])
+
+    async def post(caller: int, number: int) -> None:
+        message = {
+            "To": f"+1415{2_000_000 + caller * 10_000 + number:07}",
+            "From": "+15550001111",
+            "Body": "Hello from the bench.",
+        }
+        await load.ok(target.twilio.post(path, data=message, auth=credentials))
+
+    return (await from_callers(BARE_CALLERS, BARE_SECONDS, post)).per_second
 
 
 async def _create(target: Target, subject: Subject, messages: int) -> str:
