@@ -1,9 +1,10 @@
 """The database's engine and its migrations; limits every statement and every wait."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import sqlalchemy
@@ -17,8 +18,29 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 if TYPE_CHECKING:
     from alembic.config import Config
 
-STATEMENT_TIMEOUT_MS = 10_000
-LOCK_TIMEOUT_MS = 5_000
+SESSION_LIMITS_MS: Mapping[str, int] = MappingProxyType(
+    {
+        "statement_timeout": 10_000,
+        "lock_timeout": 5_000,
+        # a process that stands still in a transaction does not keep its locks
+        "idle_in_transaction_session_timeout": 60_000,
+    }
+)
+NETWORK_LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "connect_timeout": 10,
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+)
+"""libpq's parameters: a server that vanishes without closing its connections is noticed within some
+ten seconds, whether a statement was being sent or its answer was awaited. The URL overrides them.
+
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+"""
 IDLE_SECONDS = 5.0
 _MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
 _MIGRATION_LOCK = (
@@ -38,9 +60,7 @@ def create_engine(
     url = make_url(url)
     # such as a search_path: it applies here as in `migrate`
     named = url.normalized_query.get("options", ())
-    options = " ".join(
-        [*named, f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"]
-    )
+    limits = [f"-c {name}={value}" for name, value in SESSION_LIMITS_MS.items()]
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -48,14 +68,19 @@ def create_engine(
         pool_timeout=10,
         hide_parameters=True,  # errors are logged, and parameters hold phone numbers
         connect_args={
-            "options": options,
+            **network_limits(url),
+            "options": " ".join([*named, *limits]),
             "application_name": application_name,
-            "connect_timeout": 10,
             "client_encoding": "utf8",
         },
     )
     _ping_what_was_idle(engine.sync_engine)
     return engine
+
+
+def network_limits(url: URL) -> dict[str, int]:
+    """Those of `NETWORK_LIMITS` that the URL does not set itself."""
+    return {name: value for name, value in NETWORK_LIMITS.items() if name not in url.query}
 
 
 @asynccontextmanager
@@ -101,7 +126,9 @@ def migrate(url: str, revision: str = "head") -> str:
     """
     from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, and few commands migrate
 
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(
+        url, poolclass=sqlalchemy.NullPool, connect_args=network_limits(make_url(url))
+    )
     with engine.begin() as connection:
         connection.execute(
             sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK))

@@ -45,10 +45,12 @@ async def test_each_test_has_a_migrated_database_of_postgres_18(engine: AsyncEng
             text("select count(*) from pg_tables where schemaname = 'public'")
         )
         lock_timeout = await connection.scalar(text("show lock_timeout"))
+        idle_timeout = await connection.scalar(text("show idle_in_transaction_session_timeout"))
 
     assert int(version or 0) >= 180000
     assert (tables or 0) > 1
     assert lock_timeout == "5s"
+    assert idle_timeout == "1min"
 
 
 def test_a_killed_postgres_starts_again_with_what_was_committed(data_dir: Path) -> None:

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from runtime import servers
+from runtime import database, servers
 from runtime.server_wait import ServerAway
 from runtime.settings import BadSettings
 
@@ -51,3 +52,9 @@ async def test_a_server_that_refuses_our_login_is_reported_at_once(
         BadSettings, match=r'^TOLLGATE_DATABASE_URL: password authentication failed for user "app"$'
     ):
         await looked_at('password authentication failed for user "app"', monkeypatch)
+
+
+def test_the_url_overrides_the_limits_of_the_network() -> None:
+    limits = database.network_limits(make_url(f"{URL}?tcp_user_timeout=3000&keepalives=0"))
+
+    assert limits.keys() == database.NETWORK_LIMITS.keys() - {"tcp_user_timeout", "keepalives"}
