@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import demotion
 from db.inbox import pending_deliveries
 from runtime.database import create_engine, known_revisions
 from runtime.wiring import Services
@@ -116,8 +117,11 @@ class Readiness:
 
     async def _database(self) -> str:
         async with self._engine.connect() as conn:
-            await conn.execute(text("SELECT 1"))
-        return ""
+            if await demotion.can_write(conn):
+                await conn.commit()
+                return ""
+            await conn.invalidate()  # the next look connects to the server that took over
+        return "is read-only: a standby, or a server that was demoted"
 
     async def _migrations(self) -> str:
         async with self._engine.connect() as conn:
@@ -163,8 +167,8 @@ async def _readiness(request: Request) -> Readiness:
     responses={503: {"model": Ready}},
 )
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
-    """Returns 503 only if the database or its schema is missing: without Temporal, webhooks must
-    still be accepted.
+    """Returns 503 only if the database cannot be written to or its schema is missing: without
+    Temporal, webhooks must still be accepted.
 
     Results are cached for one second.
     """

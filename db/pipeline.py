@@ -10,6 +10,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from db import demotion
+
 
 @asynccontextmanager
 async def together(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
@@ -28,8 +30,8 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     """Psycopg's own connection, in the transaction of `conn`; its errors are raised as
     SQLAlchemy's.
 
-    If the server is gone, so are the other connections of the pool: they are dropped, as SQLAlchemy
-    does.
+    If the server is gone or was demoted, so are the other connections of the pool: they are
+    dropped, as SQLAlchemy does.
     """
     if not conn.in_transaction():
         # otherwise its commit would do nothing: it does not see direct psycopg statements
@@ -39,10 +41,15 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     try:
         yield driver
     except psycopg.Error as problem:
+        demoted = demotion.is_read_only(problem)
+        if demoted:
+            await driver.close()
         lost = driver.closed or driver.broken
         if lost:
             with suppress(DBAPIError):
                 await conn.exec_driver_sql("SELECT 1")  # lets SQLAlchemy notice
+        if demoted:
+            raise demotion.unavailable(problem) from problem
         raise DBAPIError.instance(
             None,
             None,

@@ -15,6 +15,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from db import demotion
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -75,6 +77,7 @@ def create_engine(
         },
     )
     _ping_what_was_idle(engine.sync_engine)
+    demotion.drop_when_demoted(engine.sync_engine)
     return engine
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from tests.integration.conftest import Tollgate
+from tests.world import until
 
 
 async def test_ready_is_degraded_while_temporal_is_away_since_webhooks_must_be_taken(
@@ -17,6 +18,27 @@ async def test_ready_is_degraded_while_temporal_is_away_since_webhooks_must_be_t
         True,
         False,
     )
+
+
+async def test_ready_is_503_while_the_database_takes_no_writes(tollgate: Tollgate) -> None:
+    name = tollgate.services.engine.url.database
+    setting = f'ALTER DATABASE "{name}" SET default_transaction_read_only ='
+    async with tollgate.services.engine.begin() as conn:
+        await conn.execute(text(f"{setting} on"))
+
+    answer = await tollgate.get("/health/ready", scope=None)
+
+    assert (answer.status_code, answer.json()["database"]) == (
+        503,
+        {"ok": False, "detail": "is read-only: a standby, or a server that was demoted"},
+    )
+    async with tollgate.services.engine.begin() as conn:
+        await conn.execute(text(f"{setting} off"))
+
+    async def ready_again() -> bool:
+        return (await tollgate.get("/health/ready", scope=None)).status_code == 200
+
+    await until(ready_again, "ready again")
 
 
 async def test_ready_is_503_when_the_schema_is_an_older_one(tollgate: Tollgate) -> None:
