@@ -15,6 +15,7 @@ from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus, Next
 from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.ledger import Debited
 from tests.builders import (
     ORGANIZATION,
     accepted,
@@ -67,7 +68,8 @@ async def sent_once_more(engine: AsyncEngine, message: Message) -> Message:
 
 async def charge(engine: AsyncEngine, message: Message) -> None:
     async with engine.begin() as conn:
-        assert (await unpaid_sends.charge(conn, ORGANIZATION, message.id))[1] is None
+        _, outcome = await unpaid_sends.charge(conn, ORGANIZATION, message.id)
+        assert isinstance(outcome, Debited)
 
 
 async def unpaid(engine: AsyncEngine) -> list[tuple[UUID, int]]:
