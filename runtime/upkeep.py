@@ -16,8 +16,9 @@ from activities.notifier import Notifier
 from db import locks
 from db.billing import receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
-from db.lifecycle import unnotified
+from db.lifecycle import standing_counts, unnotified
 from db.wallet import holds, seals
+from db.wallet.unsealed_wallets import NOTHING
 from domain.alerts import AlertKind
 from runtime.loops import Loop
 
@@ -43,6 +44,7 @@ class Upkeep:
         self._engine = engine
         self._notifier = notifier
         self._checking = checking
+        self._unsealed = NOTHING
 
     async def run(self) -> None:
         """Runs until cancelled, whichever server is down."""
@@ -78,13 +80,16 @@ class Upkeep:
         async with self._engine.begin() as conn:
             await runs.watch(conn, now=datetime.now(UTC))
             await refusals.forget(conn, now=datetime.now(UTC))
+            await standing_counts.add_up(conn)
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:
         began = time.monotonic()
         async with self._engine.begin() as conn:
-            sealed = await seals.seal(conn)
-        return (time.monotonic() - began) * IDLE_SHARE if sealed else EVERY.total_seconds()
+            sealed = await seals.seal(conn, self._unsealed)
+        self._unsealed = sealed.found
+        busy = sealed.entries or sealed.found.waiting
+        return (time.monotonic() - began) * IDLE_SHARE if busy else EVERY.total_seconds()
 
     async def _check(self) -> float:
         """Without a rest while callbacks arrive faster than they are read."""

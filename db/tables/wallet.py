@@ -64,6 +64,7 @@ ledger_entries = Table(
     Index(
         "ledger_entries_kind_idx", "organization_id", "kind", "seq", postgresql_where=text("kind <> 'debit'"),
     ),
+    Index("ledger_entries_created_idx", "created_at", "organization_id"),
     Index(
         "ledger_entries_refunds_once_idx", "organization_id", "refunds", unique=True,
         postgresql_where=text("refunds IS NOT NULL"),

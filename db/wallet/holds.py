@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.tables.columns import written
 from db.tables.wallet import holds
 from db.wallet import ledger, money_changes, wallets
 from db.wallet.money_changes import MoneyChange
@@ -135,7 +136,7 @@ async def release(
 async def due(conn: AsyncConnection, *, now: datetime, limit: int) -> list[str]:
     """Organizations with an overdue open hold."""
     overdue = select(holds.c.organization_id).where(
-        holds.c.status == HoldStatus.OPEN.value, holds.c.expires_at <= now
+        holds.c.status == written(HoldStatus.OPEN.value), holds.c.expires_at <= now
     )
     return list((await conn.execute(overdue.distinct().limit(limit))).scalars())
 
@@ -182,7 +183,7 @@ async def _lock(conn: AsyncConnection, organization_id: str, now: datetime) -> W
         update(holds)
         .where(
             holds.c.organization_id == organization_id,
-            holds.c.status == HoldStatus.OPEN.value,
+            holds.c.status == written(HoldStatus.OPEN.value),
             holds.c.expires_at <= now,
         )
         .values(status=HoldStatus.EXPIRED.value, closed_at=now)

@@ -7,33 +7,36 @@ docs/reference/ledger.md specifies the sealed bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.wallet import ledger_heads
+from db.wallet import unsealed_wallets
+from db.wallet.unsealed_wallets import NOTHING, Found
 
-WALLETS, ENTRIES = 100, 500
-"""The size of a batch: how many wallets, and how many entries of each."""
+WALLETS, ENTRIES = 400, 200
+"""The size of a batch: how many wallets, and how many entries of each. A wallet with more waits
+again behind the others.
+"""
 _ONE_AT_A_TIME = 0x73_65_61_6C_73
 _FREE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _SEAL = text("""
     WITH behind AS MATERIALIZED (
-        SELECT w.organization_id, coalesce(head.seq, 0) AS headed, coalesce(top.seq, 0) AS seq,
+        SELECT w.organization_id, w.entries, coalesce(head.seq, 0) AS headed, coalesce(top.seq, 0) AS seq,
                coalesce(top.sha256, decode(repeat('00', 32), 'hex')) AS sha256
-        FROM wallets w LEFT JOIN LATERAL (
+        FROM unnest(CAST(:wallets AS text[])) AS waiting (id)
+        CROSS JOIN LATERAL (  -- one by one: a plan made for few wallets stays right for many
+            SELECT organization_id, entries FROM wallets WHERE organization_id = waiting.id LIMIT 1
+        ) w LEFT JOIN LATERAL (
             SELECT h.seq FROM ledger_heads h WHERE h.organization_id = w.organization_id ORDER BY h.seq DESC LIMIT 1
         ) head ON true LEFT JOIN LATERAL (
             SELECT s.seq, s.sha256 FROM ledger_seals s WHERE s.organization_id = w.organization_id
             ORDER BY s.seq DESC LIMIT 1
         ) top ON true
-        WHERE w.entries > coalesce(head.seq, 0) AND (
-            coalesce(top.seq, 0) > coalesce(head.seq, 0)
-            OR EXISTS (SELECT FROM ledger_entries l  -- a wallet whose next entry is missing must not fill the batch
-                       WHERE l.organization_id = w.organization_id AND l.seq = coalesce(top.seq, 0) + 1))
-        LIMIT :wallets
+        WHERE w.entries > coalesce(head.seq, 0)
     ), tail AS (
         SELECT b.organization_id, e.seq, b.seq + row_number() OVER chain AS expected,
                ledger_chain(b.sha256, e.bytes) OVER chain AS sha256
@@ -63,7 +66,8 @@ _SEAL = text("""
         WHERE t.seq > b.headed
         WINDOW chain AS (ORDER BY t.organization_id ROWS UNBOUNDED PRECEDING)
     )
-    SELECT count(*) FROM sealed
+    SELECT b.organization_id, count(s.seq) AS sealed, b.entries > max(s.seq) AS more
+    FROM behind b JOIN sealed s USING (organization_id) GROUP BY b.organization_id, b.entries
 """)
 _UNSEALED = text("""
     SELECT coalesce(sum(w.entries - coalesce(head.seq, 0)), 0)::bigint, min(first.created_at)
@@ -84,15 +88,33 @@ class Unsealed:
     since: datetime | None
 
 
-async def seal(conn: AsyncConnection) -> int:
-    """Seal one batch of unsealed entries; returns how many. 0 also while another process seals. The
-    caller commits.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """The number of sealed entries, and what the next pass must be given."""
 
-    Takes no lock that money waits for.
+    entries: int
+    found: Found
+
+
+async def seal(conn: AsyncConnection, before: Found = NOTHING) -> Sealed:
+    """Seal one batch of the wallets that wait and of those that were booked on since; nothing while
+    another process seals. The caller commits, once for each pass.
+
+    Takes no lock that money waits for. A wallet whose next entry is missing is left out until it is
+    booked on again.
     """
     if not (await conn.execute(_FREE, {"lock": _ONE_AT_A_TIME})).scalar_one():
-        return 0
-    return int((await conn.execute(_SEAL, {"wallets": WALLETS, "entries": ENTRIES})).scalar_one())
+        return Sealed(entries=0, found=before)
+    found = await unsealed_wallets.find(conn, before)
+    batch, rest = found.waiting[:WALLETS], found.waiting[WALLETS:]
+    if not batch:
+        return Sealed(entries=0, found=found)
+    params = {"wallets": list(batch), "entries": ENTRIES}
+    rows = (await conn.execute(_SEAL, params)).all()
+    again = tuple(row.organization_id for row in rows if row.more)
+    return Sealed(
+        entries=sum(row.sealed for row in rows), found=replace(found, waiting=rest + again)
+    )
 
 
 async def unsealed(conn: AsyncConnection) -> Unsealed:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import certify
-from db.wallet import holds, seals
+from db.wallet import holds, seals, wallets
+from db.wallet.unsealed_wallets import COMPARED_EVERY, LONGEST_TRANSACTION, NOTHING, Found
 from domain.wallet.entries import credit, debit, refund
 from domain.wallet.holds import Hold
 from tests.builders import (
@@ -33,7 +35,7 @@ FOLLOW = "entries whose balance does not follow from the previous entry"
 
 async def seal(engine: AsyncEngine) -> int:
     async with engine.begin() as conn:
-        return await seals.seal(conn)
+        return (await seals.seal(conn)).entries
 
 
 async def reserve_hold(engine: AsyncEngine) -> None:
@@ -171,7 +173,7 @@ async def test_a_seal_and_a_locked_wallet_do_not_wait_for_each_other(engine: Asy
 
     async with engine.connect() as money, engine.connect() as sealing:
         await money.execute(lock, {"organization": ORGANIZATION})
-        assert await seals.seal(sealing) == 5
+        assert (await seals.seal(sealing)).entries == 5
         await money.rollback()
         await money.execute(lock, {"organization": ORGANIZATION})
 
@@ -206,9 +208,11 @@ async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
     for name in ("x", "y", "z"):
         await onboard(engine, name)
 
-    for _ in range(4):
-        await seal(engine)
+    found = NOTHING
+    for _ in range(6):
+        found = await seal_on(engine, found)
 
+    assert found.waiting == ()
     whole = await rows(
         engine, "SELECT organization_id FROM ledger_heads WHERE organization_id > 'd' ORDER BY 1"
     )
@@ -221,6 +225,108 @@ async def test_wallets_with_a_gap_fill_no_batch_and_all_others_are_sealed(
         unsealed = await seals.unsealed(conn)
     assert {"a"} <= {str(finding.first).partition(",")[0] for finding in broken}
     assert unsealed.entries == 3 * (4 - missing)
+
+
+async def seal_on(engine: AsyncEngine, before: Found) -> Found:
+    async with engine.begin() as conn:
+        return (await seals.seal(conn, before)).found
+
+
+async def test_an_entry_that_is_committed_later_than_a_younger_one_is_not_overlooked(
+    engine: AsyncEngine,
+) -> None:
+    for name in ("slow", "quick"):
+        await onboard(engine, name)
+    found = await seal_on(engine, NOTHING)
+    async with engine.connect() as slow:
+        await wallets.post(slow, "slow", [debit("d", usd("1"))])
+        for n in range(3):
+            await post(engine, debit(f"d{n}", usd("1")), organization_id="quick")
+            found = await seal_on(engine, found)
+        assert await number(engine, "SELECT count(*) FROM ledger_seals") == 5
+        await slow.commit()
+    await seal_on(engine, found)
+
+    assert await number(engine, "SELECT count(*) FROM ledger_seals") == 6
+    assert await broken_claims(engine) == set()
+
+
+async def test_what_is_sealed_already_is_looked_at_no_more(engine: AsyncEngine) -> None:
+    await of_five_entries(engine)
+    found = await seal_on(engine, NOTHING)
+    for _ in range(2):
+        found = await seal_on(engine, found)
+    [(last,)] = await rows(engine, "SELECT max(created_at) FROM ledger_entries")
+
+    assert found.waiting == ()
+    assert found.since is not None
+    assert found.since > last
+
+
+async def test_a_wallet_with_many_entries_does_not_hold_up_the_others(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.wallet.seals.WALLETS", 1)
+    monkeypatch.setattr("db.wallet.seals.ENTRIES", 2)
+    await onboard(engine, "busy", balance="0")
+    found = await seal_on(engine, NOTHING)
+    await post(engine, *(credit(f"c{n}", usd("1")) for n in range(5)), organization_id="busy")
+    await onboard(engine, "late")
+
+    order = []
+    for _ in range(4):
+        found = await seal_on(engine, found)
+        [newest] = await rows(
+            engine, "SELECT organization_id, seq FROM ledger_heads ORDER BY number DESC LIMIT 1"
+        )
+        order.append(tuple(newest))
+
+    assert order == [("busy", 2), ("late", 1), ("busy", 4), ("busy", 5)]
+
+
+@pytest.mark.parametrize("clock", ["ahead", "back"])
+async def test_all_wallets_are_compared_now_and_then_and_after_the_clock_was_set_back(
+    engine: AsyncEngine, clock: str
+) -> None:
+    await onboard(engine)
+    found = NOTHING
+    for _ in range(3):
+        found = await seal_on(engine, found)
+    assert found.compared_at is not None
+    async with engine.begin() as conn:
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
+        await wallets.post(conn, ORGANIZATION, [debit("d", usd("1"))])
+        # as by a server whose clock is late
+        await conn.execute(
+            text("UPDATE ledger_entries SET created_at = now() - interval '1 day' WHERE seq = 2")
+        )
+    overlooked = await seal_on(engine, found)
+    assert await number(engine, "SELECT count(*) FROM ledger_seals") == 1
+
+    if clock == "back":
+        later = replace(overlooked, since=found.compared_at + timedelta(minutes=1))
+    else:
+        later = replace(overlooked, compared_at=found.compared_at - COMPARED_EVERY)
+    await seal_on(engine, later)
+
+    assert await number(engine, "SELECT count(*) FROM ledger_seals") == 2
+
+
+async def test_a_transaction_open_for_long_does_not_make_a_pass_read_ever_more(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    found = await seal_on(engine, NOTHING)
+    async with engine.connect() as foreign:
+        await foreign.execute(text("SELECT pg_current_xact_id()"))
+        found = await seal_on(engine, await seal_on(engine, found))
+        assert found.since is not None
+        assert found.mark is not None
+        kept = await seal_on(engine, found)
+        assert kept.since == found.since
+
+        old = replace(found.mark, at=found.mark.at - LONGEST_TRANSACTION)
+        assert (await seal_on(engine, replace(found, mark=old))).since == old.at
 
 
 TAMPERINGS = [
@@ -280,7 +386,7 @@ async def test_an_amount_that_changed_before_its_seal_is_found_by_the_balances(
         await conn.execute(
             text("UPDATE ledger_entries SET amount_micros = amount_micros + 1 WHERE seq = 2")
         )
-        assert await seals.seal(conn) == 5
+        assert (await seals.seal(conn)).entries == 5
         findings = await certify.certify(conn)
 
     broken = {finding.check: finding.first for finding in findings if not finding.holds}
