@@ -11,10 +11,16 @@ from db.campaigns import messages, runs
 from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
 from db.inbox.pending_deliveries import Backlog
+from db.lifecycle import standing_counts
 from db.tables.audit import alerts
 from db.tables.lifecycle import standings
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Status
+
+_BEHIND = select(
+    func.count().label("number"), func.min(standings.c.decided_at).label("since")
+).where(standings.c.applied_epoch < standings.c.epoch)
+_STUCK = select(func.count()).where(standings.c.stuck_step.is_not(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,31 +44,19 @@ class Figures:
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
-    """None of these reads a table that only grows: each uses an index, or one row per
-    organization.
-    """
-    behind = standings.c.applied_epoch < standings.c.epoch
-    standing = await conn.execute(
-        select(
-            standings.c.status,
-            func.count().label("all"),
-            func.count().filter(behind).label("behind"),
-            func.min(standings.c.decided_at).filter(behind).label("since"),
-            func.count().filter(standings.c.stuck_step.is_not(None)).label("stuck"),
-        ).group_by(standings.c.status)
-    )
-    rows = standing.all()
-    since = min((row.since for row in rows if row.since is not None), default=now)
+    """None of these reads a table that grows: each uses an index of what is open."""
+    behind = (await conn.execute(_BEHIND)).one()
+    stuck: int = (await conn.execute(_STUCK)).scalar_one()
     raised = await conn.execute(
         select(alerts.c.kind, func.count().label("all"))
         .where(alerts.c.cleared_at.is_(None))
         .group_by(alerts.c.kind)
     )
     return Figures(
-        organizations=dict.fromkeys(Status, 0) | {Status(row.status): row.all for row in rows},
-        behind=sum(row.behind for row in rows),
-        behind_for=max(now - since, timedelta()),
-        stuck=sum(row.stuck for row in rows),
+        organizations=await standing_counts.read(conn),
+        behind=behind.number,
+        behind_for=max(now - (behind.since or now), timedelta()),
+        stuck=stuck,
         backlog=await pending_deliveries.backlog(conn),
         compared=await listed_events.compared(conn),
         alerts={row.kind: row.all for row in raised},

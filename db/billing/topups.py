@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.billing import payments, topups
+from db.tables.columns import written
 from domain.billing.subscription import Provider
 from domain.money import Money
 
@@ -112,7 +113,7 @@ async def waiting(conn: AsyncConnection, organization_id: str) -> list[TopUpChec
     """The open top-ups, newest first, at most as many as one look may query."""
     query = (
         select(topups)
-        .where(topups.c.organization_id == organization_id, topups.c.status == "open")
+        .where(topups.c.organization_id == organization_id, topups.c.status == written("open"))
         .order_by(topups.c.created_at.desc())
         .limit(QUERIES_AT_ONCE)
     )

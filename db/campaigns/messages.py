@@ -10,6 +10,7 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.campaigns import campaigns, messages
+from db.tables.columns import written_all
 from db.tables.lifecycle import organizations
 from domain.campaigns.campaign import MessageStatus
 from domain.money import Money
@@ -174,7 +175,9 @@ async def number_unsettled(conn: AsyncConnection, *, before: datetime) -> int:
 
 
 def _unsettled(before: datetime) -> tuple[Any, Any]:
-    open_ = messages.c.status.in_([MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value])
+    open_ = messages.c.status.in_(
+        written_all([MessageStatus.SENDING.value, MessageStatus.UNKNOWN.value])
+    )
     return open_, messages.c.sending_at < before
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.tables.campaigns import campaigns
+from db.tables.columns import written_all
 from domain.alerts import AlertKind
 from domain.campaigns.send_refusal import IN_WORDS
 from domain.campaigns.waits import LONG, NEEDS_A_PERSON, SILENCE, Waits, in_words
@@ -51,7 +52,7 @@ _NOTE = text(
     RETURNING old.waits_for AS before
     """
 )
-_OPEN = campaigns.c.status.in_(["running", "parked", "paused", "scheduled"])
+_OPEN = campaigns.c.status.in_(written_all(["running", "parked", "paused", "scheduled"]))
 _HEARD_AT = case(
     (campaigns.c.status == "running", func.coalesce(campaigns.c.heard_at, campaigns.c.since)),
     (campaigns.c.status == "scheduled", campaigns.c.scheduled_at),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.inbox import owners
 from db.inbox.deliveries import UNKNOWN, assign, read
 from db.inbox.parking import BACKOFF, PARKED, Parked, parked
+from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.billing.events import BillingEvent
 
@@ -34,7 +35,7 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
     query = (
         select(inbox)
         .where(PARKED, inbox.c.next_attempt_at <= now)
-        .where(inbox.c.outcome.startswith(UNKNOWN))
+        .where(inbox.c.outcome.like(written(f"{UNKNOWN}%")))
         .order_by(inbox.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

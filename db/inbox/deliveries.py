@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
@@ -81,7 +82,7 @@ _FOLDED = (
 _HANDLED = (
     update(inbox)
     .where(inbox.c.id == func.any(bindparam("delivery_ids", type_=ARRAY(BigInteger))))
-    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .where(inbox.c.status == written(InboxStatus.UNHANDLED.value))
     .where(
         inbox.c.organization_id
         == func.coalesce(bindparam("of_organization", type_=Text), inbox.c.organization_id)

@@ -19,14 +19,13 @@ _ARRIVALS = text(
     """
     SELECT (SELECT coalesce(sum(deliveries - 1), 0)::bigint FROM inbox WHERE provider = :provider AND deliveries > 1)
            - coalesce((SELECT duplicates FROM listings WHERE provider = :provider), 0) AS duplicates,
-           count(*) FILTER (WHERE occurred_at < newest_before AND received_at > :since AND NOT listed) AS out_of_order
-    FROM (
-        SELECT occurred_at, received_at, coalesce(transmission_id, '') LIKE :listed AS listed,
-               max(occurred_at) OVER (
-                   PARTITION BY organization_id ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-               ) AS newest_before
-        FROM inbox WHERE provider = :provider AND received_at > :from AND received_at <= :until
-    ) arrived
+           (SELECT count(*) FROM inbox late
+            WHERE provider = :provider AND received_at > :since AND received_at <= :until
+              AND coalesce(transmission_id, '') NOT LIKE :listed
+              AND EXISTS (SELECT FROM inbox earlier
+                          WHERE earlier.organization_id = late.organization_id AND earlier.id < late.id
+                            AND earlier.provider = late.provider AND earlier.received_at > :from
+                            AND earlier.occurred_at > late.occurred_at)) AS out_of_order
     """
 )
 _BEFORE = timedelta(days=1)

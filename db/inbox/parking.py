@@ -20,6 +20,7 @@ from db.inbox.deliveries import (
     read,
 )
 from db.tables.billing import reversals
+from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.alerts import AlertKind
 from domain.billing.events import EventKind
@@ -30,7 +31,7 @@ from domain.money import Money
 FOR_NOW = f"{UNKNOWN}for now: "
 """Prefix of the outcome of a delivery that could not be booked when it was tried."""
 LONGEST_PUT_OFF = timedelta(minutes=10)
-PARKED = inbox.c.status == InboxStatus.PARKED.value
+PARKED = inbox.c.status == written(InboxStatus.PARKED.value)
 _CLOSES = {
     EventKind.SUSPENDED.value: State.PAUSED,
     EventKind.PAUSED.value: State.PAUSED,

@@ -7,13 +7,14 @@ from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.inbox.deliveries import COLUMNS, UNDECIDED, UNKNOWN, Delivery, InboxStatus, read
+from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.billing.events import EventKind, MoneyObject
 
 _UNHANDLED = (
     select(*COLUMNS)
     .where(inbox.c.organization_id == bindparam("organization_id", type_=Text))
-    .where(inbox.c.status == InboxStatus.UNHANDLED.value)
+    .where(inbox.c.status == written(InboxStatus.UNHANDLED.value))
     .order_by(inbox.c.id)
     .limit(500)
 )
@@ -53,7 +54,7 @@ async def backlog(conn: AsyncConnection) -> Backlog:
     provider has not decided, nor those that will be dismissed automatically because they carry no
     money and name no organization.
     """
-    waits = inbox.c.status == InboxStatus.UNHANDLED.value
+    waits = inbox.c.status == written(InboxStatus.UNHANDLED.value)
     no_money = inbox.c.money_id.is_(None) | (inbox.c.money_kind == MoneyObject.CHECKOUT.value)
     no_money |= inbox.c.kind.in_([EventKind.PAYMENT_FAILED.value, EventKind.PAYMENT_PENDING.value])
     by_itself = inbox.c.outcome.startswith(UNDECIDED) | (
@@ -63,6 +64,6 @@ async def backlog(conn: AsyncConnection) -> Backlog:
         func.count().filter(waits).label("unhandled"),
         func.count().filter(~waits, ~by_itself).label("parked"),
         (func.clock_timestamp() - func.min(inbox.c.received_at).filter(waits)).label("oldest"),
-    ).where(inbox.c.status != InboxStatus.HANDLED.value)
+    ).where(inbox.c.status != written(InboxStatus.HANDLED.value))
     row = (await conn.execute(query)).one()
     return Backlog(unhandled=row.unhandled, parked=row.parked, oldest=row.oldest or timedelta())

@@ -23,12 +23,15 @@ _LEAKED_DEBITS = text(
 )
 _LEAKED_MESSAGES = text(
     """
-    (SELECT count(*) FROM (
-         SELECT id, sending_at FROM messages m WHERE m.organization_id = receipts.organization_id
-         UNION SELECT message_id, sending_at FROM attempts a WHERE a.organization_id = receipts.organization_id
-     ) sent
-     WHERE sent.sending_at > (SELECT max(g.at) FROM gate_changes g
-                              WHERE g.organization_id = receipts.organization_id AND g.change = 'shut'))
+    (SELECT count(*)
+     FROM (SELECT max(g.at) AS at FROM gate_changes g
+           WHERE g.organization_id = receipts.organization_id AND g.change = 'shut') shut
+     CROSS JOIN LATERAL (
+         SELECT id, sending_at FROM messages m
+         WHERE m.organization_id = receipts.organization_id AND m.sending_at > shut.at
+         UNION SELECT message_id, sending_at FROM attempts a
+         WHERE a.organization_id = receipts.organization_id AND a.sending_at > shut.at
+     ) sent)
     """
 )
 _ONE = update(receipts).where(

@@ -29,17 +29,22 @@ _DUE = text(
 )
 _BEHIND = text(
     """
-    WITH due AS (
+    WITH behind AS MATERIALIZED (  -- each half by its own index
         SELECT organization_id FROM standings
-        WHERE (applied_epoch < epoch AND (:everything OR (
+        WHERE applied_epoch < epoch AND (:everything OR (
                   decided_at < :behind_since
                   AND (rung_at IS NULL OR rung_at <= decided_at
-                       OR :now - rung_at > least(rung_at - decided_at, interval '10 minutes')))))
-           OR (deadline <= :now AND (:everything OR coalesce(rung_at, '-infinity') < :behind_since))
-        LIMIT :limit FOR UPDATE SKIP LOCKED
+                       OR :now - rung_at > least(rung_at - decided_at, interval '10 minutes'))))
+        ORDER BY decided_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), due AS MATERIALIZED (
+        SELECT organization_id FROM standings
+        WHERE deadline <= :now AND (:everything OR coalesce(rung_at, '-infinity') < :behind_since)
+        ORDER BY deadline LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), ringing AS (
+        SELECT organization_id FROM behind UNION SELECT organization_id FROM due
     )
-    UPDATE standings s SET rung_at = :now FROM due WHERE s.organization_id = due.organization_id
-    RETURNING s.organization_id
+    UPDATE standings SET rung_at = :now WHERE organization_id = ANY(ARRAY(SELECT organization_id FROM ringing))
+    RETURNING organization_id
     """
 )
 _DELIVERIES_SOON = text(

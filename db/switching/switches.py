@@ -23,20 +23,17 @@ from domain.switching import switch as rules
 from domain.switching.switch import MARK, OVER, STOPS, Start, SwitchStatus, marker
 
 _OPEN = switches.c.ended_at.is_(None)
-_LATE = (
-    switches.c.state.in_(
-        [status.value for status in OVER - {SwitchStatus.COMPLETED, SwitchStatus.FAILED}]
-    )
-    & select(subscriptions_table.c.organization_id)
-    .where(subscriptions_table.c.organization_id == switches.c.organization_id)
-    .where(subscriptions_table.c.provider == switches.c.target_provider)
-    .where(subscriptions_table.c.provider_subscription_id == switches.c.target_subscription_id)
-    .where(
-        ~subscriptions_table.c.is_current,
-        subscriptions_table.c.state.in_([state.value for state in BILLING]),
-    )
-    .exists()
+_ENDED_WITHOUT = switches.c.state.in_(
+    [status.value for status in OVER - {SwitchStatus.COMPLETED, SwitchStatus.FAILED}]
 )
+_ITS_TARGET = (
+    (subscriptions_table.c.organization_id == switches.c.organization_id)
+    & (subscriptions_table.c.provider == switches.c.target_provider)
+    & (subscriptions_table.c.provider_subscription_id == switches.c.target_subscription_id)
+    & ~subscriptions_table.c.is_current
+    & subscriptions_table.c.state.in_([state.value for state in BILLING])
+)
+_LATE = _ENDED_WITHOUT & select(subscriptions_table.c.organization_id).where(_ITS_TARGET).exists()
 """It ended without its target, but the customer consented afterwards: the target bills in addition
 to the current subscription.
 """
@@ -163,12 +160,11 @@ async def page(
 
 async def open_ones(conn: AsyncConnection, *, limit: int) -> list[str]:
     """The organizations with an open switch or a late consent, the longest unchanged first."""
-    query = (
-        select(switches.c.organization_id)
-        .where(_OPEN | _LATE)
-        .order_by(switches.c.changed_at)
-        .limit(limit)
-    )
+    columns = switches.c.organization_id, switches.c.changed_at
+    late = select(*columns).join(subscriptions_table, _ITS_TARGET).where(_ENDED_WITHOUT)
+    # two queries, since PostgreSQL reads all switches for one with OR
+    due = select(*columns).where(_OPEN).union_all(late).subquery()
+    query = select(due.c.organization_id).order_by(due.c.changed_at).limit(limit)
     return list((await conn.execute(query)).scalars())
 
 

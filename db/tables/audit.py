@@ -1,6 +1,6 @@
 """The table of alerts."""
 
-from sqlalchemy import Column, Integer, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, text
 
 from db.tables.columns import metadata, time
 
@@ -15,4 +15,5 @@ alerts = Table(
     time("cleared_at"),
     Column("times", Integer, nullable=False, server_default=text("1")),
     PrimaryKeyConstraint("organization_id", "kind"),
+    Index("alerts_open_idx", "raised_at", "kind", postgresql_where=text("cleared_at IS NULL")),
 )

@@ -59,6 +59,9 @@ subscriptions = Table(
     one_of("word_state", "past_due", "suspended_nonpayment", "paused", "canceled", "expired"),
     Index("subscriptions_one_current_idx", "organization_id", unique=True, postgresql_where=text("is_current")),
     Index(
+        "subscriptions_left_idx", "state", "organization_id", postgresql_where=text("NOT is_current")
+    ),
+    Index(
         "subscriptions_checkout_key_idx", "organization_id", "checkout_key", unique=True,
         postgresql_where=text("checkout_key IS NOT NULL"),
     ),

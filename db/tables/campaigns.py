@@ -138,6 +138,9 @@ messages = Table(
         "messages_unsettled_idx", "organization_id", "sending_at",
         postgresql_where=text("status IN ('sending', 'unknown')"),
     ),
+    Index(
+        "messages_sending_idx", "organization_id", "sending_at", postgresql_where=text("sending_at IS NOT NULL"),
+    ),
     Index("messages_recipient_idx", "organization_id", "recipient", "campaign_id", unique=True),
     Index(
         "messages_unpriced_idx", "organization_id", "sending_at",
@@ -163,6 +166,9 @@ attempts = Table(
     Index(
         "attempts_sid_idx", "organization_id", "provider_sid", postgresql_where=text("provider_sid IS NOT NULL"),
     ),
+    Index(
+        "attempts_sending_idx", "organization_id", "sending_at", postgresql_where=text("sending_at IS NOT NULL"),
+    ),
 )  # fmt: skip
 
 status_checks = Table(
@@ -179,6 +185,7 @@ status_checks = Table(
     time("next_at", now=True),
     PrimaryKeyConstraint("organization_id", "message_id", "message_sid"),
     Index("status_checks_due_idx", "organization_id", "next_at"),
+    Index("status_checks_next_idx", "next_at", "organization_id"),
 )
 
 unpaid_sends = Table(

@@ -1,6 +1,9 @@
 """The metadata that all tables share, and the columns and checks that many of them have."""
 
-from sqlalchemy import CheckConstraint, Column, DateTime, MetaData, text
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BindParameter, CheckConstraint, Column, DateTime, MetaData, bindparam, text
 
 metadata = MetaData(
     naming_convention={
@@ -28,6 +31,18 @@ def time(name: str, *, required: bool = False, now: bool = False) -> Column[obje
         nullable=not (required or now),
         server_default=NOW if now else None,
     )
+
+
+def written(value: str) -> BindParameter[Any]:
+    """The value, written out in the statement: for a parameter, whose value is not known when the
+    statement is planned, PostgreSQL uses no index of some rows only.
+    """
+    return bindparam(None, value, literal_execute=True)
+
+
+def written_all(values: Iterable[str]) -> BindParameter[Any]:
+    """The same for `in_`."""
+    return bindparam(None, list(values), expanding=True, literal_execute=True)
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:

@@ -70,8 +70,13 @@ inbox = Table(
     Index("inbox_body_idx", "provider", "event_id", text("sha256(body)"), unique=True),
     Index("inbox_transmission_idx", "provider", "transmission_id"),
     Index("inbox_waiting_idx", "next_attempt_at", postgresql_where=text("status <> 'handled'")),
+    Index("inbox_unhandled_idx", "next_attempt_at", postgresql_where=text("status = 'unhandled'")),
+    Index(
+        "inbox_unknown_idx", "next_attempt_at", postgresql_where=text("status = 'parked' AND outcome ~~ 'unknown %'"),
+    ),
+    Index("inbox_subscription_idx", "provider", "provider_subscription_id"),
     Index("inbox_organization_idx", "organization_id", "id"),
-    Index("inbox_received_idx", "received_at", postgresql_using="brin"),
+    Index("inbox_arrivals_idx", "provider", "received_at"),
     Index(
         "inbox_repeated_idx", "provider", postgresql_include=["deliveries"], postgresql_where=text("deliveries > 1")
     ),

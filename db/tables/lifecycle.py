@@ -5,6 +5,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -73,6 +74,7 @@ standings = Table(
     CheckConstraint("applied_epoch <= epoch", name="applied"),
     CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),
     Index("standings_behind_idx", "decided_at", postgresql_where=text("applied_epoch < epoch")),
+    Index("standings_stuck_idx", "status", postgresql_where=text("stuck_step IS NOT NULL")),
     Index("standings_due_idx", "deadline", postgresql_where=text("deadline IS NOT NULL")),
     Index("standings_status_idx", "status", "organization_id"),
     *(
@@ -83,6 +85,15 @@ standings = Table(
         )
         for block in Block
     ),
+)
+
+standing_counts = Table(
+    "standing_counts",
+    metadata,
+    # a trigger of standings adds a row for each change, so that no two changes wait for each other
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
 )
 
 receipts = Table(
