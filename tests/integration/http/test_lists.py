@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from api.app import create_app
@@ -15,10 +16,13 @@ from db import alerts
 from domain.alerts import AlertKind
 from domain.lifecycle.standing import Block
 from tests import builders
+from tests.integration.billing.test_topups import topup_body
 from tests.integration.cli.test_operating import parked
 from tests.integration.conftest import Tollgate
 
 ACME = "/v1/organizations/acme"
+NUMBERS = ["+14155550100", "+14155550101"]
+NO_CAMPAIGN = "00000000-0000-7000-8000-000000000000"
 SINGLE = {
     "CanSend": "the reasons of one answer",
     "Campaign": "one campaign",
@@ -82,10 +86,10 @@ def test_every_get_that_answers_an_array_answers_a_page() -> None:
 
 
 async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None:
-    await _two_of_each(tollgate)
+    campaign_id = await _two_of_each(tollgate)
 
     for path in _lists():
-        at = path.format(organization_id="acme")
+        at = path.format(organization_id="acme", campaign_id=campaign_id)
         whole = (await tollgate.get(at, params={"limit": 500})).json()
         found: list[Any] = []
         cursor: dict[str, str] = {}
@@ -102,18 +106,20 @@ async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None
         assert len(found) >= 2 or at == "/v1/switches", at
 
 
-async def _two_of_each(tollgate: Tollgate) -> None:
+async def _two_of_each(tollgate: Tollgate) -> str:
+    """Returns the id of a campaign with two messages."""
     engine = tollgate.services.engine
     await tollgate.onboard()
     await tollgate.onboard("beta")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    campaigns: list[httpx.Response] = []
     for name in ("a", "👋" * 100):
         key = str(len(name))
         hold = {"reference_id": name, "amount": "1.00", "currency": "USD", "expires_at": tomorrow}
         await tollgate.post(f"{ACME}/wallet/holds", hold)
         await tollgate.debit("0.10", f"debit-{name}")
-        campaign = {"name": name, "body": "x", "recipients": ["+14155550100"]}
-        await tollgate.post(f"{ACME}/campaigns", campaign, key=key)
+        campaign = {"name": name, "body": "x", "recipients": NUMBERS}
+        campaigns.append(await tollgate.post(f"{ACME}/campaigns", campaign, key=key))
         sent = await tollgate.post(f"{ACME}/messages", {"to": "+14155550100", "body": "x"}, key=key)
         assert sent.status_code in (200, 201, 202), sent.text
         await builders.run(
@@ -123,6 +129,8 @@ async def _two_of_each(tollgate: Tollgate) -> None:
             id=UUID(sent.json()["id"]),
         )
         await parked(engine, f"I-{name}")
+        created = await tollgate.post(f"{ACME}/wallet/topups", topup_body(), key=key)
+        assert created.status_code == 201, created.text
     for country in ("DE", "US"):
         for path, currency in (("/v1/rates", {"currency": "USD"}), (f"{ACME}/rates", {})):
             rate = {"price_per_segment": "0.01", **currency}
@@ -140,6 +148,7 @@ async def _two_of_each(tollgate: Tollgate) -> None:
     await tollgate.post(f"{ACME}/reinstate")
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
     await builders.block(engine, "acme", kind=Block.DISPUTE)
+    return str(campaigns[-1].json()["id"])
 
 
 def _cursor(content: object) -> str:
@@ -187,7 +196,7 @@ async def test_an_invalid_cursor_is_refused(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for path in _lists():
-        at = path.format(organization_id="acme")
+        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN)
         own = [_cursor([path.rpartition("/")[2], position]) for position in POSITIONS]
         for cursor in [*FOREIGN, *own]:
             answer = await tollgate.get(at, params={"cursor": cursor})
@@ -216,7 +225,8 @@ async def test_a_page_has_between_one_and_five_hundred_items(
 ) -> None:
     await tollgate.onboard()
     for path in _lists():
-        answer = await tollgate.get(path.format(organization_id="acme"), params={"limit": limit})
+        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN)
+        answer = await tollgate.get(at, params={"limit": limit})
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["field"] == "limit", path
 
