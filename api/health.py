@@ -11,10 +11,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
 
 from db import demotion
 from db.inbox import pending_deliveries
+from runtime import search_attributes
 from runtime.database import create_engine, known_revisions
+from runtime.temporal_refusals import is_refusal, serves
 from runtime.wiring import Services
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -84,6 +87,7 @@ class Readiness:
         self._looking = asyncio.Lock()
         self._seen: Ready | None = None
         self._seen_at = 0.0
+        self._search_attributes_known = False
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -134,10 +138,26 @@ class Readiness:
         return ""  # a newer schema belongs to the release being rolled out: this process continues until it is replaced
 
     async def _temporal(self) -> str:
-        healthy = await self._client.service_client.check_health(
-            timeout=timedelta(seconds=PATIENCE)
-        )
-        return "" if healthy else "it reports that it is not serving"
+        if not await serves(self._client, timedelta(seconds=PATIENCE)):
+            return "it reports that it is not serving"
+        return await self._search_attributes()
+
+    async def _search_attributes(self) -> str:
+        """Asks until all are known: without them Temporal refuses to start a workflow."""
+        if not self._search_attributes_known:
+            try:
+                lacking = await search_attributes.missing(self._client)
+            except RPCError as problem:
+                if not is_refusal(problem):
+                    raise
+                lacking = []
+            if lacking:
+                return (
+                    f"its namespace lacks the search attributes {', '.join(lacking)}: an operator "
+                    "has to create them, see the deployment checklist"
+                )
+            self._search_attributes_known = True
+        return ""
 
     async def _relay(self) -> Relay:
         try:

@@ -20,7 +20,7 @@ from domain.billing.subscription import Provider
 from domain.money import Money
 from domain.wallet.entries import debit
 from domain.wallet.ledger import Debited
-from runtime.worker import SCHEDULES
+from runtime.schedules import SCHEDULES
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -19,6 +19,7 @@ from cli.schema import configured_wholly
 from cli.stop_signal import first_of, unless_stopped
 from runtime.client import RPC_TIMEOUT, temporal_reason
 from runtime.processes import collect_garbage_rarely, stop_requested
+from runtime.temporal_refusals import serves
 from runtime.wiring import from_environment
 
 log = structlog.get_logger()
@@ -83,6 +84,6 @@ async def _serve(listener: socket.socket) -> int:
 async def _warn_if_away(client: Client) -> None:
     """The API serves without Temporal, and logs this at its start."""
     try:
-        await client.service_client.check_health(timeout=RPC_TIMEOUT)
+        await serves(client, RPC_TIMEOUT)
     except (RPCError, RuntimeError) as problem:
         log.warning("temporal_unavailable", detail=temporal_reason(problem))

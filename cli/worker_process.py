@@ -9,7 +9,8 @@ from temporalio.runtime import Runtime
 
 from cli.schema import configured, configured_wholly
 from cli.stop_signal import unless_stopped
-from runtime.client import register_search_attributes, telemetry
+from runtime import search_attributes
+from runtime.client import telemetry
 from runtime.processes import stop_requested
 from runtime.settings import Settings
 from runtime.wiring import from_environment
@@ -51,5 +52,5 @@ async def _work(queues: Sequence[str], runtime: Runtime, *, versioned: bool) -> 
         )
         services = await unless_stopped(building, stop)
         if services is not None:
-            await register_search_attributes(services.client)
+            await search_attributes.register(services.client)
             await work(services, queues, stop, versioned=versioned)

@@ -26,7 +26,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from devservers import subprocesses
 from devservers.ports import free_ports
-from runtime.client import SEARCH_ATTRIBUTES
+from runtime.search_attributes import SEARCH_ATTRIBUTES
 
 CLI_VERSION = "1.8.2"
 START_LIMIT = 60.0

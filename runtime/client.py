@@ -1,17 +1,10 @@
-"""The connection to Temporal: converter, search attributes, metrics and patience; contains no
-workflow.
-"""
+"""The connection to Temporal: converter, metrics and patience; contains no workflow."""
 
 import logging
 import re
 from dataclasses import replace
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import (
-    AddSearchAttributesRequest,
-    ListSearchAttributesRequest,
-)
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -26,7 +19,6 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.workflow_contracts import ORGANIZATION_ID, STANDING, STUCK
 from runtime.failures import RedactingFailureConverter
 from runtime.server_wait import PATIENCE, Say, log_waiting, until_it_answers
 from runtime.settings import BadSettings
@@ -42,7 +34,6 @@ _ANSWERED = {
     "CertificateParseError": "TEMPORAL_TLS_*: a certificate cannot be read",
     "Unimplemented": "TEMPORAL_ADDRESS: the server there is not a Temporal server",
 }
-SEARCH_ATTRIBUTES = {ORGANIZATION_ID.name: "Keyword", STANDING.name: "Keyword", STUCK.name: "Bool"}
 
 
 async def connect(
@@ -121,7 +112,12 @@ async def _check_namespace(client: Client, address: str) -> None:
             raise BadSettings(
                 f"TEMPORAL_API_KEY: Temporal at {address} does not accept it"
             ) from problem
-        if problem.status is not RPCStatusCode.PERMISSION_DENIED:
+        if problem.status is RPCStatusCode.PERMISSION_DENIED:
+            raise BadSettings(
+                f"TEMPORAL_API_KEY: Temporal at {address} does not let it read the namespace "
+                f"{client.namespace}, and a worker has to read and write there"
+            ) from problem
+        if problem.status is not RPCStatusCode.UNIMPLEMENTED:
             raise
 
 
@@ -147,20 +143,3 @@ def telemetry(metrics_address: str | None = None) -> Runtime:
             else None,
         )
     )
-
-
-async def register_search_attributes(client: Client) -> None:
-    """Add the SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its start."""
-    registered = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
-    )
-    missing = {
-        name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}")
-        for name, kind in SEARCH_ATTRIBUTES.items()
-        if name not in registered.custom_attributes
-    }
-    if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing),
-            timeout=RPC_TIMEOUT,
-        )

@@ -1,34 +1,20 @@
 """The worker: polls its task queues, runs the relay, and shuts down without losing a task."""
 
 import asyncio
-import time
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-)
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.audit.reconciliation import Page
-from activities.inbox.event_backfill import Settled
-from activities.workflow_contracts import RECONCILE, RECONCILE_EVENTS
 from domain.alerts import AlertKind
-from runtime.client import register_search_attributes
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
+from runtime.relay import Relay
 from runtime.upkeep import Upkeep
 from runtime.wiring import Services
 from workflows.audit.reconciliation import Reconcile
@@ -39,13 +25,7 @@ from workflows.switching.subscription_switch import SubscriptionSwitch
 
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)
-RELAY_EVERY = timedelta(seconds=1)
-HEALTH_TIMEOUT = timedelta(seconds=3)
-SCHEDULE_EVERY = timedelta(minutes=1)
-RECONCILE_EVERY = timedelta(minutes=15)
-LIST_EVENTS_EVERY = timedelta(hours=1)
 DEPLOYMENT = "tollgate"
-SCHEDULES = ("reconcile", "reconcile-events")
 SENDERS = 200
 """Batches that a worker sends at once; mostly they wait and use no connection."""
 CACHED_WORKFLOWS = 2_000
@@ -166,65 +146,3 @@ async def work(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         log.info("worker_stopping")
-
-
-class Relay:
-    """Notifies workflows of pending work every second, and maintains Temporal's setup.
-
-    Rechecks it after a failure: Temporal may have come back without its database.
-    """
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._reconciling = services.reconciling
-        self._schedule_due = 0.0
-        self._was_away = True
-
-    async def step(self) -> float:
-        client = self._services.client
-        schedule_due, was_away = self._schedule_due, self._was_away
-        self._schedule_due, self._was_away = 0.0, True  # until this step is done
-        await client.service_client.check_health(timeout=HEALTH_TIMEOUT)
-        if time.monotonic() >= schedule_due:
-            await register_search_attributes(client)
-            await ensure_schedules(client, self._services.settings.lifecycle_task_queue)
-            schedule_due = time.monotonic() + SCHEDULE_EVERY.total_seconds()
-        await self._reconciling.notify(everything=was_away)
-        self._schedule_due, self._was_away = schedule_due, False
-        return RELAY_EVERY.total_seconds()
-
-
-async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Create missing reconciliation schedules. Any number of processes may call it."""
-    compare = ScheduleActionStartWorkflow(
-        RECONCILE,
-        Page(),
-        id=SCHEDULES[0],
-        task_queue=task_queue,
-        static_summary="Compare with the providers",
-    )
-    list_events = ScheduleActionStartWorkflow(
-        RECONCILE_EVENTS,
-        Settled(),
-        id=SCHEDULES[1],
-        task_queue=task_queue,
-        static_summary="Process events that were not delivered",
-    )
-    await _ensure(client, compare, every=RECONCILE_EVERY, jitter=timedelta(minutes=1))
-    await _ensure(client, list_events, every=LIST_EVENTS_EVERY, jitter=timedelta(minutes=10))
-
-
-async def _ensure(
-    client: Client, action: ScheduleActionStartWorkflow, *, every: timedelta, jitter: timedelta
-) -> None:
-    schedule = Schedule(
-        action=action,
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=jitter),
-        policy=SchedulePolicy(
-            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)
-        ),
-    )
-    try:
-        await client.create_schedule(action.id, schedule)
-    except ScheduleAlreadyRunningError:
-        return  # an operator may have paused or changed it: keep it

@@ -18,7 +18,8 @@ from temporalio.client import Client
 
 from devservers import postgres
 from devservers.postgres import Postgres
-from runtime.client import SEARCH_ATTRIBUTES, register_search_attributes
+from runtime import search_attributes
+from runtime.search_attributes import SEARCH_ATTRIBUTES
 
 PARENT = """
 import sys, time
@@ -93,7 +94,7 @@ def test_postgres_ends_with_its_parent(data_dir: Path) -> None:
 
 
 async def test_the_dev_server_knows_our_search_attributes(temporal_client: Client) -> None:
-    await register_search_attributes(temporal_client)
+    await search_attributes.register(temporal_client)
 
     attributes = await temporal_client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=temporal_client.namespace)

@@ -1,0 +1,141 @@
+"""The schedules of the reconciliations: created once, and updated once by a build that changes
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.audit.reconciliation import Page
+from activities.inbox.event_backfill import Settled
+from activities.workflow_contracts import RECONCILE, RECONCILE_EVENTS
+from runtime.client import RPC_TIMEOUT
+from runtime.temporal_refusals import is_refusal
+
+log = structlog.get_logger()
+VERSION = "tollgate_version"
+"""In the memo of a schedule's action. One without it is of version 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A schedule. Whoever changes one raises its `version`: otherwise those that exist stay as
+    they are.
+    """
+
+    id: str
+    workflow: str
+    argument: object
+    summary: str
+    every: timedelta
+    jitter: timedelta
+    version: int = 1
+
+
+PLAN = (
+    Planned(
+        id="reconcile",
+        workflow=RECONCILE,
+        argument=Page(),
+        summary="Compare with the providers",
+        every=timedelta(minutes=15),
+        jitter=timedelta(minutes=1),
+    ),
+    Planned(
+        id="reconcile-events",
+        workflow=RECONCILE_EVENTS,
+        argument=Settled(),
+        summary="Process events that were not delivered",
+        every=timedelta(hours=1),
+        jitter=timedelta(minutes=10),
+    ),
+)
+SCHEDULES = tuple(planned.id for planned in PLAN)
+
+
+async def ensure(client: Client, task_queue: str, plan: Sequence[Planned] = PLAN) -> None:
+    """Create schedules that are missing, and update older ones. Any number of processes may call
+    it.
+
+    What an operator paused stays paused. Where Temporal refuses it, a warning says so.
+    """
+    for planned in plan:
+        try:
+            await _ensure(client, planned, task_queue)
+        except RPCError as problem:
+            if not is_refusal(problem):
+                raise
+            log.warning(
+                "schedule_not_checked",
+                schedule=planned.id,
+                detail=f"{problem.message}; unless it exists, nothing is compared with the "
+                "providers: give the worker's key the permission to write in the namespace",
+            )
+
+
+async def _ensure(client: Client, planned: Planned, task_queue: str) -> None:
+    handle = client.get_schedule_handle(planned.id)
+    try:
+        found = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as problem:
+        if problem.status is not RPCStatusCode.NOT_FOUND and not is_refusal(problem):
+            raise
+        try:
+            await client.create_schedule(
+                planned.id, _schedule(planned, task_queue), rpc_timeout=RPC_TIMEOUT
+            )
+        except ScheduleAlreadyRunningError:
+            return  # another process was faster, or its description is refused
+        return
+    if await _version(client, found.schedule) < planned.version:
+
+        def update(current: ScheduleUpdateInput) -> ScheduleUpdate:
+            state = current.description.schedule.state
+            return ScheduleUpdate(replace(_schedule(planned, task_queue), state=state))
+
+        await handle.update(update, rpc_timeout=RPC_TIMEOUT)
+        log.info("schedule_updated", schedule=planned.id, version=planned.version)
+
+
+async def _version(client: Client, schedule: Schedule) -> int:
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    payload = (action.memo or {}).get(VERSION)
+    if payload is None:
+        return 1
+    [version] = await client.data_converter.decode([payload], [int])
+    return int(version)
+
+
+def _schedule(planned: Planned, task_queue: str) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            planned.workflow,
+            planned.argument,
+            id=planned.id,
+            task_queue=task_queue,
+            static_summary=planned.summary,
+            memo={VERSION: planned.version},
+        ),
+        spec=ScheduleSpec(
+            intervals=[ScheduleIntervalSpec(every=planned.every)], jitter=planned.jitter
+        ),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=30)
+        ),
+    )

@@ -1,0 +1,241 @@
+"""What Tollgate sets up at Temporal, and how often; a proxy counts and refuses calls."""
+
+import asyncio
+import re
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client, ScheduleUpdate, ScheduleUpdateInput
+from temporalio.envconfig import ClientConnectConfig
+from temporalio.service import RPCError
+
+from api.health import Readiness
+from devservers import temporal
+from runtime import client, schedules, search_attributes
+from runtime.relay import Relay
+from runtime.schedules import PLAN, Planned
+from runtime.settings import BadSettings, Settings
+from runtime.wiring import Services
+from simulators.paypal.certificate import Authority
+from tests import temporal_proxy
+from tests.temporal_proxy import ADMINISTRATIVE, OPERATOR, WORKFLOW, Proxy
+from tests.world import until, world
+
+SCHEDULE_CALLS = ("CreateSchedule", "DescribeSchedule", "UpdateSchedule")
+
+
+@pytest_asyncio.fixture
+async def proxy(temporal_client: Client) -> AsyncIterator[Proxy]:
+    async with temporal_proxy.serve(temporal_client.service_client.config.target_host) as proxy:
+        yield proxy
+
+
+@pytest_asyncio.fixture
+async def connected(proxy: Proxy) -> Client:
+    return await client.connect(ClientConnectConfig(target_host=proxy.address))
+
+
+@pytest_asyncio.fixture
+async def bare(temporal_client: Client, proxy: Proxy) -> Client:
+    """In a namespace without search attributes."""
+    name = f"bare-{uuid.uuid4().hex[:8]}"
+    await temporal_client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        )
+    )
+
+    async def connect() -> Client | None:
+        try:
+            return await client.connect(
+                ClientConnectConfig(target_host=proxy.address, namespace=name)
+            )
+        except BadSettings:
+            return None  # it is not known everywhere yet
+
+    found = await until(connect, "the namespace")
+    assert found is not None
+    return found
+
+
+@pytest_asyncio.fixture
+async def services(
+    connected: Client, database_url: str, tmp_path: Path, authority: Authority
+) -> AsyncIterator[Services]:
+    """With a suspension of which nobody could notify: the API does not reach Temporal."""
+    nowhere = await client.connect(ClientConnectConfig(target_host="127.0.0.1:1"), lazy=True)
+    async with world(database_url, nowhere, tmp_path, authority) as running_world:
+        _, subscription_id = await running_world.organization()
+        await running_world.lapse(subscription_id)
+        built = running_world.services
+        notifier = replace(built.notifier, client=connected)
+        yield replace(built, client=connected, notifier=notifier)
+
+
+@pytest.fixture
+def relay(services: Services) -> Relay:
+    return Relay(services)
+
+
+@pytest.fixture
+def plan() -> Sequence[Planned]:
+    return [replace(PLAN[0], id=f"test-{uuid.uuid4().hex[:8]}")]
+
+
+def made(proxy: Proxy) -> list[int]:
+    return [proxy.calls[name] for name in SCHEDULE_CALLS]
+
+
+async def test_schedules_are_created_once_and_then_left_alone(proxy: Proxy, relay: Relay) -> None:
+    for _ in range(20):
+        await relay.step()
+
+    created, described, updated = made(proxy)
+    assert created <= 2
+    assert (described, updated) == (2, 0)
+
+
+async def test_schedules_are_not_made_again_while_notifications_fail(
+    proxy: Proxy, relay: Relay
+) -> None:
+    proxy.refused = (f"{WORKFLOW}StartWorkflowExecution", f"{WORKFLOW}SignalWithStart")
+    for _ in range(20):
+        with pytest.raises(RPCError):
+            await relay.step()
+
+    assert sum(made(proxy)) <= 4
+
+
+@pytest.mark.parametrize("refused", [(OPERATOR,), ADMINISTRATIVE])
+async def test_the_relay_notifies_although_administrative_calls_are_refused(
+    proxy: Proxy, relay: Relay, refused: tuple[str, ...]
+) -> None:
+    proxy.refused = refused
+
+    await relay.step()
+
+    assert proxy.calls["SignalWithStartWorkflowExecution"] == 1
+
+
+async def test_missing_search_attributes_are_added(bare: Client) -> None:
+    lacking = await search_attributes.missing(bare)
+
+    await search_attributes.register(bare)
+
+    assert lacking == list(search_attributes.SEARCH_ATTRIBUTES)
+    await until(partial(_knows_all, bare), "the search attributes")
+
+
+async def test_search_attributes_that_may_not_be_added_name_the_commands_which_add_them(
+    proxy: Proxy, bare: Client
+) -> None:
+    proxy.refused = (OPERATOR,)
+    with pytest.raises(BadSettings) as refused:
+        await search_attributes.register(bare)
+    [line] = str(refused.value).splitlines()
+    of_a_cluster, at_cloud = re.findall("`(.*?)`", line)
+
+    proxy.refused = ()
+    program = await temporal.find_program(Settings().cache_dir)
+    await asyncio.to_thread(
+        subprocess.run,
+        of_a_cluster.replace("temporal operator", f"{program} operator"),
+        check=True,
+        shell=True,
+        env={"TEMPORAL_ADDRESS": proxy.address, "HOME": "/nonexistent"},
+    )
+
+    await until(partial(_knows_all, bare), "the search attributes")
+    assert at_cloud == (
+        f"tcld namespace search-attributes add --namespace {bare.namespace} --search-attribute "
+        "OrganizationId=Keyword --search-attribute Standing=Keyword --search-attribute Stuck=Bool"
+    )
+
+
+async def _knows_all(connected: Client) -> bool:
+    return not await search_attributes.missing(connected)
+
+
+async def test_readiness_names_missing_search_attributes_until_they_exist(
+    bare: Client, services: Services
+) -> None:
+    readiness = Readiness(replace(services, client=bare))
+    try:
+        before = await readiness._look()
+        await search_attributes.register(bare)
+
+        async def ok() -> bool:
+            return (await readiness._look()).temporal.ok
+
+        await until(ok, "Temporal is ready")
+    finally:
+        await readiness.close()
+
+    assert before.status == "degraded"
+    assert "lacks the search attributes OrganizationId, Standing, Stuck" in before.temporal.detail
+
+
+async def test_a_key_that_may_not_read_the_namespace_is_a_wrong_setting(proxy: Proxy) -> None:
+    proxy.refused = (f"{WORKFLOW}DescribeNamespace",)
+
+    with pytest.raises(BadSettings, match=r"^TEMPORAL_API_KEY: .* a worker has to read and write"):
+        await client.connect(ClientConnectConfig(target_host=proxy.address))
+
+
+async def test_a_newer_version_of_a_schedule_is_taken_over_once(
+    proxy: Proxy, connected: Client, plan: Sequence[Planned]
+) -> None:
+    await schedules.ensure(connected, "queue", plan)
+    handle = connected.get_schedule_handle(plan[0].id)
+    await handle.pause(note="looking into it")
+    newer = [replace(plan[0], version=2, every=timedelta(minutes=5))]
+    for planned in (newer, newer, plan):  # the last one is a process of the earlier build
+        await schedules.ensure(connected, "queue", planned)
+
+    found = (await handle.describe()).schedule
+    await handle.delete()
+
+    assert found.spec.intervals[0].every == timedelta(minutes=5)
+    assert found.state.paused
+    assert made(proxy)[0] == 1
+    assert made(proxy)[2] == 1
+
+
+async def test_a_schedule_that_an_operator_changed_is_kept(
+    connected: Client, plan: Sequence[Planned]
+) -> None:
+    await schedules.ensure(connected, "queue", plan)
+    handle = connected.get_schedule_handle(plan[0].id)
+
+    def slower(current: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = current.description.schedule
+        schedule.spec.intervals = [replace(schedule.spec.intervals[0], every=timedelta(hours=3))]
+        return ScheduleUpdate(schedule)
+
+    await handle.update(slower)
+    await schedules.ensure(connected, "queue", plan)
+
+    found = (await handle.describe()).schedule
+    await handle.delete()
+
+    assert found.spec.intervals[0].every == timedelta(hours=3)
+
+
+def test_a_changed_schedule_has_a_new_version() -> None:
+    """Otherwise the schedules that exist stay as they are: whoever changes a row raises its version."""
+    assert [
+        (planned.id, planned.version, planned.workflow, planned.every, planned.jitter)
+        for planned in PLAN
+    ] == [
+        ("reconcile", 1, "Reconcile", timedelta(minutes=15), timedelta(minutes=1)),
+        ("reconcile-events", 1, "ReconcileEvents", timedelta(hours=1), timedelta(minutes=10)),
+    ]
