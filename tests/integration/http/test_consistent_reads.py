@@ -16,6 +16,7 @@ from db.billing import blocks
 from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block
 from runtime.database import create_engine
+from tests.integration.billing.test_topups import topup_body
 from tests.integration.conftest import Tollgate
 
 ACME = "/v1/organizations/acme"
@@ -82,7 +83,9 @@ async def test_everything_that_a_get_reads_is_of_one_moment(tollgate: Tollgate) 
     paths = [
         path
         for path, at in schema["paths"].items()
-        if "get" in at and path.startswith(("/v1", "/metrics"))
+        if "get" in at
+        and path.startswith(("/v1", "/metrics"))
+        and not path.startswith("/v1/api-keys")  # one statement, as the one that is left out
     ]
 
     for path in paths:
@@ -104,7 +107,7 @@ async def test_everything_that_a_get_reads_is_of_one_moment(tollgate: Tollgate) 
 
         parameters = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
         with behind_each_statement(tollgate, note):
-            answer = await tollgate.get(path.format(**ids), params=parameters)
+            answer = await tollgate.get(path.format(**ids), params=parameters, scope=Scope.OPERATOR)
         assert answer.status_code == (404 if path.endswith("/switch") else 200), (
             path,
             answer.text,
@@ -137,11 +140,21 @@ async def _create_each(tollgate: Tollgate) -> dict[str, Any]:
         price = {"price_per_segment": "0.01"} | ({"currency": "USD"} if "?" in path else {})
         put = await tollgate.ask("PUT", path.partition("?")[0], price)
         assert put.status_code in (200, 201), put.text
+    topup = await tollgate.post(f"{ACME}/wallet/topups", topup_body(), key="t1")
+    for reference in ("", "D-1"):
+        block = HeldBlock(
+            kind=Block.DISPUTE, reference=reference, reason="a dispute", placed_by="paypal"
+        )
+        async with tollgate.services.engine.begin() as conn:
+            await blocks.block(conn, "acme", block, now=datetime.now(UTC))
     return {
         "organization_id": "acme",
         "campaign_id": campaign.json()["id"],
         "message_id": message.json()["id"],
         "reference_id": "h1",
+        "checkout_id": topup.json()["checkout_id"],
+        "kind": "dispute",
+        "reference": "D-1",
         "country": "US",
     }
 
