@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from db import demotion
+from db import lost_sessions
 from db.inbox import pending_deliveries
 from runtime import search_attributes
 from runtime.database import create_engine, known_revisions
@@ -121,7 +121,7 @@ class Readiness:
 
     async def _database(self) -> str:
         async with self._engine.connect() as conn:
-            if await demotion.can_write(conn):
+            if await lost_sessions.can_write(conn):
                 await conn.commit()
                 return ""
             await conn.invalidate()  # the next look connects to the server that took over

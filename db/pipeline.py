@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import demotion
+from db import lost_sessions
 
 
 @asynccontextmanager
@@ -41,22 +41,18 @@ async def own(conn: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection]:
     try:
         yield driver
     except psycopg.Error as problem:
-        demoted = demotion.is_read_only(problem)
-        if demoted:
+        if lost_sessions.is_lost(problem):
             await driver.close()
-        lost = driver.closed or driver.broken
-        if lost:
+        if driver.closed or driver.broken:
             with suppress(DBAPIError):
                 await conn.exec_driver_sql("SELECT 1")  # lets SQLAlchemy notice
-        if demoted:
-            raise demotion.unavailable(problem) from problem
+            raise lost_sessions.unavailable(problem) from problem
         raise DBAPIError.instance(
             None,
             None,
             problem,
             psycopg.Error,
             hide_parameters=True,
-            connection_invalidated=lost,
             dialect=conn.dialect,
         ) from problem
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from db import demotion
+from db import lost_sessions
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -77,7 +77,7 @@ def create_engine(
         },
     )
     _ping_what_was_idle(engine.sync_engine)
-    demotion.drop_when_demoted(engine.sync_engine)
+    lost_sessions.drop_lost(engine.sync_engine)
     return engine
 
 
@@ -125,6 +125,8 @@ def migrate(url: str, revision: str = "head") -> str:
     """Migrate the schema to `revision` in one transaction; returns its revision. Two processes may
     call it at once.
 
+    A table that another transaction holds, such as a long `certify`, is waited for briefly: all
+    requests to it would queue behind. Then nothing is migrated (PostgreSQL's lock_not_available).
     Raises Alembic's CommandError for a revision unknown to this build, requested or found.
     """
     from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, and few commands migrate
@@ -133,9 +135,14 @@ def migrate(url: str, revision: str = "head") -> str:
         url, poolclass=sqlalchemy.NullPool, connect_args=network_limits(make_url(url))
     )
     with engine.begin() as connection:
+        # the role may have limits of its own; another process that migrates is waited for
+        connection.execute(sqlalchemy.text("SET LOCAL statement_timeout = 0"))
+        connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = 0"))
         connection.execute(
             sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK))
         )
+        limit = SESSION_LIMITS_MS["lock_timeout"]
+        connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = {limit}"))
         command.upgrade(alembic_config(url, connection), revision)
         return str(
             connection.execute(

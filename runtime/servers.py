@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from runtime import pooler
 from runtime.database import create_engine, known_revisions
 from runtime.server_wait import Say, until_it_answers
 from runtime.settings import BadSettings
@@ -97,6 +98,7 @@ async def _look(engine: AsyncEngine) -> str | None:
                     f"TOLLGATE_DATABASE_URL: the database's encoding is {encoding}, and UTF8 "
                     "is needed"
                 )
+            await pooler.check(conn)
             if (
                 await conn.execute(text("SELECT to_regclass('alembic_version')"))
             ).scalar_one() is None:
@@ -108,7 +110,9 @@ async def _look(engine: AsyncEngine) -> str | None:
     except DBAPIError as problem:
         refused = _REFUSED.search(str(problem.orig))
         if refused is not None and _NOT_YET.search(refused[0]) is None:
-            raise BadSettings(f"TOLLGATE_DATABASE_URL: {refused[1] or refused[0]}") from None
+            reason = refused[1] or refused[0]
+            remedy = pooler.startup_remedy(reason)
+            raise BadSettings(f"TOLLGATE_DATABASE_URL: {reason}{remedy}") from None
         if isinstance(problem.orig, psycopg.ProgrammingError):
             raise BadSettings(
                 f"TOLLGATE_DATABASE_URL: {str(problem.orig).strip().partition(chr(10))[0]}"

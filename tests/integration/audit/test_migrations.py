@@ -1,7 +1,10 @@
 """Tables and migrations agree, and every migration can be reverted."""
 
+import psycopg
+import pytest
 from alembic import command
 from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 import db.audit.catalogue
 from db.tables import APPEND_ONLY, metadata
@@ -52,6 +55,31 @@ def test_going_down_leaves_nothing_and_coming_up_again_leaves_the_same(database_
 def test_migrating_what_is_at_head_changes_nothing(database_url: str) -> None:
     database.migrate(database_url)
     database.migrate(database_url)
+
+
+def test_a_migration_gives_up_a_table_that_somebody_holds_and_succeeds_later(
+    database_url: str,
+) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        command.downgrade(database.alembic_config(database_url, connection), "0026")
+    with engine.connect() as reader:
+        reader.execute(text("LOCK TABLE topups IN ACCESS SHARE MODE"))
+        with pytest.raises(OperationalError) as refused:
+            database.migrate(database_url)
+    engine.dispose()
+
+    assert isinstance(refused.value.orig, psycopg.errors.LockNotAvailable)
+    assert database.migrate(database_url) == database.known_revisions()[-1]
+
+
+def test_the_limits_of_the_role_do_not_end_a_migration(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        command.downgrade(database.alembic_config(database_url, connection), "base")
+    engine.dispose()
+
+    assert database.migrate(f"{database_url}&options=-cstatement_timeout%3D20")
 
 
 def test_the_same_checks_hold_whether_migrated_or_made_from_the_tables(database_url: str) -> None:

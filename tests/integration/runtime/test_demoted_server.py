@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.demotion import can_write
+from db.lost_sessions import can_write
 from domain.wallet.entries import credit, debit
 from domain.wallet.ledger import Credited, Debited
 from runtime.coalescer import Coalescer

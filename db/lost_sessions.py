@@ -1,6 +1,8 @@
-"""A server that was demoted to a standby keeps its connections and refuses every write.
+"""Sessions that are of no use any more are dropped together with their pool: new ones find the
+server that took over.
 
-Such a connection is dropped together with its pool: new ones find the server that took over.
+A server that was demoted to a standby keeps its sessions and refuses every write. A session that
+ended behind a pooler is reported before its connection is closed.
 """
 
 import psycopg
@@ -13,6 +15,12 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 READ_ONLY = "25006"
 """PostgreSQL's read_only_sql_transaction: the statement was not executed."""
+_ENDED = ("08", "57P0", "25P03")
+"""How the codes begin of a session that ends with the error: connection_exception, admin_shutdown
+and its like, idle_in_transaction_session_timeout.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 _PROVE = text(
     """
     SELECT CASE WHEN current_setting('transaction_read_only') = 'off'
@@ -26,20 +34,40 @@ def is_read_only(problem: BaseException | None) -> bool:
     return isinstance(problem, psycopg.Error) and problem.sqlstate == READ_ONLY
 
 
+def is_lost(problem: BaseException | None) -> bool:
+    """Whether nothing more can be done on the connection that raised it."""
+    return is_read_only(problem) or (
+        isinstance(problem, psycopg.Error) and (problem.sqlstate or "").startswith(_ENDED)
+    )
+
+
 def unavailable(problem: BaseException) -> OperationalError:
-    """The error of a server that is away, since nothing was booked and it may be repeated."""
-    return OperationalError(None, None, problem, hide_parameters=True)
+    """The error of a server that is away. `connection_invalidated`: it may have executed the
+    statement.
+    """
+    return OperationalError(
+        None,
+        None,
+        problem,
+        hide_parameters=True,
+        connection_invalidated=not is_read_only(problem),
+    )
 
 
-def drop_when_demoted(engine: Engine) -> None:
-    """Drop all connections of the pool when a statement is refused because of it."""
+def drop_lost(engine: Engine) -> None:
+    """Drop all connections of the pool when one is lost.
+
+    The error is `unavailable` whatever the driver's is: behind a pooler it reports a session that
+    ended as a protocol violation, or as two results of one statement.
+    """
 
     @event.listens_for(engine, "handle_error")
     def note(context: ExceptionContext) -> OperationalError | None:
-        if not is_read_only(context.original_exception):
-            return None
-        context.is_disconnect = True
-        return unavailable(context.original_exception)
+        if is_lost(context.original_exception):
+            context.is_disconnect = True
+        if context.is_disconnect and isinstance(context.original_exception, psycopg.Error):
+            return unavailable(context.original_exception)
+        return None
 
     @event.listens_for(engine, "checkout")
     def take_the_default(
