@@ -28,11 +28,11 @@ DRAIN_SECONDS = 20
 
 def api(host: str, port: int) -> None:
     configured_wholly()
-    listener = _listen(host, port)
+    listener = listen(host, port)
     raise typer.Exit(uvloop.run(_serve(listener)))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Bind before anything else, so that a port in use has no other effect."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -48,7 +48,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Leaves signals to Tollgate: uvicorn raises them again when it is done, which would end the
     process.
     """
@@ -66,7 +66,7 @@ async def _serve(listener: socket.socket) -> int:
         )
         if services is None:
             return 0
-        server = _Server(
+        server = Server(
             connections.config(
                 create_app(services), backlog=4096, timeout_graceful_shutdown=DRAIN_SECONDS
             )

@@ -99,6 +99,21 @@ def worker(
     run(queues, metrics, versioned=versioned)
 
 
+@app.command("codec-server")
+def codec_server(
+    *,
+    origin: Annotated[
+        list[str], typer.Option(help="The Temporal UI's origin, such as http://localhost:8233.")
+    ],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65_535)] = 8081,
+) -> None:
+    """Decrypt payloads for the Temporal UI and CLI, until Ctrl-C. Other machines need a token."""
+    from cli.codec_process import codec_server as run
+
+    run(host, port, origin)
+
+
 @app.command()
 def migrate(
     revision: Annotated[str, typer.Option(help="The revision to migrate the schema to.")] = "head",

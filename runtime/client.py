@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -19,11 +20,22 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from runtime.failures import RedactingFailureConverter
+from runtime.failures import EncodedFailureConverter, RedactingFailureConverter
 from runtime.server_wait import PATIENCE, Say, log_waiting, until_it_answers
 from runtime.settings import BadSettings
 
 DATA_CONVERTER = replace(pydantic_data_converter, failure_converter_class=RedactingFailureConverter)
+
+
+def data_converter(codec: PayloadCodec | None) -> DataConverter:
+    """Our converter; a codec encrypts failures' messages, too."""
+    if codec is None:
+        return DATA_CONVERTER
+    return replace(
+        DATA_CONVERTER, payload_codec=codec, failure_converter_class=EncodedFailureConverter
+    )
+
+
 RPC_TIMEOUT = timedelta(seconds=10)
 """For every call that a request waits for; the SDK retries within it."""
 _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
@@ -44,6 +56,7 @@ async def connect(
     identity: str | None = None,
     runtime: Runtime | None = None,
     say: Say = log_waiting,
+    codec: PayloadCodec | None = None,
 ) -> Client:
     """A client with the Pydantic converter. `lazy` connects at the first call; otherwise connects
     until `patience` ends.
@@ -60,7 +73,7 @@ async def connect(
                 api_key=connection.get("api_key"),
                 tls=connection.get("tls"),
                 rpc_metadata=connection.get("rpc_metadata", {}),
-                data_converter=DATA_CONVERTER,
+                data_converter=data_converter(codec),
                 connect_timeout=RPC_TIMEOUT,
                 identity=identity,
                 lazy=lazy,

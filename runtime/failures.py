@@ -21,6 +21,21 @@ class RedactingFailureConverter(DefaultFailureConverter):
         redact(failure)
 
 
+class EncodedFailureConverter(RedactingFailureConverter):
+    """Moves messages, once they are redacted, to where a codec encrypts them.
+
+    The parent calls it for each cause, too.
+    """
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        super().to_failure(exception, payload_converter, failure)
+        clear = {"message": failure.message, "stack_trace": failure.stack_trace}
+        failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([clear])[0])
+        failure.message, failure.stack_trace = "Encoded failure", ""
+
+
 def redact(failure: Failure) -> None:
     failure.message = redact_text(failure.message)
     failure.stack_trace = redact_text(failure.stack_trace)

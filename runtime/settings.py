@@ -32,6 +32,7 @@ from runtime.formats import (
     StripeAccount,
     StripeKey,
 )
+from runtime.payload_keys import PayloadKeys
 
 if TYPE_CHECKING:  # the import takes a tenth of a second, and few commands need Temporal
     from temporalio.envconfig import ClientConnectConfig
@@ -97,6 +98,13 @@ class Settings(Group):
     """The Temporal task queue of enforcement."""
     campaign_task_queue: Identifier = "campaigns"
     """The Temporal task queue of sending."""
+    payload_keys: PayloadKeys = ()
+    """Keys that encrypt what is stored at Temporal, separated by commas, each `id:key` with 32
+    bytes in base64. The first one encrypts, all decrypt; unset, or with `clear` first, nothing is
+    encrypted.
+    """
+    codec_token: Secret | None = None
+    """The bearer token of `tollgate codec-server`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is logged."""
     log_format: Literal["json", "console"] = "json"
@@ -106,7 +114,7 @@ class Settings(Group):
     """
 
     _lower_words = field_validator("log_level", "log_format", mode="before")(formats.lower)
-    _split_products = field_validator("other_products", mode="before")(formats.split)
+    _split_lists = field_validator("other_products", "payload_keys", mode="before")(formats.split)
 
 
 class PayPal(Group):
@@ -252,7 +260,23 @@ def temporal_connection() -> "ClientConnectConfig | None":
         return None
     if not formats.is_address(address):
         raise BadSettings("TEMPORAL_ADDRESS: must be a host and a port, such as temporal:7233")
+    _check_credentials(config)
     return config
+
+
+def _check_credentials(config: "ClientConnectConfig") -> None:
+    key, tls = config.get("api_key"), config.get("tls")
+    if key is not None:
+        try:
+            formats.plain(key)
+        except ValueError as problem:
+            raise BadSettings(f"TEMPORAL_API_KEY: {problem}") from None
+        if tls is False:
+            raise BadSettings("TEMPORAL_API_KEY needs TLS, and TEMPORAL_TLS is false")
+    if not isinstance(tls, bool | None) and bool(tls.client_cert) != bool(tls.client_private_key):
+        raise BadSettings(
+            "TEMPORAL_TLS_CLIENT_CERT_* and TEMPORAL_TLS_CLIENT_KEY_* must be set together"
+        )
 
 
 def _prefix(group: type[Group]) -> str:

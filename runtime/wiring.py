@@ -22,7 +22,7 @@ from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
 from providers.twilio import Twilio
-from runtime import billing, environment
+from runtime import billing, environment, payload_codec
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
@@ -110,6 +110,7 @@ async def from_environment(
         identity=identity,
         runtime=runtime,
         say=say,
+        codec=payload_codec.codec(configuration.settings.payload_keys),
     )
     async with services(
         configuration.settings,

@@ -45,6 +45,12 @@ def settings_page() -> str:
         "## Temporal",
         " ".join((inspect.getdoc(settings.temporal_connection) or "").split()),
         (
+            "`TEMPORAL_API_KEY` turns TLS on. For mutual TLS set `TEMPORAL_TLS_CLIENT_CERT_PATH` and "
+            "`TEMPORAL_TLS_CLIENT_KEY_PATH`; `TEMPORAL_TLS_SERVER_CA_CERT_PATH` and "
+            "`TEMPORAL_TLS_SERVER_NAME` are for a server with its own authority or another name. "
+            "Instead of `..._PATH`, `..._DATA` takes the PEM itself."
+        ),
+        (
             "The API and the worker need `TEMPORAL_ADDRESS`. Without it, `demo` and `dev` start a "
             "server of their own."
         ),
