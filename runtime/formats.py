@@ -108,6 +108,9 @@ def database_url(secret: SecretStr) -> SecretStr:
         raise ValueError("names no host (for a socket: postgresql:///name?host=/directory)")
     if not parts.path.strip("/"):
         raise ValueError("names no database (postgresql://user:password@host/name)")
+    for name in parse_qs(parts.query).get("sslrootcert", []):
+        if name != "system" and not Path(name).is_file():
+            raise ValueError("its sslrootcert must be a file that can be read, or system")
     return SecretStr(f"postgresql+psycopg://{_to_write(rest, parse_qs(parts.query))}")
 
 

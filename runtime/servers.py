@@ -21,6 +21,7 @@ _NOT_YET = re.compile(
 )
 _REFUSED = re.compile(
     r"FATAL: +(.*)|invalid (?:sslmode|connection|port|integer).*|root certificate file .*"
+    r"|server does not support SSL.*"
 )
 
 

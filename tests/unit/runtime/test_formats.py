@@ -30,6 +30,11 @@ SEVERAL_HOSTS = (
 )
 TO_WRITE = "its target_session_attrs must be read-write or primary: Tollgate writes to the database"
 LINES = [
+    (
+        "DATABASE_URL",
+        "postgresql://app@db/x?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
+        "its sslrootcert must be a file that can be read, or system",
+    ),
     ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
     (
         "DATABASE_URL",
