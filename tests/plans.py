@@ -1,23 +1,25 @@
-"""Reads from PostgreSQL which statements a connection has prepared, and how it runs them for any
-parameters.
+"""Notes which statements the connections of an engine prepare, and asks PostgreSQL how it executes
+them for any parameters.
 """
 
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+import sqlalchemy
 from psycopg import sql
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.pipeline import reading
+
 _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _PREPARED = """
-    SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements
-    WHERE NOT from_sql
+    SELECT statement, parameter_types::text[] FROM pg_prepared_statements WHERE NOT from_sql
 """
+_PARTIAL = "SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL"
 
 
 @dataclass(slots=True)
@@ -30,48 +32,70 @@ class Recorded:
 @asynccontextmanager
 async def recorded(engine: AsyncEngine) -> AsyncIterator[Recorded]:
     """Records what the engine executes until the block ends."""
-    connections: list[psycopg.AsyncConnection] = []
+    noted: dict[str, list[str]] = {}
     found = Recorded()
 
     def prepare_everything(connection: Any, _record: Any) -> None:
         connection.driver_connection.prepare_threshold = 0
         connection.driver_connection.prepared_max = None
-        connections.append(connection.driver_connection)
+
+    def note(connection: sqlalchemy.Connection) -> None:
+        """Before a rollback, after which psycopg forgets what it prepared."""
+        driver: Any = connection.connection.driver_connection
+        if driver.info.transaction_status is not psycopg.pq.TransactionStatus.INERROR:
+            cursor = connection.connection.cursor()
+            cursor.execute(_PREPARED)
+            noted.update(cursor.fetchall())
+            cursor.close()
 
     await engine.dispose()
     event.listen(engine.sync_engine, "connect", prepare_everything)
+    for end in ("commit", "rollback"):
+        event.listen(engine.sync_engine, end, note)
     try:
         yield found
-        for connection in connections:
-            assert not connection.closed, "its statements can no longer be asked for"
-            await connection.rollback()
-            found.scanned |= await _plans(connection)
     finally:
         event.remove(engine.sync_engine, "connect", prepare_everything)
+        for end in ("commit", "rollback"):
+            event.remove(engine.sync_engine, end, note)
         await engine.dispose()
+    async with reading(engine).connect() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        found.scanned = await _plans(driver, noted)
 
 
-async def _plans(connection: psycopg.AsyncConnection) -> dict[str, set[str]]:
-    await connection.set_autocommit(True)
-    connection.prepare_threshold = None
+async def _plans(
+    connection: psycopg.AsyncConnection, noted: Mapping[str, list[str]]
+) -> dict[str, set[str]]:
     await connection.execute("SET plan_cache_mode = force_generic_plan")
-    prepared = await (await connection.execute(_PREPARED)).fetchall()
+    partial = {name for (name,) in await (await connection.execute(_PARTIAL)).fetchall()}
     found = {}
-    for name, statement, number in prepared:
-        if not statement.lstrip().upper().startswith(_PLANNED):
+    for statement, types in noted.items():
+        if not statement.lstrip().upper().startswith(_PLANNED) or statement == _PREPARED:
             continue
-        nothing = sql.SQL(", ").join([sql.NULL] * number)
-        explain = sql.SQL("EXPLAIN (FORMAT JSON) EXECUTE {}{}").format(
-            sql.Identifier(name), sql.SQL("({})").format(nothing) if number else sql.SQL("")
-        )
-        [answer] = await (await connection.execute(explain)).fetchone() or [[]]
-        plan = answer if not isinstance(answer, str) else json.loads(answer)
-        found[statement] = {table for part in plan for table in _scanned(part["Plan"])}
+        typed, nothing = f"({', '.join(types)})", f"({', '.join(['NULL'] * len(types))})"
+        prepare = f"PREPARE noted{typed if types else ''} AS {statement}"
+        explain = f"EXPLAIN (FORMAT JSON) EXECUTE noted{nothing if types else ''}"
+        await connection.execute(sql.SQL(prepare))
+        [answer] = await (await connection.execute(sql.SQL(explain))).fetchone() or [[]]
+        await connection.execute("DEALLOCATE noted")
+        found[statement] = {table for part in answer for table in _scanned(part["Plan"], partial)}
     return found
 
 
-def _scanned(node: Mapping[str, Any]) -> Iterator[str]:
-    if node["Node Type"] == "Seq Scan":
-        yield node["Relation Name"]
+def _scanned(
+    node: Mapping[str, Any], partial: Collection[str], *, limited: bool = False
+) -> Iterator[str]:
+    """An index read from end to end is a scan, too, unless it has some rows only, or a limit ends
+    it.
+    """
+    kind = node["Node Type"]
+    index = node.get("Index Name")
+    if kind == "Seq Scan" or (
+        index is not None and "Index Cond" not in node and index not in partial and not limited
+    ):
+        yield node.get("Relation Name", str(index))
+    limited = kind == "Limit" or (limited and kind not in ("Sort", "Aggregate", "Hash"))
     for child in node.get("Plans", ()):
-        yield from _scanned(child)
+        yield from _scanned(child, partial, limited=limited and "Filter" not in child)

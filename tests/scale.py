@@ -168,6 +168,14 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
         "WHERE n % 10 = 0",
     ),
     (
+        (
+            "unpaid_sends (organization_id, message_id, attempt, message_sid, delivery_status,"
+            " charged_at)"
+        ),
+        f"{_ID}, {_UUID}, 1, 'SM1', 'delivered', {_PAST}",
+        "WHERE n % 20 = 0",
+    ),
+    (
         "standing_counts (status, number)",
         "CASE WHEN n % 100 = 0 THEN 'suspended' ELSE 'active' END, count(*)",
         "GROUP BY 1",

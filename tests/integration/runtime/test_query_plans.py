@@ -3,6 +3,7 @@
 PostgreSQL is asked how it executes what the code really sent, for whatever parameters come next.
 """
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,19 +12,47 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.app import create_app
 from db.audit import explanations, figures
 from db.campaigns import messages, parked_campaigns, refusals, runs, status_checks
 from db.inbox import adoption, listed_events
 from db.lifecycle import organizations, standing_counts, unnotified
 from db.switching import switches
-from db.wallet import holds, seals
+from db.wallet import holds, seals, wallets
 from devservers.postgres import Postgres
-from domain.billing.subscription import Provider
+from domain.billing.subscription import Provider, State
+from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.entries import credit, debit
 from runtime import database
 from tests import scale
+from tests.builders import (
+    NOON,
+    apply,
+    block,
+    callback,
+    campaign,
+    confirm,
+    event,
+    give_back,
+    hear,
+    minutes,
+    onboard,
+    post,
+    rows,
+    send,
+    sid_of,
+    snapshot,
+    subscribe,
+    take_steps,
+    unblock,
+    usd,
+)
 from tests.conftest import fresh_database
+from tests.integration.conftest import Tollgate
 from tests.plans import Recorded, recorded
 
+BIGGEST = scale.BIGGEST
 ORGANIZATIONS = 100_000
 SMALL = {"listings", "migration_cohorts", "rates", "api_keys", "standing_counts"}
 """Tables with a row for each provider, country, key or, added up, status."""
@@ -78,7 +107,6 @@ async def test_what_reconciles(engine: AsyncEngine) -> None:
     async with recorded(engine) as found, engine.begin() as conn:
         await switches.open_ones(conn, limit=1000)
         await messages.unsettled_organizations(conn, before=NOW, limit=1000)
-        await status_checks.add_undecided(conn, now=NOW)
         await organizations.page(conn, after="org-5", limit=50)
         await organizations.page(conn, after=None, limit=50)
         for provider in Provider:
@@ -97,7 +125,80 @@ async def test_a_scrape(engine: AsyncEngine) -> None:
 
 async def test_what_explains_an_organization(engine: AsyncEngine) -> None:
     async with recorded(engine) as found, engine.begin() as conn:
-        await explanations.explain(conn, scale.BIGGEST)
-        await explanations.why_not(conn, scale.BIGGEST)
+        await explanations.explain(conn, BIGGEST)
+        await explanations.why_not(conn, BIGGEST)
 
+    assert not scans(found), "\n".join(scans(found))
+
+
+async def test_the_way_of_a_webhook_to_the_end_of_its_suspension(engine: AsyncEngine) -> None:
+    await onboard(engine, "lapsing")
+    async with recorded(engine) as found:
+        await subscribe(engine, "I-LAPSING", organization_id="lapsing")
+        await hear(engine, event(subscription_id="I-LAPSING"))
+        await confirm(
+            engine, snapshot(State.SUSPENDED_NONPAYMENT, NOON + minutes(2)), id_="I-LAPSING"
+        )
+        await take_steps(engine, "lapsing")
+
+    assert not scans(found), "\n".join(scans(found))
+
+
+async def test_the_way_of_a_campaign_and_of_money(engine: AsyncEngine) -> None:
+    await onboard(engine, "acme")
+    async with recorded(engine) as found:
+        await post(engine, credit("c", usd("1")))
+        await post(engine, debit("d", usd("1")), debit("e", usd("1")))
+        async with engine.begin() as conn:
+            await wallets.post_alone(conn, "acme", debit("f", usd("1")))
+        sale = await campaign(engine)
+        sent = await send(engine, sale, limit=2)
+        for status in (DeliveryStatus.SENT, DeliveryStatus.DELIVERED):
+            await apply(engine, callback(sent[0], status))
+        await give_back(engine, sent[1])
+        async with engine.begin() as conn:
+            for lookup in (MessageStatus.SENDING, MessageStatus.UNKNOWN):
+                await messages.in_status(conn, "acme", lookup, sending_before=NOW)
+            await messages.named_by(conn, "acme", [sid_of(sent[0])])
+        await block(engine, "acme")
+        await take_steps(engine, "acme")
+        await unblock(engine, "acme")
+        await take_steps(engine, "acme")
+
+    assert not scans(found), "\n".join(scans(found))
+
+
+async def test_every_get_of_the_api(tollgate: Tollgate) -> None:
+    [(sale,)] = await rows(
+        tollgate.services.engine, f"SELECT id FROM campaigns WHERE organization_id = '{BIGGEST}'"
+    )
+    ids = {
+        "organization_id": BIGGEST,
+        "campaign_id": sale,
+        "reference_id": "hold",
+        "reference": "x",
+    }
+    ids |= {
+        "checkout_id": "O-2",
+        "provider": "paypal",
+        "kind": "admin",
+        "country": "US",
+        "key_id": "x",
+    }
+    paths = {
+        path: re.sub(r"{(\w+)}", lambda name: str(ids.get(name[1], sale)), path)
+        for path, methods in create_app().openapi()["paths"].items()
+        if "get" in methods and path.startswith(("/v1", "/metrics"))
+    }
+    narrowed = [
+        f"/v1/organizations?{filters}"
+        for filters in ("status=suspended", "block=nonpayment", "q=org-7777")
+    ]
+    async with recorded(tollgate.services.engine) as found:
+        answers = {
+            path: (await tollgate.get(path)).status_code for path in [*paths.values(), *narrowed]
+        }
+
+    assert {answer for answer in answers.values() if answer >= 500} == set(), answers
+    assert sum(answer == 200 for answer in answers.values()) > 20, answers
     assert not scans(found), "\n".join(scans(found))
