@@ -148,9 +148,9 @@ class Readiness:
             try:
                 lacking = await search_attributes.missing(self._client)
             except RPCError as problem:
-                if not is_refusal(problem):
-                    raise
-                lacking = []
+                # its visibility store may be away: that stops no workflow
+                self._search_attributes_known = is_refusal(problem)
+                return ""
             if lacking:
                 return (
                     f"its namespace lacks the search attributes {', '.join(lacking)}: an operator "
