@@ -35,7 +35,9 @@ class Relay:
         return EVERY.total_seconds()
 
     async def _set_up(self, *, now: float, was_away: bool) -> None:
-        if now < (self._setup_possible if was_away else self._setup_due):
+        if was_away:
+            self._setup_due = min(self._setup_due, self._setup_possible)
+        if now < self._setup_due:
             return
         self._setup_due = self._setup_possible = now + SETUP_AGAIN.total_seconds()
         await search_attributes.register(self._client)
