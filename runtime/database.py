@@ -96,6 +96,7 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as conn:
         await conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield conn
+        await conn.commit()  # psycopg forgets a connection's prepared statements at a rollback
 
 
 def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:

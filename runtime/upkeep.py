@@ -17,6 +17,7 @@ from db import locks
 from db.billing import receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import standing_counts, unnotified
+from db.pipeline import reading
 from db.wallet import holds, seals
 from db.wallet.unsealed_wallets import NOTHING
 from domain.alerts import AlertKind
@@ -42,6 +43,7 @@ class Upkeep:
 
     def __init__(self, engine: AsyncEngine, notifier: Notifier, checking: Checking) -> None:
         self._engine = engine
+        self._reading = reading(engine)
         self._notifier = notifier
         self._checking = checking
         self._unsealed = NOTHING
@@ -111,7 +113,7 @@ class Upkeep:
             await self._resume(organization_id)
             return True
 
-        async with self._engine.connect() as conn:
+        async with self._reading.connect() as conn:
             due = await holds.due(conn, now=now, limit=ORGANIZATIONS)
         return await _each(due, expire, "expiry_failed")
 
@@ -128,7 +130,7 @@ class Upkeep:
                 )
             return bool(changed)
 
-        async with self._engine.connect() as conn:
+        async with self._reading.connect() as conn:
             due = await unnotified.owing(conn, limit=ORGANIZATIONS)
         return await _each(due, recover, "recovery_failed")
 
@@ -141,7 +143,7 @@ class Upkeep:
             await self._resume(organization_id)
             return True
 
-        async with self._engine.connect() as conn:
+        async with self._reading.connect() as conn:
             due = await parked_campaigns.may_go_on(conn, now=datetime.now(UTC), limit=ORGANIZATIONS)
         return await _each(due, resume, "resume_failed")
 

@@ -18,6 +18,7 @@ from db.campaigns import pace, refusals, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Course
 from db.lifecycle.organizations import Organization
+from db.pipeline import reading
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.send_refusal import Stop
 from domain.campaigns.waits import LONGEST_PAID, Waits
@@ -197,7 +198,7 @@ class BatchSender:
 
     async def _look(self) -> Stop | None:
         """Read how carriers treated the messages that Twilio accepted meanwhile."""
-        async with self.engine.connect() as conn:
+        async with reading(self.engine).connect() as conn:
             course = await refusals.course(conn, self.organization.id, self.campaign_id)
         if course is None or course.stop is None:
             return None

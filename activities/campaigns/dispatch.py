@@ -23,6 +23,7 @@ from db.campaigns.messages import Message
 from db.campaigns.refusals import Failed
 from db.lifecycle import organizations, standings, suspensions
 from db.lifecycle.organizations import Organization
+from db.pipeline import reading
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Batch, MessageStatus, Next
 from domain.campaigns.telephony import AccountStatus
@@ -151,7 +152,7 @@ class Sending:
                 await refusals.tell(
                     conn, organization.id, [Failed(reply.error_code, reply.message.sender)]
                 )
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             return await stored.get(conn, organization.id, message.id) or message
 
     async def resolve(self, organization_id: str) -> int:
@@ -159,7 +160,7 @@ class Sending:
         how many.
         """
         now = datetime.now(UTC)
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             organization = await organizations.get(conn, organization_id)
             waiting = [
                 message
@@ -209,7 +210,7 @@ class Sending:
         False where Twilio does not report a suspension: its parent may be suspended, or a change is
         in progress.
         """
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             before = await standings.get(conn, organization.id)
         if before is None or before.behind or before.status is Status.SUSPENDED:
             return True  # we suspended it, or are reopening it

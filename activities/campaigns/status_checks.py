@@ -20,6 +20,7 @@ from db.campaigns.readings import Outcome, Reading
 from db.campaigns.status_checks import Check
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
+from db.pipeline import reading
 from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 
@@ -77,7 +78,7 @@ class Checking:
         """
         unread = list(checks)
         try:
-            async with self._engine.connect() as conn:
+            async with reading(self._engine).connect() as conn:
                 organization = await organizations.get(conn, organization_id)
             if organization is None:
                 return
@@ -158,7 +159,7 @@ class Checking:
         """Identify messages whose Twilio sid only callbacks gave; they are read again afterwards."""
         if not outcome.look_up:
             return
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             found = await messages.in_window(conn, organization.id, list(outcome.look_up))
         before = now - LOOK_UP_AFTER  # until then the answer to the POST may still supply it
         waiting = [

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.http.lookups import Lookups
 from db import api_keys
 from db.api_keys import ApiKey
+from db.pipeline import reading
 
 REMEMBERED = 5.0
 _MOST = 10_000
@@ -36,5 +37,5 @@ class Keys:
         return key
 
     async def _ask(self, digests: Sequence[bytes]) -> Mapping[bytes, ApiKey]:
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             return await api_keys.find(conn, digests)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http.lookups import Lookups
 from db.lifecycle import organizations
+from db.pipeline import reading
 from domain.campaigns.telephony import ACCOUNT_SID
 from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio import Twilio, verify_callback
@@ -58,7 +59,7 @@ class Tokens:
         return organization_id
 
     async def _ask(self, account_sids: Sequence[str]) -> Mapping[str, str]:
-        async with self._engine.connect() as conn:
+        async with reading(self._engine).connect() as conn:
             return await organizations.by_accounts(conn, account_sids)
 
     async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
