@@ -30,7 +30,7 @@ WATCH_EVERY = timedelta(seconds=30)
 RESUME_EVERY = timedelta(seconds=5)
 """Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
-IDLE_SHARE = 3
+IDLE_SHARE = 9
 """Sealing rests this many times a batch's duration: money has priority, and what is booked faster
 is sealed at night.
 """
