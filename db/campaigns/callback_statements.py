@@ -6,7 +6,7 @@ _LOCK = """
     SELECT m.organization_id, m.id, m.status, m.attempt, m.provider_sid, m.delivery_status, m.sender
     FROM messages m
     JOIN (SELECT DISTINCT * FROM unnest(CAST(:organizations AS text[]), CAST(:ids AS uuid[]))
-              AS t (organization_id, id)) asked USING (organization_id, id)
+              AS t (organization_id, id)) named USING (organization_id, id)
     ORDER BY m.organization_id, m.id FOR UPDATE OF m
 """
 WAITING = text(_LOCK)

@@ -27,10 +27,10 @@ _RECORD = text(
     """
     UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency
     FROM (
-        SELECT m.id, told.micros, told.currency
+        SELECT m.id, charged.micros, charged.currency
         FROM unnest(CAST(:sids AS text[]), CAST(:micros AS bigint[]), CAST(:currencies AS text[]))
-             AS told (sid, micros, currency)
-        JOIN messages m ON m.organization_id = :organization_id AND m.provider_sid = told.sid
+             AS charged (sid, micros, currency)
+        JOIN messages m ON m.organization_id = :organization_id AND m.provider_sid = charged.sid
         WHERE m.provider_price_micros IS NULL
         ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
     ) AS priced

@@ -75,7 +75,7 @@ _FOLDED = (
     .values(
         folded_at=func.clock_timestamp(),
         outcome=case(
-            (inbox.c.outcome == "", bindparam("heard", type_=Text)), else_=inbox.c.outcome
+            (inbox.c.outcome == "", bindparam("effect", type_=Text)), else_=inbox.c.outcome
         ),
     )
 )
@@ -223,7 +223,7 @@ async def _store(
 
 async def mark_folded(conn: AsyncConnection, delivery: Delivery, outcome: str) -> None:
     """Record that the webhook was applied, and its outcome in words. The caller commits."""
-    await conn.execute(_FOLDED, {"delivery_id": delivery.id, "heard": outcome})
+    await conn.execute(_FOLDED, {"delivery_id": delivery.id, "effect": outcome})
 
 
 async def mark_handled(

@@ -66,8 +66,8 @@ async def receive_at_once(
     *,
     now: datetime,
 ) -> Received | None:
-    """`receive`, but None, with nothing stored, if it would wait for the organization's lock, or if
-    the subscription does not name the organization.
+    """Like `receive`, but stores nothing and returns None if another transaction has the
+    organization's lock, or if the event names no linked subscription.
     """
     if event.subscription_id is None:
         return None

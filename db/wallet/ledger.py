@@ -2,7 +2,7 @@
 `db/wallet/wallets` does.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -101,8 +101,14 @@ async def _first_at(conn: AsyncConnection, organization_id: str, at: datetime) -
 
 
 def _booked(row: Any) -> Booked:
-    seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description, at = row
-    entry = Entry(
+    *values, at = row
+    return Booked(entry_of(values), at)
+
+
+def entry_of(values: Iterable[Any]) -> Entry:
+    """From the columns of `ledger_entries` in the order of `Entry`'s fields."""
+    seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = values
+    return Entry(
         seq=seq,
         kind=EntryKind(kind),
         amount_micros=amount_micros,
@@ -111,4 +117,3 @@ def _booked(row: Any) -> Booked:
         refunds=refunds,
         description=description,
     )
-    return Booked(entry, at)

@@ -16,10 +16,10 @@ BY_INDEX = "SELECT set_config('enable_seqscan', 'off', true)"
 grown.
 """
 KNOWN = """
-    SELECT asked.organization_id, e.*
-    FROM unnest(%s::text[], %s::text[]) AS asked (organization_id, reference_id) CROSS JOIN LATERAL (
+    SELECT named.organization_id, e.*
+    FROM unnest(%s::text[], %s::text[]) AS named (organization_id, reference_id) CROSS JOIN LATERAL (
         SELECT seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description FROM ledger_entries l
-        WHERE l.organization_id = asked.organization_id AND l.reference_id = asked.reference_id LIMIT 1) e
+        WHERE l.organization_id = named.organization_id AND l.reference_id = named.reference_id LIMIT 1) e
     UNION ALL
     SELECT returned.organization_id, e.*
     FROM unnest(%s::text[], %s::text[]) AS returned (organization_id, refunds) CROSS JOIN LATERAL (

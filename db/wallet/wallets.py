@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pipeline import own, together
 from db.tables.wallet import wallets
-from db.wallet import statements
+from db.wallet import ledger, statements
 from domain.money import LARGEST_MICROS
-from domain.wallet.entries import Entry, EntryKind, Posting
+from domain.wallet.entries import Entry, Posting
 from domain.wallet.ledger import Outcome, Wallet, WalletNotFound, posted, settle
 
 _WALLET = (
@@ -172,7 +172,7 @@ async def _query_existing(
 async def _read_existing(cursor: psycopg.AsyncCursor) -> dict[str, list[Entry]]:
     books: dict[str, list[Entry]] = {}
     for organization_id, *values in await cursor.fetchall():
-        books.setdefault(organization_id, []).append(_entry(values))
+        books.setdefault(organization_id, []).append(ledger.entry_of(values))
     return books
 
 
@@ -219,17 +219,3 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 def _wallet(row: Iterable[Any]) -> Wallet:
     """A row of `_WALLET`, and of `LOCK`."""
     return Wallet(**dict(zip((column.name for column in _WALLET), row, strict=True)))
-
-
-def _entry(row: Iterable[Any]) -> Entry:
-    """A row of `KNOWN`."""
-    seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = row
-    return Entry(
-        seq=seq,
-        kind=EntryKind(kind),
-        amount_micros=amount_micros,
-        balance_after_micros=balance_after_micros,
-        reference_id=reference_id,
-        refunds=refunds,
-        description=description,
-    )
