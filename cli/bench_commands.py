@@ -68,3 +68,13 @@ def bench_campaign(
     from cli.benchmarks import campaign
 
     campaign(messages, as_json=as_json)
+
+
+@bench.command("pace")
+def bench_pace(*, as_json: Json = False) -> None:
+    """Measure turns a second of a thousand senders at the account's pace, compared with a
+    transaction for each turn.
+    """
+    from cli.pace_benchmark import measure
+
+    measure(as_json=as_json)

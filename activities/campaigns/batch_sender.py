@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
+from activities.campaigns.pacing import Pacing
 from activities.campaigns.pauses import Pause, Pauses
 from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
@@ -84,6 +85,7 @@ class BatchSender:
     course: Course
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
     turns: Turns
+    pacing: Pacing
     _posted: Tally = field(default_factory=Tally)
     _judged: str = ""  # the sender of the messages judged last
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
@@ -144,24 +146,20 @@ class BatchSender:
             await pauses.note(requested_pause)
             too_long = requested_pause.seconds > LONGEST_PAID.total_seconds()
             return self._sent(stopped=too_long, retry_after=requested_pause.seconds)
-        both = [pause for pause in (requested_pause, await self._turn()) if pause is not None]
-        if both:
-            pause = max(both, key=lambda pause: pause.seconds)
-            await self._settle()
-            await pauses.note(pause)
-            await asyncio.sleep(pause.seconds)
+        if requested_pause is not None:
+            await self._wait(pauses, requested_pause)
+        # One after the other: a turn of the account that began long before the organization's would
+        # be used when it is somebody else's.
+        for of, per_second in self._paces:
+            seconds = await self.pacing.take(of, self._limit, per_second=per_second)
+            if seconds:
+                await self._wait(pauses, Pause(reason=Waits.PACE, seconds=seconds))
         return None
 
-    async def _turn(self) -> Pause | None:
-        """Seconds until the next window may be sent, by the organization's pace and the account's."""
-        if not self._paces:
-            return None
-        async with self.engine.begin() as conn:
-            turns = [
-                await pace.take(conn, of, self._limit, per_second=per_second)
-                for of, per_second in self._paces
-            ]
-        return Pause(reason=Waits.PACE, seconds=max(turns)) if max(turns) else None
+    async def _wait(self, pauses: Pauses, pause: Pause) -> None:
+        await self._settle()
+        await pauses.note(pause)
+        await asyncio.sleep(pause.seconds)
 
     async def _next_window(self, limit: int) -> list[Message] | None:
         replies, self._posted = self._posted.replies, Tally()

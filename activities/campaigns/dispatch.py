@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.campaigns.batch_sender import BatchOf, BatchSender, Sent
+from activities.campaigns.pacing import Pacing
 from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
 from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
@@ -65,6 +66,7 @@ class Sending:
         self._look_up_after = look_up_after
         self._messages_per_second = messages_per_second
         self._turns = Turns(TRANSACTIONS)
+        self._pacing = Pacing(engine)
 
     @activity.defn(name="reserve_batch")
     async def reserve_batch(self, request: BatchOf) -> Batch:
@@ -119,6 +121,7 @@ class Sending:
             course=course,
             shut_with_the_account=self._shut_with_the_account,
             turns=self._turns,
+            pacing=self._pacing,
         )
         return await sender.send(unknown)
 

@@ -1,18 +1,23 @@
 """Pace: schedules messages so that all workers together keep the rate per second."""
 
-from datetime import timedelta
+from collections.abc import Mapping
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 WHOLE_ACCOUNT = ""
+# In order of the key, so that two processes that take turns of the same keys never deadlock.
 _TAKE = text(
     """
     INSERT INTO pace (organization_id, next_at)
-    VALUES (:of, clock_timestamp() + :many * interval '1 second' / :per_second)
+    SELECT wanted.key, statement_timestamp() + make_interval(secs => wanted.seconds)
+    FROM unnest(CAST(:keys AS text[]), CAST(:seconds AS float8[])) AS wanted (key, seconds)
+    ORDER BY wanted.key
     ON CONFLICT (organization_id) DO UPDATE
-    SET next_at = greatest(pace.next_at, clock_timestamp()) + :many * interval '1 second' / :per_second
-    RETURNING next_at - :many * interval '1 second' / :per_second AS starts_at, clock_timestamp() AS now
+    SET next_at = greatest(pace.next_at, clock_timestamp())
+                + (excluded.next_at - statement_timestamp())
+    RETURNING organization_id,
+              extract(epoch FROM next_at - clock_timestamp())::float8 AS ends_in
     """
 )
 
@@ -25,6 +30,15 @@ async def take(conn: AsyncConnection, of: str, many: int, *, per_second: int) ->
     so that the windows of several organizations alternate. A turn cannot be returned. The caller
     commits.
     """
-    row = (await conn.execute(_TAKE, {"of": of, "many": many, "per_second": per_second})).one()
-    wait: timedelta = row.starts_at - row.now
-    return max(0.0, wait.total_seconds())
+    return (await take_together(conn, {of: many / per_second}))[of]
+
+
+async def take_together(conn: AsyncConnection, lengths: Mapping[str, float]) -> dict[str, float]:
+    """Reserve a turn of so many seconds for each key; returns the seconds until each begins.
+
+    The caller commits, at once: whoever else takes a turn of these keys waits for it.
+    """
+    taken = await conn.execute(_TAKE, {"keys": list(lengths), "seconds": list(lengths.values())})
+    return {
+        row.organization_id: max(0.0, row.ends_in - lengths[row.organization_id]) for row in taken
+    }
