@@ -4,19 +4,18 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from datetime import timedelta
-from functools import cache
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from db import lost_sessions
+from db import lost_sessions, schema_support
 from db.inbox import pending_deliveries
 from runtime import search_attributes
-from runtime.database import create_engine, known_revisions
+from runtime.database import create_engine
+from runtime.migrations import schema_problem
 from runtime.temporal_refusals import is_refusal, serves
 from runtime.wiring import Services
 
@@ -129,13 +128,7 @@ class Readiness:
 
     async def _migrations(self) -> str:
         async with self._engine.connect() as conn:
-            found = (
-                await conn.execute(text("SELECT version_num FROM alembic_version"))
-            ).scalar_one_or_none()
-        revisions = _revisions()
-        if found is None or found in revisions[:-1]:
-            return f"the schema is at {found}, this build needs {revisions[-1]}"
-        return ""  # a newer schema belongs to the release being rolled out: this process continues until it is replaced
+            return schema_problem(await schema_support.read(conn)) or ""
 
     async def _temporal(self) -> str:
         if not await serves(self._client, timedelta(seconds=PATIENCE)):
@@ -205,8 +198,3 @@ async def _checked(check: Awaitable[str]) -> Component:
     except Exception:  # noqa: BLE001 - whatever it is, the component is not ready
         return Component(ok=False, detail="does not answer")
     return Component(ok=not problem, detail=problem)
-
-
-@cache
-def _revisions() -> list[str]:
-    return known_revisions()

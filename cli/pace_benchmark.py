@@ -11,7 +11,8 @@ from rich.table import Table
 from bench import pace
 from cli.console import output, write
 from devservers import postgres
-from runtime.database import create_engine, migrate
+from runtime.database import create_engine
+from runtime.migrations import migrate
 
 
 def measure(*, as_json: bool) -> None:

@@ -8,9 +8,9 @@ from datetime import timedelta
 from cli.console import errors, output
 from cli.failures import Misused
 from devservers import postgres
-from runtime import database, logging
+from runtime import logging, migrations
 from runtime.server_wait import PATIENCE
-from runtime.servers import await_database, await_schema, schema_problem
+from runtime.servers import await_database, await_schema
 from runtime.settings import Settings, load, writable
 
 AT_ONCE = timedelta(0)
@@ -20,15 +20,17 @@ AT_ONCE = timedelta(0)
 def migrate(revision: str) -> None:
     read = configured()
     with _named_or_embedded(read) as url:
-        revision_found = asyncio.run(await_database(url, patience=PATIENCE, say=say))
-        revisions = database.known_revisions()
-        if revision_found is not None and revision_found not in revisions:
-            raise Misused(schema_problem(revision_found) or "")
+        schema = asyncio.run(await_database(url, patience=PATIENCE, say=say))
+        revisions = migrations.known_revisions()
         if revision not in {"head", *revisions}:
             raise Misused(
                 f"--revision: there is no {revision}; this build knows {revisions[0]} to {revisions[-1]}"
             )
-        at = database.migrate(url, revision)
+        at = schema.revision
+        if at is None or at in revisions:
+            at = migrations.migrate(url, revision)
+        elif (problem := migrations.schema_problem(schema)) is not None:
+            raise Misused(problem)
     output.print(f"the schema is at {at}", highlight=False)
 
 
@@ -71,5 +73,5 @@ def _named_or_embedded(read: Settings) -> Iterator[str]:
         yield read.database_url.get_secret_value()
         return
     with postgres.serve(writable("TOLLGATE_DATA_DIR", read.data_dir)) as server:
-        database.migrate(server.url())
+        migrations.migrate(server.url())
         yield server.url()

@@ -27,7 +27,7 @@ from cli.simulated import HOST, Simulated
 from devservers import temporal
 from devservers.ports import free_ports
 from devservers.postgres import Postgres
-from runtime import database
+from runtime import migrations
 from runtime.client import RPC_TIMEOUT, connect
 from runtime.settings import Settings, load, temporal_connection, writable
 
@@ -112,7 +112,7 @@ async def _start(
                 children.run(f"{name}-simulator", "simulators.server", arguments, {})
             )
         postgres.start()
-        await asyncio.to_thread(database.migrate, postgres.url())
+        await asyncio.to_thread(migrations.migrate, postgres.url())
         on_started("PostgreSQL 18, with Tollgate's tables", time.monotonic() - began)
         connection, ui_url = await starting
     finally:

@@ -1,11 +1,9 @@
-"""The database's engine and its migrations; limits every statement and every wait."""
+"""The database's engine; limits every statement and every wait."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import sqlalchemy
 from sqlalchemy import URL, event
@@ -16,9 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from db import lost_sessions
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 SESSION_LIMITS_MS: Mapping[str, int] = MappingProxyType(
     {
@@ -44,10 +39,6 @@ ten seconds, whether a statement was being sent or its answer was awaited. The U
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """
 IDLE_SECONDS = 5.0
-_MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
-_MIGRATION_LOCK = (
-    0x70_6C_6C_67_61_74_65  # any number, as long as every version of Tollgate uses the same
-)
 
 
 def create_engine(
@@ -120,56 +111,3 @@ def _ping_what_was_idle(engine: sqlalchemy.Engine) -> None:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as problem:
             raise DisconnectionError from problem
-
-
-def migrate(url: str, revision: str = "head") -> str:
-    """Migrate the schema to `revision` in one transaction; returns its revision. Two processes may
-    call it at once.
-
-    A table that another transaction holds, such as a long `certify`, is waited for briefly: all
-    requests to it would queue behind. Then nothing is migrated (PostgreSQL's lock_not_available).
-    Raises Alembic's CommandError for a revision unknown to this build, requested or found.
-    """
-    from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, and few commands migrate
-
-    engine = sqlalchemy.create_engine(
-        url, poolclass=sqlalchemy.NullPool, connect_args=network_limits(make_url(url))
-    )
-    with engine.begin() as connection:
-        # the role may have limits of its own; another process that migrates is waited for
-        connection.execute(sqlalchemy.text("SET LOCAL statement_timeout = 0"))
-        connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = 0"))
-        connection.execute(
-            sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_MIGRATION_LOCK))
-        )
-        limit = SESSION_LIMITS_MS["lock_timeout"]
-        connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = {limit}"))
-        command.upgrade(alembic_config(url, connection), revision)
-        return str(
-            connection.execute(
-                sqlalchemy.text("SELECT version_num FROM alembic_version")
-            ).scalar_one()
-        )
-
-
-def known_revisions() -> list[str]:
-    """The revisions of this build, oldest first."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
-
-    script = ScriptDirectory.from_config(alembic_config("postgresql://"))
-    return [each.revision for each in script.walk_revisions()][::-1]
-
-
-def alembic_config(url: str, connection: sqlalchemy.Connection | None = None) -> "Config":
-    """`env.py` uses `attributes["connection"]` if there is one, otherwise it connects to
-    `sqlalchemy.url`.
-    """
-    from alembic.config import Config  # noqa: PLC0415 - as above
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    if connection is not None:
-        config.attributes["connection"] = connection
-    return config

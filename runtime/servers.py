@@ -1,4 +1,4 @@
-"""Waits for the database that a process needs, and rejects a schema of another build."""
+"""Waits for the database that a process needs, and rejects a schema on which this build must not run."""
 
 import re
 from datetime import timedelta
@@ -10,8 +10,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import schema_support
+from db.schema_support import Schema
 from runtime import pooler
-from runtime.database import create_engine, known_revisions
+from runtime.database import create_engine
+from runtime.migrations import schema_problem
 from runtime.server_wait import Say, until_it_answers
 from runtime.settings import BadSettings
 
@@ -25,8 +28,8 @@ _REFUSED = re.compile(
 )
 
 
-async def await_database(url: str, *, patience: timedelta, say: Say) -> str | None:
-    """Wait until PostgreSQL responds; returns its schema's revision, None if there is none.
+async def await_database(url: str, *, patience: timedelta, say: Say) -> Schema:
+    """Wait until PostgreSQL responds; returns its schema.
 
     Raises ServerAway when `patience` is over, BadSettings if the server reports a configuration
     error.
@@ -49,28 +52,10 @@ async def await_database(url: str, *, patience: timedelta, say: Say) -> str | No
 
 
 async def await_schema(url: str, *, patience: timedelta, say: Say) -> None:
-    """Like `await_database`, and reject a schema that is not this build's."""
+    """Like `await_database`, and reject a schema on which this build must not run."""
     problem = schema_problem(await await_database(url, patience=patience, say=say))
     if problem is not None:
         raise BadSettings(problem)
-
-
-def schema_problem(found: str | None) -> str | None:
-    """The problem with a database whose schema is at this revision, and the remedy."""
-    revisions = known_revisions()
-    if found == revisions[-1]:
-        return None
-    if found is None:
-        return "the database has no tables yet: run `tollgate migrate` first"
-    if found in revisions:
-        return (
-            f"the database's schema is at {found}, and this build needs {revisions[-1]}: run `tollgate "
-            "migrate` first"
-        )
-    return (
-        f"the database's schema is at {found}, which this build does not know: a newer build is "
-        "needed"
-    )
 
 
 def address(url: str) -> str:
@@ -82,7 +67,7 @@ def address(url: str) -> str:
     return f"{parsed.host}:{parsed.port or 5432}"
 
 
-async def _look(engine: AsyncEngine) -> str | None:
+async def _look(engine: AsyncEngine) -> Schema:
     try:
         async with engine.connect() as conn:
             version = (
@@ -100,14 +85,7 @@ async def _look(engine: AsyncEngine) -> str | None:
                     "is needed"
                 )
             await pooler.check(conn)
-            if (
-                await conn.execute(text("SELECT to_regclass('alembic_version')"))
-            ).scalar_one() is None:
-                return None
-            found: str | None = (
-                await conn.execute(text("SELECT version_num FROM alembic_version"))
-            ).scalar()
-            return found
+            return await schema_support.read(conn)
     except DBAPIError as problem:
         refused = _REFUSED.search(str(problem.orig))
         if refused is not None and _NOT_YET.search(refused[0]) is None:

@@ -17,7 +17,7 @@ from temporalio.client import Client
 
 from devservers import temporal
 from devservers.postgres import Postgres
-from runtime import client, database
+from runtime import client, database, migrations
 from runtime.processes import exit_now
 from runtime.settings import Settings
 from tests import lock_order
@@ -58,7 +58,7 @@ def postgres(server_dir: Path) -> Iterator[Postgres]:
     server = Postgres(server_dir, {"fsync": "off"})
     server.start()
     _run(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
-    database.migrate(server.url(TEMPLATE))
+    migrations.migrate(server.url(TEMPLATE))
     yield server
     server.stop()
 

@@ -9,14 +9,14 @@ import sqlalchemy
 
 from db.audit import catalogue
 from devservers import postgres
-from runtime import database
+from runtime import migrations
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tollgate-catalogue-") as directory:
         Path(directory).chmod(0o711)
         with postgres.serve(Path(directory)) as server:
-            database.migrate(server.url())
+            migrations.migrate(server.url())
             with sqlalchemy.create_engine(server.url()).begin() as connection:
                 text = catalogue.written(connection)
     catalogue.FILE.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ import sqlalchemy
 from alembic import command
 
 from devservers import postgres
-from runtime import database
+from runtime import migrations
 
 
 def main(message: str) -> None:
@@ -20,9 +20,9 @@ def main(message: str) -> None:
     with tempfile.TemporaryDirectory(prefix="tollgate-migration-") as directory:
         Path(directory).chmod(0o711)
         with postgres.serve(Path(directory)) as server:
-            database.migrate(server.url())
+            migrations.migrate(server.url())
             with sqlalchemy.create_engine(server.url()).begin() as connection:
-                config = database.alembic_config(server.url(), connection)
+                config = migrations.alembic_config(server.url(), connection)
                 command.revision(config, message, autogenerate=True)
 
 

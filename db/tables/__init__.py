@@ -12,6 +12,7 @@ from db.tables import (
     idempotency_keys,
     inbox,
     lifecycle,
+    schema_support,
     switching,
     wallet,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "inbox",
     "lifecycle",
     "metadata",
+    "schema_support",
     "switching",
     "wallet",
 ]

@@ -13,7 +13,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from devservers.postgres import Postgres
-from runtime import database
+from runtime import migrations
 from simulators.paypal.certificate import Authority
 from tests.builders import number, rows
 from tests.crash.load import Debits
@@ -31,7 +31,7 @@ async def mortal(server_dir: Path) -> AsyncIterator[Postgres]:
     directory = server_dir / "mortal"
     server = Postgres(directory)
     server.start()
-    database.migrate(server.url())
+    migrations.migrate(server.url())
     yield server
     server.stop()
 

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from devservers import temporal
 from devservers.postgres import serve
-from runtime import client, database
+from runtime import client, migrations
 from runtime.processes import exit_now
 from runtime.settings import Settings
 from simulators.paypal.certificate import Authority
@@ -34,7 +34,7 @@ async def record(names: Collection[str], directory: Path) -> None:
         for scenario in SCENARIOS:
             if not names or scenario.__name__ in names:
                 with serve(directory / scenario.__name__) as postgres:
-                    database.migrate(postgres.url())
+                    migrations.migrate(postgres.url())
                     await _record(postgres.url(), connected, directory, authority, scenario)
 
 

@@ -8,6 +8,8 @@ Revises: 0025
 
 from alembic import op
 
+from db.migrations import indexes
+
 revision = "0026"
 down_revision = "0025"
 branch_labels = None
@@ -15,19 +17,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute(
-        "CREATE INDEX messages_newest_idx ON messages (organization_id, status, created_at, id)"
+    indexes.replace(
+        create=(
+            "messages_newest_idx ON messages (organization_id, status, created_at, id)",
+            "messages_status_idx ON messages (organization_id, campaign_id, status, position)",
+        ),
+        unique=("messages_recipient_idx ON messages (organization_id, recipient, campaign_id)",),
+        drop=("messages_to_send_idx", "messages_recipient_once_idx"),
     )
-    op.execute(
-        "CREATE INDEX messages_status_idx"
-        " ON messages (organization_id, campaign_id, status, position)"
-    )
-    op.execute("DROP INDEX messages_to_send_idx")
-    op.execute(
-        "CREATE UNIQUE INDEX messages_recipient_idx"
-        " ON messages (organization_id, recipient, campaign_id)"
-    )
-    op.execute("DROP INDEX messages_recipient_once_idx")
 
 
 def downgrade() -> None:

@@ -9,6 +9,8 @@ Revises: 0026
 import sqlalchemy as sa
 from alembic import op
 
+from db.migrations import indexes
+
 revision = "0027"
 down_revision = "0026"
 branch_labels = None
@@ -16,14 +18,16 @@ depends_on = None
 
 
 def upgrade() -> None:
+    indexes.replace(
+        create=(
+            "topups_newest_idx ON topups (organization_id, created_at, checkout_id)",
+            (
+                "ledger_entries_kind_idx ON ledger_entries (organization_id, kind, seq)"
+                " WHERE kind <> 'debit'"
+            ),
+        )
+    )
     op.add_column("topups", sa.Column("payment_id", sa.Text()))
-    op.execute(
-        "CREATE INDEX topups_newest_idx ON topups (organization_id, created_at, checkout_id)"
-    )
-    op.execute(
-        "CREATE INDEX ledger_entries_kind_idx ON ledger_entries (organization_id, kind, seq)"
-        " WHERE kind <> 'debit'"
-    )
 
 
 def downgrade() -> None:

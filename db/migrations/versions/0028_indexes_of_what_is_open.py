@@ -9,6 +9,8 @@ Revises: 0027
 import sqlalchemy as sa
 from alembic import op
 
+from db.migrations import indexes
+
 revision = "0028"
 down_revision = "0027"
 branch_labels = None
@@ -57,6 +59,7 @@ INSERT INTO standing_counts (status, number) SELECT status, count(*) FROM standi
 
 
 def upgrade() -> None:
+    indexes.replace(create=INDEXES, drop=("inbox_received_idx",))
     op.create_table(
         "standing_counts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -66,9 +69,6 @@ def upgrade() -> None:
     )
     for statement in (COUNT, COUNTED, CHANGED, SO_FAR):
         op.execute(statement)
-    for index in INDEXES:
-        op.execute(f"CREATE INDEX {index}")
-    op.execute("DROP INDEX inbox_received_idx")
 
 
 def downgrade() -> None:

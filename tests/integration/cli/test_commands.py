@@ -15,7 +15,7 @@ from cli.certification import prove
 from db.audit import certify
 from db.tables.billing import payments
 from db.wallet import seals
-from runtime.database import known_revisions
+from runtime.migrations import known_revisions
 from tests import builders
 
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from devservers.postgres import Postgres
-from runtime.database import known_revisions
-from tests.builders import run
+from runtime.migrations import known_revisions, oldest_usable
+from tests.builders import number, run
 from tests.integration.cli.test_commands import NO_DATABASE, tollgate
 
 SET = {
@@ -64,42 +64,44 @@ def test_a_database_without_tables_is_refused(postgres: Postgres, command: tuple
     )
 
 
-@pytest.mark.parametrize(
-    ("found", "line"),
-    [
-        (
-            FIRST,
-            (
-                f"the database's schema is at {FIRST}, and this build needs {LAST}: run `tollgate "
-                "migrate` first"
-            ),
-        ),
-        (
-            "9999",
-            (
-                "the database's schema is at 9999, which this build does not know: a newer build "
-                "is needed"
-            ),
-        ),
-    ],
-)
-@pytest.mark.parametrize(
-    "command", [("api", "--port", "0"), ("worker",), ("certify",)], ids=" ".join
-)
-async def test_another_build_s_schema_is_refused(
-    engine: AsyncEngine, database_url: str, command: tuple[str, ...], found: str, line: str
+SERVING = [("api", "--port", "0"), ("worker",), ("certify",)]
+
+
+@pytest.mark.parametrize("command", SERVING, ids=" ".join)
+async def test_a_schema_that_lacks_what_the_build_needs_is_refused(
+    engine: AsyncEngine, database_url: str, command: tuple[str, ...]
 ) -> None:
-    await run(engine, "UPDATE alembic_version SET version_num = :found", found=found)
+    await run(engine, "UPDATE alembic_version SET version_num = :found", found=FIRST)
 
-    assert one_line(*command, database_url=database_url) == line
+    assert one_line(*command, database_url=database_url) == (
+        f"the database's schema is at {FIRST}, and this build needs {oldest_usable()}: run "
+        "`tollgate migrate` first"
+    )
 
 
-async def test_migrate_refuses_a_schema_that_it_does_not_know(
-    engine: AsyncEngine, database_url: str
+@pytest.mark.parametrize("command", [*SERVING, ("migrate",)], ids=" ".join)
+async def test_a_schema_that_no_longer_supports_the_build_is_refused(
+    engine: AsyncEngine, database_url: str, command: tuple[str, ...]
+) -> None:
+    await run(engine, "UPDATE alembic_version SET version_num = '9999'")
+    await run(engine, "UPDATE schema_support SET oldest_build = '9998'")
+
+    assert one_line(*command, database_url=database_url) == (
+        "the database's schema is at 9999, which supports builds from 9998 on, and this build is "
+        f"of {LAST}: a newer build is needed"
+    )
+
+
+@pytest.mark.parametrize("command", [("certify",), ("keys", "list"), ("migrate",)], ids=" ".join)
+async def test_the_schema_of_a_newer_build_that_supports_this_one_is_used(
+    engine: AsyncEngine, database_url: str, command: tuple[str, ...]
 ) -> None:
     await run(engine, "UPDATE alembic_version SET version_num = '9999'")
 
-    assert "which this build does not know" in one_line("migrate", database_url=database_url)
+    done = tollgate(*command, database_url=database_url, environment=SET)
+
+    assert done.returncode == 0, done.stderr
+    assert await number(engine, "SELECT count(*) FROM alembic_version WHERE version_num = '9999'")
 
 
 def test_migrate_refuses_a_revision_that_it_does_not_know(database_url: str) -> None:

@@ -61,6 +61,19 @@ async def test_a_running_process_stays_ready_when_the_next_release_migrates(
     assert (answer.status_code, answer.json()["migrations"]["ok"]) == (200, True)
 
 
+async def test_ready_is_503_when_the_schema_no_longer_supports_the_build(
+    tollgate: Tollgate,
+) -> None:
+    async with tollgate.services.engine.begin() as conn:
+        await conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await conn.execute(text("UPDATE schema_support SET oldest_build = '9998'"))
+
+    answer = await tollgate.get("/health/ready", scope=None)
+
+    assert (answer.status_code, answer.json()["migrations"]["ok"]) == (503, False)
+    assert "supports builds from 9998 on" in answer.json()["migrations"]["detail"]
+
+
 async def test_ready_shows_what_waits(tollgate: Tollgate) -> None:
     await tollgate.onboard()
     subscription_id = await tollgate.subscribe()

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from devservers.postgres import Postgres
-from runtime import database
+from runtime import database, migrations
 from runtime.servers import await_database
 from runtime.settings import BadSettings
 from tests.conftest import _run
@@ -26,14 +26,14 @@ NONE = timedelta(0)
 async def test_the_limits_of_a_session_hold_behind_a_pooler(
     engine: AsyncEngine, database_url: str
 ) -> None:
-    revision = await await_database(database_url, patience=NONE, say=print)
+    schema = await await_database(database_url, patience=NONE, say=print)
 
     async with engine.connect() as conn:
         limits = {
             name: (await conn.execute(text(f"SHOW {name}"))).scalar_one()
             for name in database.SESSION_LIMITS_MS
         }
-    assert revision == database.known_revisions()[-1]
+    assert schema.revision == migrations.known_revisions()[-1]
     assert list(limits.values()) == ["10s", "5s", "1min"]
 
 
