@@ -37,16 +37,12 @@ class Notifier:
     client: Client
     lifecycle_task_queue: str
     campaign_task_queue: str
-    self_check: timedelta = timedelta(hours=6)
 
     async def notify_organization(self, organization_id: str) -> None:
         """Signal the organization's lifecycle; starts it if there is none."""
         await self._start(
             LIFECYCLE,
-            Lifecycle(
-                organization_id=organization_id,
-                self_check_seconds=int(self.self_check.total_seconds()),
-            ),
+            Lifecycle(organization_id=organization_id),
             id_=organization_workflow_id(organization_id),
             task_queue=self.lifecycle_task_queue,
             summary=f"Enforcement for organization {organization_id}",

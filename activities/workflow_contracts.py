@@ -22,6 +22,7 @@ STUCK = SearchAttributeKey.for_bool("Stuck")
 class Lifecycle:
     """The input of an organization's lifecycle, carried over when it continues as new.
 
+    `self_check_seconds` is the interval at which runs of earlier builds check without a signal.
     `confirm_for_seconds` is how long it waits for a fresh answer of the billing provider before the
     newest verified event counts; `longest_history` is how many events a run may have before it
     continues as new.

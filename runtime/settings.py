@@ -77,10 +77,6 @@ class Settings(Group):
         default=timedelta(days=3), ge=timedelta(0), le=timedelta(days=365)
     )
     """How long a past-due subscription keeps sending, from its first failed payment."""
-    self_check_interval: timedelta = Field(
-        default=timedelta(hours=6), ge=timedelta(minutes=1), le=timedelta(days=30)
-    )
-    """How often each organization's workflow checks the providers without being notified."""
     twilio_messages_per_second: int | None = Field(default=None, ge=1)
     """How many messages a second the whole Twilio account may send, for all organizations together;
     unset: no limit.

@@ -22,6 +22,8 @@ OF_TEMPORAL = (
     "TEMPORAL_TLS_SERVER_NAME",
     "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
 )
+FORMER = ("TOLLGATE_SELF_CHECK_INTERVAL",)
+"""Settings of earlier builds, ignored: during a deployment one environment serves two builds."""
 _PREFIX = "TOLLGATE_"
 _NEARLY_THE_SAME = 0.9
 _OF_KUBERNETES = re.compile(
@@ -40,7 +42,7 @@ def unknown(environment: Mapping[str, str], variable_names: Collection[str]) -> 
     Other programs' TEMPORAL_... variables are ignored. An empty variable counts as unset.
     """
     names = {name.upper(): value for name, value in environment.items() if value}
-    read = {*variable_names, *OF_COMPOSE, *OF_TEMPORAL}
+    read = {*variable_names, *OF_COMPOSE, *OF_TEMPORAL, *FORMER}
     problems = []
     for name in sorted(names.keys() - read):
         if name.startswith(_PREFIX):

@@ -152,7 +152,6 @@ async def services(
                     client=client,
                     lifecycle_task_queue=settings.lifecycle_task_queue,
                     campaign_task_queue=settings.campaign_task_queue,
-                    self_check=settings.self_check_interval,
                 ),
             )
     finally:

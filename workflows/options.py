@@ -35,4 +35,5 @@ DOUBTED_AT_MOST = timedelta(seconds=15)
 LOOK_UP_UNKNOWN = timedelta(minutes=1)
 CAMPAIGN_SELF_CHECK = timedelta(hours=6)
 LONGEST_HISTORY = 1_000
-LONGEST_RUN = timedelta(days=7)
+LONGEST_OLD_RUN = timedelta(days=7)
+"""After which a lifecycle of a build with periodic checks continues as new, and then rests."""

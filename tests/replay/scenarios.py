@@ -40,6 +40,14 @@ async def suspended_and_reactivated(world: World) -> Handle:
     return await _lifecycle(world, organization_id)
 
 
+async def rung_at_rest(world: World) -> Handle:
+    organization_id, _ = await world.organization()
+    await world.applied(organization_id, "active")
+    for _ in range(2):
+        await world.look_again(organization_id)
+    return await _lifecycle(world, organization_id)
+
+
 async def superseded_in_its_first_step(world: World) -> Handle:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
@@ -239,6 +247,7 @@ async def reconciled_with_prices(world: World) -> Handle:
 
 SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     suspended_and_reactivated,
+    rung_at_rest,
     superseded_in_its_first_step,
     stuck_and_freed,
     grace_ended_by_the_timer,

@@ -75,22 +75,31 @@ class OrganizationLifecycle:
 
     async def _until_rung_or_due(self) -> None:
         due = self._due_in()
+        summary = None if due is None else f"next check in {due}"
         try:
             await workflow.wait_condition(
-                lambda: self._notified, timeout=due, timeout_summary=f"next check in {due}"
+                lambda: self._notified, timeout=due, timeout_summary=summary
             )
         except TimeoutError:
             self._notified = True
 
-    def _due_in(self) -> timedelta:
+    def _due_in(self) -> timedelta | None:
+        """Until the next check without a signal; None: at rest, nothing is due by itself."""
         if self._unconfirmed:
             return options.ASK_AGAIN
         if self._doubts:
             return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
-        due = self._self_check * (1 + workflow.random().random() / 10)  # spread out after a restart
+        due = None if self._rests() else self._self_check * (1 + workflow.random().random() / 10)
         if self._standing is not None and self._standing.deadline is not None:
-            due = min(due, max(self._standing.deadline - workflow.now(), timedelta(seconds=1)))
+            ends_in = max(self._standing.deadline - workflow.now(), timedelta(seconds=1))
+            due = ends_in if due is None else min(due, ends_in)
         return due
+
+    def _rests(self) -> bool:
+        """Whether it leaves checks to the reconciliation. A run of an older build checks by itself
+        until it continues as new.
+        """
+        return workflow.patched("rests-without-a-timer")
 
     async def _confirm(self) -> None:
         """Query the provider; if it stays silent for long, the newest verified event counts."""
@@ -225,7 +234,7 @@ class OrganizationLifecycle:
         return (
             info.is_continue_as_new_suggested()
             or info.get_current_history_length() > self._start.longest_history
-            or workflow.now() - info.start_time > options.LONGEST_RUN
+            or (not self._rests() and workflow.now() - info.start_time > options.LONGEST_OLD_RUN)
         )
 
     def _carried_over(self) -> Lifecycle:
