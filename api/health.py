@@ -25,6 +25,9 @@ REMEMBERED = 1.0
 LAG_LIMIT = timedelta(seconds=60)
 
 
+Status = Literal["ready", "degraded", "draining", "unavailable"]
+
+
 class Component(BaseModel):
     """The state of one component."""
 
@@ -46,10 +49,10 @@ class Relay(Component):
 class Ready(BaseModel):
     """The state of the service."""
 
-    status: Literal["ready", "degraded", "unavailable"] = Field(
+    status: Status = Field(
         description=(
             "`degraded`: webhooks, wallets and gates work, but work that needs Temporal waits"
-            " until it is back."
+            " until it is back. `draining`: the process is about to stop, and serves until then."
         )
     )
     database: Component
@@ -87,6 +90,11 @@ class Readiness:
         self._seen: Ready | None = None
         self._seen_at = 0.0
         self._search_attributes_known = False
+        self._draining = False
+
+    def drain(self) -> None:
+        """Be ready no more: the process is about to stop."""
+        self._draining, self._seen = True, None
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -102,9 +110,11 @@ class Readiness:
         temporal, (database, migrations, relay) = await asyncio.gather(
             _checked(self._temporal()), self._look_at_database()
         )
-        status: Literal["ready", "degraded", "unavailable"] = "ready"
+        status: Status = "ready"
         if not (temporal.ok and relay.ok):
             status = "degraded"
+        if self._draining:
+            status = "draining"
         if not (database.ok and migrations.ok):
             status = "unavailable"
         return Ready(
@@ -180,13 +190,13 @@ async def _readiness(request: Request) -> Readiness:
     responses={503: {"model": Ready}},
 )
 async def ready(readiness: Annotated[Readiness, Depends(_readiness)], response: Response) -> Ready:
-    """Returns 503 only if the database cannot be written to or its schema is missing: without
-    Temporal, webhooks must still be accepted.
+    """Returns 503 only if the database cannot be written to, if its schema does not suit this
+    build, or if the process is about to stop: without Temporal, webhooks must still be accepted.
 
     Results are cached for one second.
     """
     seen = await readiness.seen()
-    if seen.status == "unavailable":
+    if seen.status in {"draining", "unavailable"}:
         response.status_code = 503
     return seen
 

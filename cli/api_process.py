@@ -2,18 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 import structlog
 import typer
-import uvicorn
 import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.app import create_app
 from api.http import connections
+from api.http.server import Server
 from cli.failures import Misused
 from cli.schema import configured_wholly
 from cli.stop_signal import first_of, unless_stopped
@@ -23,7 +22,6 @@ from runtime.temporal_refusals import serves
 from runtime.wiring import from_environment
 
 log = structlog.get_logger()
-DRAIN_SECONDS = 20
 
 
 def api(host: str, port: int) -> None:
@@ -48,16 +46,6 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Server(uvicorn.Server):
-    """Leaves signals to Tollgate: uvicorn raises them again when it is done, which would end the
-    process.
-    """
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(listener: socket.socket) -> int:
     stop = stop_requested()
     async with AsyncExitStack() as stack:
@@ -66,17 +54,18 @@ async def _serve(listener: socket.socket) -> int:
         )
         if services is None:
             return 0
-        server = Server(
-            connections.config(
-                create_app(services), backlog=4096, timeout_graceful_shutdown=DRAIN_SECONDS
-            )
-        )
+        app = create_app(services)
+        server = Server(connections.config(app, backlog=4096))
         collect_garbage_rarely()
         checking = asyncio.create_task(_warn_if_away(services.client))
         serving = asyncio.create_task(server.serve([listener]))
         await first_of(serving, stop)
         checking.cancel()
-        server.should_exit = True
+        if stop.is_deployment and server.started:
+            log.info("api_draining")
+            app.state.readiness.drain()
+            await server.drain(services.settings.drain_period)
+        server.stop()
         await serving
     return 0 if server.started else 1
 

@@ -9,7 +9,8 @@ import uvicorn
 import uvloop
 
 from api.http.codec_server import create_codec_app
-from cli.api_process import Server, listen
+from api.http.server import Server
+from cli.api_process import listen
 from cli.failures import Misused
 from cli.schema import configured
 from cli.stop_signal import first_of
@@ -42,5 +43,5 @@ async def _serve(config: uvicorn.Config, listener: socket.socket) -> None:
     stop, server = stop_requested(), Server(config)
     serving = asyncio.create_task(server.serve([listener]))
     await first_of(serving, stop)
-    server.should_exit = True
+    server.stop()
     await serving

@@ -155,6 +155,7 @@ def _environment(
     return {
         "TOLLGATE_DATABASE_URL": database_url,
         "TOLLGATE_PUBLIC_URL": api_url,
+        "TOLLGATE_DRAIN_PERIOD": "PT0S",  # it is the only one
         "TOLLGATE_LIFECYCLE_TASK_QUEUE": queues[0],
         "TOLLGATE_CAMPAIGN_TASK_QUEUE": queues[1],
         "TEMPORAL_ADDRESS": connection["target_host"],

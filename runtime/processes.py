@@ -28,22 +28,29 @@ def exit_now(status: int) -> NoReturn:
     os._exit(status)
 
 
-def stop_requested() -> asyncio.Event:
+class StopRequest(asyncio.Event):
+    """Set when the process has to stop. `is_deployment`: by SIGTERM, so others serve on."""
+
+    is_deployment = False
+
+
+def stop_requested() -> StopRequest:
     """An event that the first SIGINT or SIGTERM sets. A second one ends the process at once, with
     status 130.
 
     Call it inside the running loop, before the servers start.
     """
-    requested = asyncio.Event()
+    requested = StopRequest()
 
-    def note() -> None:
+    def note(number: signal.Signals) -> None:
         if requested.is_set():
             exit_now(130)
+        requested.is_deployment = number is signal.SIGTERM
         requested.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, note)
+        loop.add_signal_handler(number, note, number)
     return requested
 
 

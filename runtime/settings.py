@@ -71,6 +71,12 @@ class Settings(Group):
     """
     db_pool_size: int = Field(default=20, ge=1, le=1000)
     """The most database connections of one process."""
+    drain_period: timedelta = Field(
+        default=timedelta(seconds=10), ge=timedelta(0), le=timedelta(minutes=5)
+    )
+    """How long the API serves on after SIGTERM while it is not ready: longer than a balancer takes
+    to notice, and at least five seconds if it keeps connections open.
+    """
     max_body_bytes: int = Field(default=512 * 1024, ge=1024)
     """A request with a larger body is refused without reading it."""
     grace_period: timedelta = Field(

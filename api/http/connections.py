@@ -11,6 +11,7 @@ from uuid import uuid4
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from api.http.errors import MEDIA_TYPE, RETRY_AFTER, Kind, Problem
 
@@ -46,6 +47,14 @@ def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
         timeout_keep_alive=int(IDLE_SECONDS),
         **options,
     )
+
+
+class State(ServerState):
+    """What all connections of a server share. While it is draining, each of them ends with its
+    next response.
+    """
+
+    draining = False
 
 
 class Connection(HttpToolsProtocol):
@@ -112,6 +121,8 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._unread, self._body_bytes = False, 0, 0
         self._wait(BODY_SECONDS)
         super().on_headers_complete()
+        if isinstance(self.server_state, State) and self.server_state.draining:
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         self._unread = 0

@@ -53,6 +53,7 @@ def environment(world: World, **changes: str) -> dict[str, str]:
         "TOLLGATE_LIFECYCLE_TASK_QUEUE": settings.lifecycle_task_queue,
         "TOLLGATE_CAMPAIGN_TASK_QUEUE": settings.campaign_task_queue,
         "TOLLGATE_BUILD_ID": "test",
+        "TOLLGATE_DRAIN_PERIOD": "PT0S",
         "TEMPORAL_ADDRESS": connection.target_host,
         "TOLLGATE_PAYPAL_BASE_URL": world.paypal.url,
         "TOLLGATE_PAYPAL_CLIENT_ID": CLIENT_ID,

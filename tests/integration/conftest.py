@@ -18,6 +18,7 @@ from psycopg import sql
 
 from api.app import create_app
 from api.http import connections
+from api.http.server import Server
 from db import api_keys
 from db.api_keys import Scope
 from devservers.postgres import Postgres
@@ -26,7 +27,7 @@ from runtime.settings import Settings
 from runtime.wiring import Services, services
 from simulators.paypal.app import CLIENT_ID, CLIENT_SECRET, PayPalSimulator
 from simulators.paypal.certificate import Authority
-from simulators.serving import Server, serve
+from simulators.serving import serve
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 
