@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from db import lost_sessions, schema_support
+from db import lost_sessions
 from db.inbox import pending_deliveries
+from db.migrations import schema_support
 from runtime import search_attributes
 from runtime.database import create_engine
 from runtime.migrations import schema_problem

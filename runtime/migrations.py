@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, PendingRollbackError
 
-from db.schema_support import Schema
+from db.migrations.schema_support import Schema
 from runtime.database import network_limits
 
 if TYPE_CHECKING:

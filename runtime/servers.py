@@ -10,8 +10,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import schema_support
-from db.schema_support import Schema
+from db.migrations import schema_support
+from db.migrations.schema_support import Schema
 from runtime import pooler
 from runtime.database import create_engine
 from runtime.migrations import schema_problem

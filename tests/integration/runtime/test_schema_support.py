@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from db.schema_support import Schema
+from db.migrations.schema_support import Schema
 from db.tables import metadata
 from runtime import migrations
 
