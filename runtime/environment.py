@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from temporalio.envconfig import ClientConnectConfig
 
-from runtime import billing, formats, settings
+from runtime import billing, formats, settings, twilio_accounts
 from runtime.settings import BadSettings, Group, PayPal, Settings, Stripe, Twilio
 
 T = TypeVar("T")
@@ -80,6 +80,8 @@ def _contradictions(common: Settings, groups: Sequence[Group], twilio: Twilio) -
         found.append(
             "TOLLGATE_PUBLIC_URL is an address of this machine alone, which Twilio cannot reach"
         )
+    if twilio.account_sid in twilio_accounts.read(twilio.further_accounts):
+        found.append("TOLLGATE_TWILIO_FURTHER_ACCOUNTS names TOLLGATE_TWILIO_ACCOUNT_SID again")
     if common.lifecycle_task_queue == common.campaign_task_queue:
         found.append("TOLLGATE_LIFECYCLE_TASK_QUEUE and TOLLGATE_CAMPAIGN_TASK_QUEUE must differ")
     return found

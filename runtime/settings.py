@@ -33,6 +33,7 @@ from runtime.formats import (
     StripeKey,
 )
 from runtime.payload_keys import PayloadKeys
+from runtime.twilio_accounts import FurtherAccounts
 
 if TYPE_CHECKING:  # the import takes a tenth of a second, and few commands need Temporal
     from temporalio.envconfig import ClientConnectConfig
@@ -84,8 +85,8 @@ class Settings(Group):
     )
     """How long a past-due subscription keeps sending, from its first failed payment."""
     twilio_messages_per_second: int | None = Field(default=None, ge=1)
-    """How many messages a second the whole Twilio account may send, for all organizations together;
-    unset: no limit.
+    """How many messages a second each parent account at Twilio may send, for all its organizations
+    together; unset: no limit.
     """
     unknown_message_lost_after: timedelta = Field(
         default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
@@ -185,8 +186,14 @@ class Twilio(Group):
     """The parent account, which owns the organizations' subaccounts."""
     auth_token: AuthToken
     """The parent account's token."""
+    further_accounts: FurtherAccounts = ()
+    """Further parent accounts, separated by commas, each `sid:token`: Twilio lets one have 1,000
+    subaccounts unless it raises that limit.
+    """
     base_url: BaseUrl = "https://api.twilio.com"
     """Twilio's API, or a simulator."""
+
+    _split_accounts = field_validator("further_accounts", mode="before")(formats.split)
 
 
 G = TypeVar("G", bound=Group)

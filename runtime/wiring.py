@@ -18,11 +18,13 @@ from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
 from activities.notifier import Notifier
 from activities.switching.steps import Switching
+from db.lifecycle import subaccounts
+from db.pipeline import reading
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
 from providers.twilio import Twilio
-from runtime import billing, environment, payload_codec
+from runtime import billing, environment, payload_codec, twilio_accounts
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
@@ -132,6 +134,11 @@ async def services(
 ) -> AsyncIterator[Services]:
     """Build the services around a Temporal client, and close their connections at the end."""
     engine = create_engine(database_url, settings.db_pool_size)
+
+    async def parent_of(account_sid: str) -> str | None:
+        async with reading(engine).connect() as conn:
+            return await subaccounts.parent_of(conn, account_sid)
+
     try:
         async with (
             fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio,
@@ -147,6 +154,8 @@ async def services(
                     account_sid=twilio.account_sid,
                     auth_token=twilio.auth_token.get_secret_value(),
                     base_url=twilio.base_url,
+                    further=twilio_accounts.read(twilio.further_accounts),
+                    recorded=parent_of,
                 ),
                 notifier=Notifier(
                     client=client,

@@ -15,7 +15,7 @@ from activities.campaigns.pauses import Pause, Pauses
 from activities.campaigns.twilio_send import Tally, hand_over
 from activities.failures import translated
 from activities.turns import Turns
-from db.campaigns import pace, refusals, send_results, windows
+from db.campaigns import refusals, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Course
 from db.lifecycle.organizations import Organization
@@ -71,8 +71,8 @@ class Sent:
 class BatchSender:
     """One attempt at a campaign's batch. `course` is how its earlier messages fared.
 
-    `shut_with_the_account`: whether the gate is shut, or is being shut, because Twilio rejects the
-    account.
+    `account` is the key of the parent account's pace. `shut_with_the_account`: whether the gate is
+    shut, or is being shut, because Twilio rejects the account.
     """
 
     engine: AsyncEngine
@@ -82,6 +82,7 @@ class BatchSender:
     campaign_id: UUID
     window: int
     messages_per_second: int | None
+    account: str
     course: Course
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
     turns: Turns
@@ -226,7 +227,7 @@ class BatchSender:
     @property
     def _paces(self) -> list[tuple[str, int]]:
         paces = [(self.organization.id, self.organization.messages_per_second)]
-        paces += [(pace.WHOLE_ACCOUNT, self.messages_per_second)]
+        paces += [(self.account, self.messages_per_second)]
         return [(of, per_second) for of, per_second in paces if per_second is not None]
 
     @property

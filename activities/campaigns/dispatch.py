@@ -19,7 +19,7 @@ from activities.turns import Turns
 from db import alerts
 from db.billing import blocks
 from db.campaigns import messages as stored
-from db.campaigns import readings, refusals, reservations, send_results, windows
+from db.campaigns import pace, readings, refusals, reservations, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Failed
 from db.lifecycle import organizations, standings, suspensions
@@ -118,6 +118,7 @@ class Sending:
             campaign_id=request.campaign_id,
             window=request.window,
             messages_per_second=self._messages_per_second,
+            account=await self._account(organization),
             course=course,
             shut_with_the_account=self._shut_with_the_account,
             turns=self._turns,
@@ -205,6 +206,14 @@ class Sending:
         """A transaction that may wait for the organization's locks."""
         async with self._turns.of(organization_id), self._engine.begin() as conn:
             yield conn
+
+    async def _account(self, organization: Organization) -> str:
+        """The key of the pace of its parent account."""
+        try:
+            parent = await self._twilio.parent_of(organization.twilio_account_sid)
+        except ProviderError:  # if it still cannot be found, each message's answer says so
+            return pace.WHOLE_ACCOUNT
+        return pace.WHOLE_ACCOUNT if parent == self._twilio.main_parent else parent
 
     async def _shut_with_the_account(self, organization: Organization) -> bool:
         """Handle Twilio's rejection of the account: whether the gate is shut or changing, by the

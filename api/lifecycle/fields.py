@@ -108,6 +108,10 @@ class OrganizationOut(BaseModel):
     name: str = Field(description="For people.")
     currency: CurrencyOut = Field(description="The currency of its wallet, an ISO 4217 code.")
     twilio_account_sid: str = Field(description="The Twilio subaccount that sends its messages.")
+    twilio_parent_sid: str | None = Field(
+        default=None,
+        description="The Twilio account that owns the subaccount; null: not read yet.",
+    )
     sender: str = Field(
         description=(
             "The phone number, short code, alphanumeric sender id or messaging service that "
@@ -138,6 +142,7 @@ class OrganizationOut(BaseModel):
             name=organization.name,
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
+            twilio_parent_sid=organization.twilio_parent_sid,
             sender=organization.sender,
             price_per_segment=organization.price_per_segment
             and organization.price_per_segment.micros,

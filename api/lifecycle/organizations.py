@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.exc import IntegrityError
 
+from activities.lifecycle import subaccounts
 from api.context import Context, Here, OrganizationId
 from api.http.auth import READ, WRITE
 from api.http.cursors import Cursor, Cursors, Limit
@@ -20,7 +21,7 @@ from db.audit import explanations
 from db.lifecycle import directory, organizations
 from db.lifecycle.directory import Filters
 from db.lifecycle.organizations import AccountTaken, Organization
-from domain.campaigns.telephony import AccountStatus
+from domain.campaigns.telephony import Account, AccountStatus
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
 from providers.errors import NotFound
@@ -47,10 +48,12 @@ async def create(
     async with here.snapshot() as conn:
         before = await directory.get(conn, wanted.id)
     if before is None:
-        await _check_account(here, wanted.twilio_account_sid)
+        account = await _usable_account(here, wanted.twilio_account_sid)
+        wanted = replace(wanted, twilio_parent_sid=account.owner_sid)
         try:
             async with here.services.engine.begin() as conn:
                 created = await organizations.create(conn, wanted)
+                await subaccounts.keep(conn, here.services.twilio, [account])
         except IntegrityError as problem:  # a concurrent request took the account
             raise AccountTaken(wanted.twilio_account_sid) from problem
         async with here.snapshot() as conn:
@@ -152,10 +155,14 @@ def _wanted(body: OrganizationRequest, grace: timedelta) -> Organization:
 
 
 def _same(existing: Organization, wanted: Organization) -> bool:
-    return replace(existing, created_at=None) == replace(wanted, created_at=None)
+    return _requested(existing) == _requested(wanted)
 
 
-async def _check_account(here: Context, sid: str) -> None:
+def _requested(organization: Organization) -> Organization:
+    return replace(organization, created_at=None, twilio_parent_sid=None)
+
+
+async def _usable_account(here: Context, sid: str) -> Account:
     try:
         account = await here.services.twilio.get_account(sid)
     except NotFound as problem:
@@ -167,3 +174,4 @@ async def _check_account(here: Context, sid: str) -> None:
         )
     if account.status is AccountStatus.CLOSED:
         raise invalid("twilio_account_sid", "the account is closed")
+    return account

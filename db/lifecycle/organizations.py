@@ -20,6 +20,7 @@ class Organization:
     """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
     `price_per_segment` is the customer's price to countries without a rate; without it they are
     not served. `messages_per_second` limits its campaigns; None: the limit of the whole account.
+    `twilio_parent_sid` owns the subaccount; None: not known yet.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Organization:
     grace: timedelta
     messages_per_second: int | None = None
     created_at: datetime | None = None
+    twilio_parent_sid: str | None = None
 
     @property
     def policy(self) -> Policy:
@@ -55,6 +57,7 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             name=organization.name,
             currency=organization.currency,
             twilio_account_sid=organization.twilio_account_sid,
+            twilio_parent_sid=organization.twilio_parent_sid,
             sender=organization.sender,
             price_per_segment_micros=organization.price_per_segment
             and organization.price_per_segment.micros,
@@ -139,4 +142,5 @@ def organization_of(row: Row[Any]) -> Organization:
         grace=timedelta(seconds=row.grace_seconds),
         messages_per_second=row.messages_per_second,
         created_at=row.created_at,
+        twilio_parent_sid=row.twilio_parent_sid,
     )

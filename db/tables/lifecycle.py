@@ -8,6 +8,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -28,6 +29,7 @@ organizations = Table(
     Column("name", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("twilio_account_sid", Text, nullable=False, unique=True),
+    Column("twilio_parent_sid", Text),  # null until Twilio is asked
     Column("sender", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger),
     Column("messages_per_second", Integer),
@@ -39,6 +41,13 @@ organizations = Table(
     CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
     Index("organizations_words_idx", text(SEARCHED), postgresql_using="gin"),
+)
+
+subaccount_tokens = Table(
+    "subaccount_tokens",
+    metadata,
+    Column("account_sid", Text, primary_key=True),
+    Column("encrypted", LargeBinary, nullable=False),
 )
 
 blocks = Table(

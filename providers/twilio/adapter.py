@@ -3,7 +3,7 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from domain.campaigns.telephony import (
 )
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
+from providers.twilio.parents import ParentOf, Parents
 from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire
 
 _WRONG_CREDENTIALS = frozenset({"20003", "401"})
@@ -40,7 +41,8 @@ _MOST_LISTED = 1000
 
 class Twilio:
     """`client` has the time limits (providers.http.fast_client). `base_url` differs only for a
-    simulator.
+    simulator. `further` are the tokens of further parent accounts by sid; `recorded` names the
+    parent of a subaccount where it is known.
     """
 
     def __init__(
@@ -50,15 +52,56 @@ class Twilio:
         account_sid: str,
         auth_token: str,
         base_url: str = API_ORIGIN,
+        further: Mapping[str, str] | None = None,
+        recorded: ParentOf | None = None,
     ) -> None:
         if not account_sid or not auth_token:
             raise ValueError("Twilio needs the parent's account sid and auth token")
-        self._accounts = Client(
-            account_sid, auth_token, http_client=Wire(client, base_url)
-        ).api.v2010.accounts
+        tokens = {account_sid: auth_token, **(further or {})}
+        wire = Wire(client, base_url)
+        self._accounts = {
+            sid: Client(sid, token, http_client=wire).api.v2010.accounts
+            for sid, token in tokens.items()
+        }
+        self._parents = Parents(tokens, recorded)
 
     async def get_account(self, sid: str) -> Account:
-        return reading.account(await _answer_of(lambda: self._account(sid).fetch_async()))
+        """Looks for it at every parent if it is not where it is recorded."""
+        recorded = await self._parents.of(sid)
+        refusals: list[ProviderRefused] = []
+        for parent in sorted(self._parents.sids, key=lambda parent: parent != recorded):
+            found = partial(self._accounts[parent](_checked(sid)).fetch_async)
+            try:
+                account = reading.account(await _answer_of(found))
+            except ProviderRefused as refusal:
+                if refusal.code not in _WRONG_CREDENTIALS and not isinstance(refusal, NotFound):
+                    raise
+                refusals.append(refusal)
+            else:
+                self._parents.note(sid, parent)
+                return account
+        # a parent whose credentials are wrong may be the one that has it
+        raise min(refusals, key=lambda refusal: isinstance(refusal, NotFound))
+
+    async def parent_of(self, sid: str) -> str:
+        """The parent account of a subaccount; asks Twilio only if it is not recorded."""
+        parent = await self._parents.of(sid)
+        if parent is None:
+            await self.get_account(sid)
+            parent = await self._parents.of(sid)
+        return parent or self.main_parent
+
+    @property
+    def main_parent(self) -> str:
+        return self._parents.sids[0]
+
+    def encrypted_token(self, account: Account) -> bytes | None:
+        """None if its parent is none of ours."""
+        return self._parents.encrypted(account.sid, account.owner_sid, account.auth_token)
+
+    def decrypted_token(self, account_sid: str, encrypted: bytes) -> str | None:
+        """None if it was encrypted with a token that its parent no longer has."""
+        return self._parents.decrypted(account_sid, encrypted)
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
         """Set the status and read it back. A closed subaccount counts as suspended and can never be
@@ -68,7 +111,8 @@ class Twilio:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
         refusal: ProviderRefused | None = None
         try:
-            await _answer_of(lambda: self._account(sid).update_async(status=want.value))
+            subaccount = await self._account(sid)
+            await _answer_of(lambda: subaccount.update_async(status=want.value))
         except ProviderRefused as refused:
             refusal = refused
         account = await self.get_account(sid)
@@ -83,8 +127,14 @@ class Twilio:
         by_service = senders.is_service(message.sender)
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
+            messages = (await self._account(message.account_sid)).messages
+        except ProviderUnavailable as problem:  # its parent was looked for; nothing was posted
+            return NotProcessed(reason=str(problem), unreachable=True)
+        except ProviderRefused as refusal:
+            return _refused(refusal)
+        try:
             answer = await _answer_of(
-                lambda: self._account(message.account_sid).messages.create_async(
+                lambda: messages.create_async(
                     to=message.to,
                     body=message.body,
                     status_callback=message.status_callback,
@@ -110,11 +160,8 @@ class Twilio:
         return Accepted(sid=answer.sid, status=status)
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
-        return reading.message(
-            await _answer_of(
-                lambda: self._account(account_sid).messages(_checked(sid)).fetch_async()
-            )
-        )
+        messages = (await self._account(account_sid)).messages
+        return reading.message(await _answer_of(lambda: messages(_checked(sid)).fetch_async()))
 
     async def sent_since(
         self, account_sid: str, since: datetime, *, to: str | None = None, most_pages: int = 20
@@ -126,7 +173,7 @@ class Twilio:
         appearing first". Reading ends at a page with only older messages.
         """
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
-        messages = self._account(account_sid).messages
+        messages = (await self._account(account_sid)).messages
         page = await _answer_of(
             lambda: messages.page_async(
                 page_size=_MOST_LISTED, **({} if to is None else {"to": to})
@@ -152,7 +199,7 @@ class Twilio:
         self, account_sid: str, day: date, *, page: str | None = None
     ) -> MessagePage:
         """Messages sent on a day (UTC), a thousand per page; `page` is the previous page's `next`."""
-        messages = self._account(account_sid).messages
+        messages = (await self._account(account_sid)).messages
         if page is None:
             answer = await _answer_of(
                 lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED)
@@ -163,8 +210,8 @@ class Twilio:
             messages=tuple(reading.message(item) for item in answer), next=answer.next_page_url
         )
 
-    def _account(self, sid: str) -> Any:
-        return self._accounts(_checked(sid))
+    async def _account(self, sid: str) -> Any:
+        return self._accounts[await self.parent_of(sid)](_checked(sid))
 
 
 def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | None) -> Exception:

@@ -56,7 +56,10 @@ class Api:
     def _route(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
         if not path.endswith(".json"):
             raise not_found(path)
-        match path[len(API) + 1 : -5].split("/"):
+        parts = path[len(API) + 1 : -5].split("/")
+        kind = "/".join("{sid}" if place % 2 else part for place, part in enumerate(parts))
+        self.state.calls[f"{method} {kind}"] += 1
+        match parts:
             case ["Accounts"]:
                 return self._accounts(caller, method, path, query, body)
             case ["Accounts", sid]:
@@ -74,7 +77,7 @@ class Api:
         raise not_found(path)
 
     def _owned(self, caller: Account, sid: str, path: str) -> Account:
-        """The main account may act on every account, a subaccount on itself."""
+        """A main account may act on its own subaccounts, a subaccount on itself."""
         account = self.state.accounts.get(sid)
         if account is None or (caller is not account and caller.sid != account.owner):
             raise not_found(path)
@@ -87,7 +90,7 @@ class Api:
         return account
 
     def _must_be_active(self, account: Account) -> None:
-        if account.status != "active" or self.state.main.status != "active":
+        if account.status != "active" or self.state.parent_of(account).status != "active":
             code = self.state.behaviour.suspended_code
             self.state.refused[code] += 1
             status = 401 if code == 20003 else 403
@@ -102,7 +105,7 @@ class Api:
         )
 
     def _accounts(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
-        if caller is not self.state.main:
+        if caller.owner != caller.sid:
             raise Refusal(403, 20403, "Only the main account can manage subaccounts")
         if method == "POST":
             self._must_be_active(caller)
@@ -110,12 +113,13 @@ class Api:
                 _form(body).get("FriendlyName")
                 or f"SubAccount Created at {datetime.now(UTC):%Y-%m-%d %H:%M %p}"
             )
-            return ok(account_json(self.state.open_account(name)), 201)
+            return ok(account_json(self.state.open_account(name, owner=caller.sid)), 201)
         wanted = _form(query.encode())
         matches = [
             account_json(account)
             for account in reversed(self.state.accounts.values())
-            if wanted.get("FriendlyName") in (None, account.friendly_name)
+            if account.owner == caller.sid
+            and wanted.get("FriendlyName") in (None, account.friendly_name)
             and wanted.get("Status") in (None, account.status)
         ]
         return ok(page_json("accounts", path, wanted, matches))
@@ -136,13 +140,13 @@ class Api:
     def _may_change_status(self, caller: Account, account: Account, status: str) -> None:
         if status not in _STATUSES:
             raise Refusal(400, 20001, f"Invalid Status: {status}")
-        if account is self.state.main:
+        if account.owner == account.sid:
             raise Refusal(
                 400, 20001, "The status of the main account cannot be changed through the API"
             )
-        if caller is not self.state.main:
+        if caller.sid != account.owner:
             raise Refusal(403, 20403, "Only the main account can change the status of a subaccount")
-        if self.state.main.status != "active":
+        if caller.status != "active":
             raise Refusal(
                 400, 21476, "Account status cannot be changed: the parent account is suspended"
             )
@@ -191,7 +195,7 @@ class Api:
         )
 
     def _balance(self, account: Account, path: str) -> Answer:
-        if account is not self.state.main:
+        if account.owner != account.sid:
             raise not_found(path)  # subaccounts have no balance of their own
         return ok(
             {"account_sid": account.sid, "balance": self.state.behaviour.balance, "currency": "USD"}

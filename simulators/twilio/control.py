@@ -27,6 +27,7 @@ class Control:
             routes=[
                 Route("/_sim/accounts", self.open_accounts, methods=["POST"]),
                 Route("/_sim/accounts", self.list_accounts, methods=["GET"]),
+                Route("/_sim/parents", self.open_parent, methods=["POST"]),
                 Route("/_sim/accounts/{sid}/status", self.set_status, methods=["POST"]),
                 Route("/_sim/accounts/{sid}/senders", self.senders, methods=["POST", "DELETE"]),
                 Route("/_sim/accounts/{sid}/refuse", self.refuse, methods=["POST"]),
@@ -52,14 +53,23 @@ class Control:
         if number == 1:
             opened = [
                 self.state.open_account(
-                    name, sid=body.get("sid"), auth_token=body.get("auth_token")
+                    name,
+                    sid=body.get("sid"),
+                    auth_token=body.get("auth_token"),
+                    owner=body.get("owner"),
                 )
             ]
         else:
             opened = [
-                self.state.open_account(name.replace("{n}", str(n))) for n in range(1, number + 1)
+                self.state.open_account(name.replace("{n}", str(n)), owner=body.get("owner"))
+                for n in range(1, number + 1)
             ]
         return JSONResponse({"accounts": [account_json(each) for each in opened]}, 201)
+
+    async def open_parent(self, request: Request) -> Response:
+        body = await read_json(request)
+        opened = self.state.open_parent(str(body["sid"]), str(body["auth_token"]))
+        return JSONResponse({"account": account_json(opened)}, 201)
 
     async def list_accounts(self, _: Request) -> Response:
         return JSONResponse(
@@ -74,9 +84,11 @@ class Control:
         status = str(body["status"])
         account.held_by_twilio = bool(body.get("by_twilio", False)) and status == "suspended"
         failed = self.api.set_status(account, status)
-        if account is self.state.main and status != "active":
+        if account.owner == account.sid and status != "active":
             failed += sum(
-                self.api.messages.fail_queued(each) for each in self.state.accounts.values()
+                self.api.messages.fail_queued(each)
+                for each in self.state.accounts.values()
+                if each.owner == account.sid
             )
         return JSONResponse({"account": account_json(account), "failed_messages": failed})
 
@@ -150,6 +162,7 @@ class Control:
                 "messages": len(self.state.messages),
                 "statuses": statuses,
                 "refused": {str(code): number for code, number in self.state.refused.items()},
+                "calls": dict(self.state.calls),
                 "callbacks": dict(self.state.callback_counts),
                 "callbacks_pending": self.callbacks.pending,
                 "duplicates": duplicates,

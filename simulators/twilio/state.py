@@ -135,6 +135,7 @@ class State:
     callback_counts: Counter[str] = field(default_factory=Counter)
     status_changes: list[tuple[str, str]] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
     behaviour: Behaviour = field(default_factory=Behaviour)
     chance: random.Random = field(default_factory=random.Random)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -143,7 +144,7 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Reset everything except the main account's credentials."""
+        """Reset everything except the main account's credentials; further main accounts go."""
         for emptied in (
             self.accounts,
             self.messages,
@@ -156,6 +157,7 @@ class State:
         self.callback_counts.clear()
         self.status_changes.clear()
         self.refused.clear()
+        self.calls.clear()
         self.behaviour.change(Behaviour().to_json())
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.accounts[self.main_sid] = Account(
@@ -169,17 +171,32 @@ class State:
     def main(self) -> Account:
         return self.accounts[self.main_sid]
 
+    def parent_of(self, account: Account) -> Account:
+        """Itself for a main account."""
+        return self.accounts[account.owner]
+
+    def open_parent(self, sid: str, auth_token: str) -> Account:
+        """A further main account, with subaccounts of its own."""
+        account = Account(sid=sid, auth_token=auth_token, friendly_name="Main account", owner=sid)
+        self.accounts[sid] = account
+        return account
+
     def new_sid(self, prefix: str) -> str:
         return f"{prefix}{self.chance.getrandbits(64):016x}{next(self._numbers):016x}"
 
     def open_account(
-        self, friendly_name: str, *, sid: str | None = None, auth_token: str | None = None
+        self,
+        friendly_name: str,
+        *,
+        sid: str | None = None,
+        auth_token: str | None = None,
+        owner: str | None = None,
     ) -> Account:
         account = Account(
             sid=sid or self.new_sid("AC"),
             auth_token=auth_token or f"{self.chance.getrandbits(128):032x}",
             friendly_name=friendly_name,
-            owner=self.main_sid,
+            owner=owner or self.main_sid,
         )
         self.accounts[account.sid] = account
         return account

@@ -10,8 +10,10 @@ import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from api.http import twilio_tokens
+from tests.builders import run
 from tests.integration.conftest import Tollgate
 
+GET_ACCOUNT = "GET Accounts/{sid}"
 MESSAGES = "/v1/organizations/acme/messages"
 MESSAGE = {"to": "+14155550100", "body": "Your order is on its way."}
 
@@ -238,6 +240,7 @@ async def test_a_callback_of_an_account_that_is_not_ours_is_403(tollgate: Tollga
 
 async def test_a_callback_is_503_while_the_accounts_token_cannot_be_had(tollgate: Tollgate) -> None:
     await tollgate.onboard()
+    await run(tollgate.services.engine, "DELETE FROM subaccount_tokens")
     await quiet(tollgate)
     message = await sent(tollgate)
     await tollgate.http.post(
@@ -285,11 +288,9 @@ async def test_wrong_signatures_do_not_make_us_ask_twilio_each_time(tollgate: To
     await tollgate.onboard()
     await quiet(tollgate)
     message = await sent(tollgate)
-    await call_back(tollgate, message, "sent")
-    await tollgate.http.post(
-        f"{tollgate.twilio.url}/_sim/faults", json={"kind": "down", "path": ".*Accounts"}
-    )
+    before = tollgate.twilio.state.calls[GET_ACCOUNT]
 
     answers = [await call_back(tollgate, message, "delivered", token="f" * 32) for _ in range(5)]
 
     assert {response.status_code for response in answers} == {400}
+    assert tollgate.twilio.state.calls[GET_ACCOUNT] == before + 1

@@ -156,6 +156,22 @@ LINES = [
         "AC0123456789abcdef0123456789abcdef",
         "is a SID: the account's auth token is needed",
     ),
+    (
+        "TWILIO_FURTHER_ACCOUNTS",
+        f"AC{'1' * 32}",
+        "must be an account's SID, a colon and its auth token",
+    ),
+    ("TWILIO_FURTHER_ACCOUNTS", "AC1:token", "must be AC and 32 hexadecimal digits"),
+    (
+        "TWILIO_FURTHER_ACCOUNTS",
+        f"AC{'1' * 32}:",
+        "must be an account's SID, a colon and its auth token",
+    ),
+    (
+        "TWILIO_FURTHER_ACCOUNTS",
+        f"AC{'1' * 32}:one,AC{'1' * 32}:two",
+        "names an account twice",
+    ),
     ("PAYPAL_CA_FILE", "/nowhere.pem", "/nowhere.pem cannot be read: No such file or directory"),
     ("PAYPAL_CA_FILE", "/", "/ cannot be read: Is a directory"),
     ("PAYPAL_CA_FILE", __file__, f"{__file__} contains no certificate in PEM format"),
@@ -175,6 +191,13 @@ def line() -> str:
     with pytest.raises(BadSettings) as refusal:
         environment.read()
     return str(refusal.value)
+
+
+def test_the_first_parent_account_is_not_named_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = f"{RIGHT['TOLLGATE_TWILIO_ACCOUNT_SID']}:other"
+    monkeypatch.setenv("TOLLGATE_TWILIO_FURTHER_ACCOUNTS", again)
+
+    assert line() == "TOLLGATE_TWILIO_FURTHER_ACCOUNTS names TOLLGATE_TWILIO_ACCOUNT_SID again"
 
 
 def test_what_is_right_is_taken() -> None:
