@@ -51,7 +51,8 @@ class Campaign:
 class SwitchStart:
     """What the switch of an organization starts with.
 
-    `look_seconds` is the interval between checks for the customer's consent,
+    `look_seconds` is the first interval between checks for the customer's consent; it doubles, up
+    to 16 times as long,
     `after_renewal_seconds` how long after a renewal its outcome is queried.
     """
 

@@ -1,7 +1,8 @@
 """Counts what Temporal Cloud bills for a workflow: its actions, from its histories.
 
-By https://docs.temporal.io/cloud/actions. Not in a history, and counted by `Heartbeats`: the
-heartbeats that reach the server. A schedule's run costs `SCHEDULE_RUN` beside its workflow's.
+By https://docs.temporal.io/cloud/actions. Heartbeats that reach the server are not in a history:
+`heartbeats` computes them as `runtime.heartbeats` and the SDK send them. A schedule's run costs
+`SCHEDULE_RUN` beside its workflow's.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -10,6 +11,8 @@ from datetime import timedelta
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
+
+from runtime.heartbeats import BEATS_PER_TIMEOUT
 
 MONTH = timedelta(days=30)
 SCHEDULE_RUN = 2
@@ -79,3 +82,27 @@ def pending_timers(events: Sequence[HistoryEvent]) -> list[timedelta]:
         elif event.event_type == EventType.EVENT_TYPE_TIMER_CANCELED:
             pending.pop(event.timer_canceled_event_attributes.timer_id)
     return list(pending.values())
+
+
+def heartbeats(events: Iterable[HistoryEvent]) -> int:
+    """The most heartbeats of the last attempts of activities that have ended."""
+    timeouts: dict[int, timedelta] = {}
+    started: dict[int, HistoryEvent] = {}
+    count = 0
+    for event in events:
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            scheduled = event.activity_task_scheduled_event_attributes
+            timeouts[event.event_id] = scheduled.heartbeat_timeout.ToTimedelta()
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+            started[event.activity_task_started_event_attributes.scheduled_event_id] = event
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            which = event.activity_task_completed_event_attributes.scheduled_event_id
+            spent = event.event_time.ToDatetime() - started[which].event_time.ToDatetime()
+            count += heartbeats_within(spent, timeouts[which])
+    return count
+
+
+def heartbeats_within(spent: timedelta, timeout: timedelta) -> int:
+    """The first after a quarter of the timeout, then one in 80 % of it, as the SDK throttles."""
+    beating = spent - timeout / BEATS_PER_TIMEOUT
+    return 1 + beating // (timeout * 0.8) if timeout and beating > timedelta() else 0

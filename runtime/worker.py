@@ -26,8 +26,11 @@ from workflows.switching.subscription_switch import SubscriptionSwitch
 log = structlog.get_logger()
 GRACE = timedelta(seconds=30)
 DEPLOYMENT = "tollgate"
-SENDERS = 200
-"""Batches that a worker sends at once; mostly they wait and use no connection."""
+SENDERS = 2_000
+"""Campaigns that a worker sends for at once; mostly they wait for their pace, and use no connection.
+"""
+LONGEST_HEARTBEAT = timedelta(minutes=3)
+"""The SDK's default of one minute would send more heartbeats than a slow campaign's timeout needs."""
 CACHED_WORKFLOWS = 2_000
 """With more active organizations than this, histories are replayed. One takes about 115 KiB."""
 OURS = (
@@ -111,6 +114,7 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         workflow_runner=workflow_runner(),
         interceptors=[Heartbeats()],
         max_cached_workflows=CACHED_WORKFLOWS,
+        max_heartbeat_throttle_interval=LONGEST_HEARTBEAT,
         max_concurrent_activities=SENDERS if campaign else services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
         deployment_config=WorkerDeploymentConfig(

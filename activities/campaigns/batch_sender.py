@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -18,6 +18,7 @@ from activities.turns import Turns
 from db.campaigns import refusals, send_results, windows
 from db.campaigns.messages import Message
 from db.campaigns.refusals import Course
+from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from db.pipeline import reading
 from domain.campaigns.campaign import MessageStatus
@@ -26,9 +27,6 @@ from domain.campaigns.waits import LONGEST_PAID, Waits
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-TURN = timedelta(seconds=50)
-"""Length of one attempt at a batch, after which the next begins: one attempt stays under a minute.
-"""
 LOOK_EVERY = 5.0
 """Seconds between checks of how carriers treated the campaign's messages."""
 LONGEST_PAUSE = 10.0
@@ -43,12 +41,15 @@ suspended.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOf:
-    """The next batch of one campaign: up to `batch` messages, sent `window` at a time."""
+    """The next batch of one campaign: up to `batch` messages, sent `window` at a time. An attempt
+    at sending it lasts `turn_seconds`, then the next begins.
+    """
 
     organization_id: str
     campaign_id: UUID
     batch: int = 2000
     window: int = 100
+    turn_seconds: float = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class Sent:
     """The result of a batch. `stopped`: the gate is shut, the rest is still reserved. `retry_after`
     is in seconds.
 
-    `left`: the attempt's time ran out with messages of the batch left to send.
+    `left`: the attempt's time ran out with messages of the batch left to send. `per_second` is the
+    rate of a whole attempt; None for one that ended early.
     """
 
     accepted: int = 0
@@ -65,6 +67,7 @@ class Sent:
     stopped: bool = False
     retry_after: float | None = None
     left: bool = False
+    per_second: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,15 +84,18 @@ class BatchSender:
     organization: Organization
     campaign_id: UUID
     window: int
+    turn_seconds: float
     messages_per_second: int | None
     account: str
     course: Course
     shut_with_the_account: Callable[[Organization], Awaitable[bool]]
     turns: Turns
+    windows: asyncio.Semaphore
     pacing: Pacing
     _posted: Tally = field(default_factory=Tally)
     _judged: str = ""  # the sender of the messages judged last
     _counts: dict[MessageStatus, int] = field(default_factory=dict)
+    _began: float = 0.0
 
     async def send(self, unknown: int) -> Sent:
         """Send until nothing is left, the gate shuts, Twilio asks for a long pause or rejects, or
@@ -101,7 +107,8 @@ class BatchSender:
             MessageStatus.UNKNOWN: unknown,
         }
         clock = asyncio.get_running_loop().time
-        ends, look_at = clock() + TURN.total_seconds(), clock() + LOOK_EVERY
+        self._began = clock()
+        ends, look_at = self._began + self.turn_seconds, self._began + LOOK_EVERY
         pauses = Pauses(
             self.engine, self.organization.id, self.campaign_id, noted=self.course.waits_for
         )
@@ -109,14 +116,15 @@ class BatchSender:
         while stop is None:
             if (sent := await self._pause(pauses)) is not None:
                 return sent
-            window = await self._next_window(
-                1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit
-            )
-            if not window:
-                return self._sent(stopped=window is None)
-            if (sender := window[0].sender or self.organization.sender) != self._judged:
-                in_a_row, self._judged = 0, sender
-            await self._hand_over(window, in_a_row)
+            async with self.windows:
+                window = await self._next_window(
+                    1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit
+                )
+                if not window:
+                    return self._sent(stopped=window is None)
+                if (sender := window[0].sender or self.organization.sender) != self._judged:
+                    in_a_row, self._judged = 0, sender
+                await self._hand_over(window, in_a_row)
             in_a_row = self._posted.verdict.in_a_row
             if self._posted.account_suspended:
                 return await self._account_refused(pauses)
@@ -196,9 +204,13 @@ class BatchSender:
         return self._sent(retry_after=ACCOUNT_RETRY)
 
     async def _look(self) -> Stop | None:
-        """Read how carriers treated the messages that Twilio accepted meanwhile."""
+        """Read how carriers treated the messages that Twilio accepted meanwhile, and the
+        organization's pace, which may have changed.
+        """
         async with reading(self.engine).connect() as conn:
             course = await refusals.course(conn, self.organization.id, self.campaign_id)
+            organization = await organizations.get(conn, self.organization.id)
+        self.organization = organization or self.organization
         if course is None or course.stop is None:
             return None
         self._judged = course.sender
@@ -224,6 +236,9 @@ class BatchSender:
             async with self.turns.of(self.organization.id), self.engine.begin() as conn:
                 await send_results.settle(conn, self.organization.id, replies)
 
+    def _spent(self) -> float:
+        return max(1.0, asyncio.get_running_loop().time() - self._began)
+
     @property
     def _paces(self) -> list[tuple[str, int]]:
         paces = [(self.organization.id, self.organization.messages_per_second)]
@@ -247,4 +262,5 @@ class BatchSender:
             stopped=stopped,
             retry_after=retry_after,
             left=left,
+            per_second=sum(self._counts.values()) / self._spent() if left else None,
         )

@@ -1,5 +1,6 @@
 """Sends paid messages to Twilio in small windows; checks the gate before every window."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,8 @@ from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
+WINDOWS = 200
+"""Windows that a process hands over at once; further ones wait before they are taken."""
 TRANSACTIONS = 4
 """Transactions of one organization at once in a process: a locked wallet occupies no more
 connections than these.
@@ -66,6 +69,7 @@ class Sending:
         self._look_up_after = look_up_after
         self._messages_per_second = messages_per_second
         self._turns = Turns(TRANSACTIONS)
+        self._windows = asyncio.Semaphore(WINDOWS)
         self._pacing = Pacing(engine)
 
     @activity.defn(name="reserve_batch")
@@ -79,6 +83,7 @@ class Sending:
                 limit=request.batch,
                 now=datetime.now(UTC),
             )
+            organization = await organizations.get(conn, request.organization_id)
         if batch is None:
             return Batch(next=Next.DONE, reason="there is no such campaign")
         if batch.next is not Next.SEND:
@@ -93,7 +98,9 @@ class Sending:
                 position=batch.position,
                 unconfirmed=batch.unconfirmed,
             )
-        return batch
+        paces = [self._messages_per_second]
+        paces += [organization.messages_per_second if organization else None]
+        return replace(batch, pace=min((pace for pace in paces if pace is not None), default=None))
 
     @activity.defn(name="send_batch")
     async def send_batch(self, request: BatchOf) -> Sent:
@@ -117,11 +124,13 @@ class Sending:
             organization=organization,
             campaign_id=request.campaign_id,
             window=request.window,
+            turn_seconds=request.turn_seconds,
             messages_per_second=self._messages_per_second,
             account=await self._account(organization),
             course=course,
             shut_with_the_account=self._shut_with_the_account,
             turns=self._turns,
+            windows=self._windows,
             pacing=self._pacing,
         )
         return await sender.send(unknown)

@@ -179,9 +179,10 @@ class Next(StrEnum):
 class Batch:
     """The result of a reservation. `position` is the first message not yet sent, counted from 1.
 
-    `per_second` is its recent rate; `begins_in` are the seconds until the next check. `reason` is
-    why it does not continue, `detail` the same in words; `unconfirmed` messages may or may not have
-    been accepted by Twilio. `stays_paid`: reserved messages are not refunded while it waits.
+    `per_second` is its recent rate, `pace` the most that it may reach; `begins_in` are the seconds
+    until the next check. `reason` is why it does not continue, `detail` the same in words;
+    `unconfirmed` messages may or may not have been accepted by Twilio. `stays_paid`: reserved
+    messages are not refunded while it waits.
     """
 
     next: Next
@@ -195,3 +196,4 @@ class Batch:
     detail: str = ""
     unconfirmed: int = 0
     stays_paid: bool = False
+    pace: int | None = None

@@ -2,6 +2,7 @@
 resumes when notified.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ class CampaignRun:
             window=start.window,
         )
         self._notified = True
+        self._per_second: float | None = None
 
     @workflow.signal(description="Check the database again")
     def ring(self, *_hints: Any) -> None:
@@ -42,6 +44,8 @@ class CampaignRun:
             self._notified = False
             batch = await self._reserve()
             self._tell(batch)
+            if batch.pace is not None:
+                self._per_second = min(batch.pace, self._per_second or batch.pace)
             if batch.next is Next.SEND:
                 while await self._send():
                     pass
@@ -73,14 +77,17 @@ class CampaignRun:
 
     async def _send(self) -> bool:
         """Send until an attempt's time runs out; returns whether more of the batch is left."""
+        turn = options.turn(self._per_second)
         sent = await workflow.execute_activity_method(
             Sending.send_batch,
-            self._request,
-            start_to_close_timeout=options.BATCH,
-            heartbeat_timeout=options.HEARTBEAT,
+            replace(self._request, turn_seconds=turn.length.total_seconds()),
+            start_to_close_timeout=turn.limit,
+            heartbeat_timeout=turn.heartbeat,
             retry_policy=options.SOON,
             summary="hand over what is paid for",
         )
+        if sent.per_second is not None:
+            self._per_second = sent.per_second
         if sent.stopped:
             await self._settle()
         elif sent.retry_after is not None:

@@ -39,6 +39,7 @@ class SubscriptionSwitch:
         self._start = start
         self._organization = Organization(organization_id=start.organization_id)
         self._notified = True
+        self._quiet_looks = 0
 
     @workflow.signal(description="Check the database and the providers again")
     def ring(self, *_hints: Any) -> None:
@@ -106,10 +107,14 @@ class SubscriptionSwitch:
             start_to_close_timeout=options.DATABASE,
             retry_policy=options.FOR_EVER,
         )
-        await self._until_notified_or(timedelta(seconds=self._start.look_seconds))
+        await self._until_notified_or(self._next_look())
+
+    def _next_look(self) -> timedelta:
+        """Each look that nothing followed doubles the pause: what happens is notified."""
+        return timedelta(seconds=self._start.look_seconds * (1 << min(self._quiet_looks, 4)))
 
     async def _until_notified_or_due(self, state: SwitchState) -> None:
-        due = timedelta(seconds=self._start.look_seconds)
+        due = self._next_look()
         if state.progress is SwitchStatus.WAITING and state.until is not None:
             renewed = (
                 state.until + timedelta(seconds=self._start.after_renewal_seconds) - workflow.now()
@@ -125,8 +130,10 @@ class SubscriptionSwitch:
             await workflow.wait_condition(
                 lambda: self._notified, timeout=due, timeout_summary=f"next check in {due}"
             )
+            self._quiet_looks = 0
         except TimeoutError:
             self._notified = True
+            self._quiet_looks += 1
 
     def _show(self, state: SwitchState) -> None:
         """Show in the Temporal UI the switch's state and the reason for it."""
