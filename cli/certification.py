@@ -19,21 +19,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli import witness_file
 from cli.console import errors, mark, output, write
+from cli.failures import Misused
 from cli.schema import configured, database_url
 from cli.witness_file import Line
 from db.audit import certify as proof
-from db.audit.certify import GUARANTEES, Finding, Progress
+from db.audit import checkpoints
+from db.audit.certify import GUARANTEES, VERSION, Finding, Progress
+from db.audit.checkpoints import Checkpoint
 from db.wallet import seals
 from db.wallet.seals import Unsealed
 from domain.plain_text import one_line
 from runtime.database import create_engine
 
 SAY_EVERY = 10.0
+NOTHING_VERIFIED = "no checkpoint by this version's checks yet: examining everything"
 
 
-def certify(*, as_json: bool, witness: Path | None = None) -> None:
+def certify(
+    *, as_json: bool, witness: Path | None = None, only_new: bool = False, connections: int = 1
+) -> None:
+    if only_new and connections > 1:
+        raise Misused("--new uses one connection; --connections is for the whole")
     with database_url(configured()) as url:
-        findings, tail = asyncio.run(_examine_all(url, witness))
+        findings, tail = asyncio.run(_examine_all(url, witness, connections, only_new=only_new))
     if as_json:
         since = tail.since.isoformat() if tail.since else None
         write(
@@ -47,27 +55,44 @@ def certify(*, as_json: bool, witness: Path | None = None) -> None:
         raise typer.Exit(1)
 
 
-async def _examine_all(url: str, witness: Path | None) -> tuple[list[Finding], Unsealed]:
-    lines = [] if witness is None else witness_file.read(witness)
-    engine = create_engine(url, pool_size=1, application_name="tollgate certify")
+async def _examine_all(
+    url: str, witness: Path | None, connections: int, *, only_new: bool
+) -> tuple[list[Finding], Unsealed]:
+    lines = None if witness is None else witness_file.read(witness)
+    engine = create_engine(url, pool_size=connections, application_name="tollgate certify")
     try:
         with shown_progress() as progress:
-            async with proof.snapshot(engine) as conn:
-                findings, tail = await prove(conn, None if witness is None else lines, progress)
+            async with proof.snapshot(engine, read_only=not only_new) as conn:
+                since = await checkpoints.newest(conn, VERSION) if only_new else None
+                if only_new and since is None:
+                    errors.print(NOTHING_VERIFIED, highlight=False)
+                verified = await checkpoints.here(conn, VERSION)
+                async with proof.sharing(engine, conn, connections - 1) as others:
+                    findings, tail = await prove(conn, lines, progress, since=since, others=others)
                 if witness is not None and holds(findings):
-                    await witness_file.note(conn, witness, lines)
+                    await witness_file.note(conn, witness, lines or [])
+        await proof.note(engine, verified, findings, everything=since is None)
     finally:
         await engine.dispose()
     return findings, tail
 
 
 async def prove(
-    conn: AsyncConnection, witnessed: Sequence[Line] | None, progress: Progress
+    conn: AsyncConnection,
+    witnessed: Sequence[Line] | None,
+    progress: Progress,
+    *,
+    since: Checkpoint | None = None,
+    others: tuple[AsyncConnection, ...] = (),
 ) -> tuple[list[Finding], Unsealed]:
     """Every finding and the unsealed entries of one snapshot, so that entries booked meanwhile do
     not appear in only one of them.
     """
-    findings = await proof.certify(conn, progress)
+    findings = (
+        await proof.certify(conn, progress, others=others)
+        if since is None
+        else await proof.certify_new(conn, since, progress)
+    )
     if witnessed is not None:
         findings.append(await witness_file.compare(conn, witnessed))
     return findings, await seals.unsealed(conn)

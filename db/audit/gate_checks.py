@@ -7,7 +7,7 @@ from db.audit.checks import Check
 INTERVALS = """
     SELECT organization_id, after_seq AS from_seq, at AS from_at, change,
            lead(after_seq) OVER w AS to_seq, lead(at) OVER w AS to_at
-    FROM gate_changes WHERE change IN ({shut}, {opened})
+    FROM examined.gate_changes WHERE change IN ({shut}, {opened})
     WINDOW w AS (PARTITION BY organization_id ORDER BY id)
 """
 SHUT = INTERVALS.format(shut="'shut'", opened="'opened'")
@@ -24,7 +24,7 @@ STANDING_BY_CHANGES = """
            (array_agg(change ORDER BY id DESC) FILTER (WHERE change IN ('shut', 'opened')))[1] AS gate,
            (array_agg(change ORDER BY id DESC) FILTER (WHERE change LIKE '%frozen_by_suspension'))[1] AS suspension,
            (array_agg(change ORDER BY id DESC) FILTER (WHERE change LIKE '%frozen_by_operator'))[1] AS operator
-    FROM gate_changes GROUP BY organization_id
+    FROM examined.gate_changes GROUP BY organization_id
 """
 """The expected flags of each wallet."""
 
@@ -34,9 +34,12 @@ def _debits_while(shut: str, opened: str) -> str:
         WITH intervals AS ({INTERVALS.format(shut=f"'{shut}'", opened=f"'{opened}'")})
         SELECT (SELECT count(*) FROM intervals WHERE change = '{shut}'), count(*),
                min(e.organization_id || ', entry ' || e.seq)
-        FROM intervals i JOIN ledger_entries e
-             ON e.organization_id = i.organization_id AND e.kind = 'debit'
-             AND e.seq > i.from_seq AND (i.to_seq IS NULL OR e.seq <= i.to_seq)
+        FROM intervals i CROSS JOIN LATERAL (  -- one by one, by an index
+            SELECT * FROM ledger_entries l
+            WHERE l.organization_id = i.organization_id AND l.kind = 'debit'
+                AND l.seq > i.from_seq AND l.seq <= coalesce(i.to_seq, {2**63 - 1})
+            OFFSET 0
+        ) e
         WHERE i.change = '{shut}'
     """
 
@@ -52,7 +55,7 @@ GATE_CHECKS = (
             SELECT organization_id, epoch,
                    NOT steps @> {SUSPENSION_STEPS} OR leaked_debits IS DISTINCT FROM 0
                    OR leaked_messages IS DISTINCT FROM 0 AS wrong
-            FROM receipts WHERE status = 'suspended' AND finished_at IS NOT NULL
+            FROM examined.receipts WHERE status = 'suspended' AND finished_at IS NOT NULL
         ) closed
         """,
     ),
@@ -95,10 +98,10 @@ GATE_CHECKS = (
             SELECT organization_id,
                    s.epoch IS NULL OR s.epoch <> coalesce(r.number, 0) OR s.epoch <> coalesce(r.newest, 0)
                    OR coalesce(r.other, false) OR (s.status = 'suspended') <> (s.epoch % 2 = 1) AS wrong
-            FROM standings s FULL JOIN (
+            FROM examined.standings s FULL JOIN (
                 SELECT organization_id, count(*) AS number, max(epoch) AS newest,
                        bool_or(epoch < 1 OR (status = 'suspended') <> (epoch % 2 = 1)) AS other
-                FROM receipts GROUP BY organization_id
+                FROM examined.receipts GROUP BY organization_id
             ) r USING (organization_id)
         ) compared
         """,
@@ -120,7 +123,7 @@ GATE_CHECKS = (
                                 AND steps -> -1 ->> 'step' IN ('pause_campaigns', 'resume_eligible_campaigns')
                         ELSE r.status = 'active' AND NOT steps @> {REACTIVATION_STEPS}
                    END AS wrong
-            FROM receipts r JOIN standings s USING (organization_id)
+            FROM examined.receipts r JOIN standings s USING (organization_id)
         ) compared
         """,
     ),
@@ -134,7 +137,7 @@ GATE_CHECKS = (
                    w.gate_open <> coalesce(g.gate = 'opened', true)
                    OR w.frozen_by_suspension <> coalesce(g.suspension = 'frozen_by_suspension', false)
                    OR w.frozen_by_operator <> coalesce(g.operator = 'frozen_by_operator', false) AS wrong
-            FROM wallets w LEFT JOIN ({STANDING_BY_CHANGES}) g USING (organization_id)
+            FROM examined.wallets w LEFT JOIN ({STANDING_BY_CHANGES}) g USING (organization_id)
         ) compared
         """,
     ),
@@ -164,7 +167,7 @@ GATE_CHECKS = (
                 SELECT *, CASE WHEN change IN ('shut', 'opened') THEN 'opened'
                                WHEN change LIKE '%suspension' THEN 'unfrozen_by_suspension'
                                ELSE 'unfrozen_by_operator' END AS first_of
-                FROM gate_changes
+                FROM examined.gate_changes
             ) g
             JOIN wallets w USING (organization_id)
             LEFT JOIN receipts r ON r.organization_id = g.organization_id AND r.epoch = g.epoch
@@ -186,7 +189,7 @@ GATE_CHECKS = (
                       AND suspension.change IS DISTINCT FROM 'frozen_by_suspension'
                    OR r.steps @> '[{"step": "unfreeze_wallet"}]'
                       AND (gate.change IS DISTINCT FROM 'opened' OR suspension.change = 'frozen_by_suspension') AS wrong
-            FROM receipts r
+            FROM examined.receipts r
             LEFT JOIN LATERAL (
                 SELECT change FROM gate_changes g
                 WHERE g.organization_id = r.organization_id AND g.epoch <= r.epoch AND change IN ('shut', 'opened')

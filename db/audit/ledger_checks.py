@@ -5,6 +5,14 @@ from db.audit.checks import Check
 FIRST_ENTRY = """
     (array_agg(organization_id || ', entry ' || seq ORDER BY organization_id, seq) FILTER (WHERE wrong))[1]
 """
+_ONCE = "OFFSET 0"
+"""Otherwise each hash is computed for the count and again for the first that is wrong."""
+_CHANGES = """
+    (SELECT coalesce(string_agg({change}_text(c), '' ORDER BY c.id), '') FROM {change}s c
+     WHERE c.organization_id = h.organization_id AND c.after_seq >= coalesce(last.seq, 0) AND c.after_seq < h.seq)
+"""
+_HISTORY = f"{_CHANGES.format(change='gate_change')} || {_CHANGES.format(change='money_change')}"
+"""The function `wallet_history` written out: a call for each row costs more than the rest."""
 LEDGER_CHECKS = (
     Check(
         guarantee=1,
@@ -25,6 +33,25 @@ LEDGER_CHECKS = (
             FROM ledger_entries GROUP BY organization_id
         ) e USING (organization_id)
         """,
+        # of the other wallets, that their last entry has their balance
+        new="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id) FILTER (WHERE wrong)
+        FROM (
+            SELECT organization_id, (b.from_micros + coalesce(e.total, 0), b.from_seq + coalesce(e.number, 0))
+                                    IS DISTINCT FROM (b.balance_micros, b.entries) AS wrong
+            FROM new_bounds b LEFT JOIN (
+                SELECT organization_id, sum(amount_micros) AS total, count(*) AS number
+                FROM new_tail GROUP BY organization_id
+            ) e USING (organization_id)
+            UNION ALL
+            SELECT w.organization_id, (w.entries, w.balance_micros)
+                                      IS DISTINCT FROM (coalesce(e.seq, 0), coalesce(e.balance_after_micros, 0))
+            FROM wallets w LEFT JOIN LATERAL (
+                SELECT seq, balance_after_micros FROM ledger_entries l
+                WHERE l.organization_id = w.organization_id ORDER BY seq DESC LIMIT 1
+            ) e ON true
+        ) wallets_of_both
+        """,
     ),
     Check(
         guarantee=1,
@@ -35,6 +62,16 @@ LEDGER_CHECKS = (
             SELECT organization_id, seq, seq <> row_number() OVER w
                    OR balance_after_micros <> amount_micros + coalesce(lag(balance_after_micros) OVER w, 0) AS wrong
             FROM ledger_entries WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
+        ) entries
+        """,
+        new=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
+        FROM (
+            SELECT organization_id, seq, (seq, balance_after_micros) IS DISTINCT FROM
+                   (from_seq + row_number() OVER w,
+                    amount_micros + lag(balance_after_micros, 1, from_micros) OVER w) AS wrong
+            FROM new_tail JOIN new_bounds USING (organization_id)
+            WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
         ) entries
         """,
     ),
@@ -51,13 +88,35 @@ LEDGER_CHECKS = (
                 SELECT organization_id, seq, sha256, lag(sha256) OVER w AS before, row_number() OVER w AS number
                 FROM ledger_seals WINDOW w AS (PARTITION BY organization_id ORDER BY seq)
             ) s LEFT JOIN ledger_entries e USING (organization_id, seq)
+            {_ONCE}
+        ) sealed
+        """,
+        # with the entry up to which a wallet is verified; the seal before it lends its hash
+        new=f"""
+        SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
+        FROM (
+            SELECT s.organization_id, s.seq, s.seq <> s.follows OR e.seq IS NULL
+                   OR s.sha256 <> sha256(coalesce(s.before, decode(repeat('00', 32), 'hex')) || ledger_entry_bytes(e))
+                   AS wrong
+            FROM (
+                SELECT b.organization_id, b.from_seq, s.seq, s.sha256, lag(s.sha256) OVER w AS before,
+                       lag(s.seq, 1, 0::bigint) OVER w + 1 AS follows
+                FROM new_bounds b CROSS JOIN LATERAL (
+                    SELECT * FROM ledger_seals s
+                    WHERE s.organization_id = b.organization_id AND s.seq >= b.from_seq - 1) s
+                WINDOW w AS (PARTITION BY b.organization_id ORDER BY s.seq)
+            ) s LEFT JOIN LATERAL (
+                SELECT * FROM ledger_entries e WHERE e.organization_id = s.organization_id AND e.seq = s.seq LIMIT 1
+            ) e ON true
+            WHERE s.seq >= s.from_seq
+            {_ONCE}
         ) sealed
         """,
     ),
     Check(
         guarantee=1,
         claim="links of the chain over all wallets that are missing or changed",
-        sql="""
+        sql=f"""
         WITH changes AS (
             SELECT organization_id, after_seq, 1 AS kind, id, gate_change_text(g) AS said FROM gate_changes g
             UNION ALL SELECT organization_id, after_seq, 2, id, money_change_text(m) FROM money_changes m
@@ -79,6 +138,34 @@ LEDGER_CHECKS = (
                 SELECT *, lag(sha256) OVER w AS before, row_number() OVER w AS place
                 FROM ledger_heads WINDOW w AS (ORDER BY number)
             ) h LEFT JOIN ledger_seals s USING (organization_id, seq) LEFT JOIN histories USING (organization_id, seq)
+            {_ONCE}
+        ) links
+        """,
+        # with the links up to which wallets are verified
+        new=f"""
+        WITH links AS (
+            SELECT h.* FROM new_since CROSS JOIN LATERAL (SELECT * FROM ledger_heads WHERE number > link) h
+            UNION SELECT h.* FROM new_bounds b CROSS JOIN LATERAL (
+                SELECT * FROM ledger_heads l WHERE l.organization_id = b.organization_id AND l.seq = b.from_seq
+                LIMIT 1) h
+        )
+        SELECT count(*), count(*) FILTER (WHERE wrong),
+               (array_agg('link ' || number || ', of ' || organization_id ORDER BY number) FILTER (WHERE wrong))[1]
+        FROM (
+            SELECT h.number, h.organization_id, (before.sha256 IS NULL) <> (h.number = 1) OR s.seq IS NULL
+                   OR h.sha256 <> sha256(coalesce(before.sha256, decode(repeat('00', 32), 'hex'))
+                       || head_bytes(h.organization_id, h.seq, s.sha256,
+                                     {_HISTORY})) AS wrong
+            FROM links h
+            LEFT JOIN LATERAL (SELECT sha256 FROM ledger_heads WHERE number = h.number - 1 LIMIT 1) before ON true
+            LEFT JOIN LATERAL (
+                SELECT * FROM ledger_seals s WHERE s.organization_id = h.organization_id AND s.seq = h.seq LIMIT 1
+            ) s ON true
+            LEFT JOIN LATERAL (
+                SELECT seq FROM ledger_heads l WHERE l.organization_id = h.organization_id AND l.seq < h.seq
+                ORDER BY seq DESC LIMIT 1
+            ) last ON true
+            {_ONCE}
         ) links
         """,
     ),
@@ -97,14 +184,14 @@ LEDGER_CHECKS = (
                                                          ELSE h.amount_micros END
                     END
                 AND (h.status <> 'expired' OR h.closed_at >= h.expires_at), false) AS wrong
-            FROM holds h FULL JOIN (
+            FROM examined.holds h FULL JOIN (
                 SELECT organization_id, reference_id,
                        count(*) FILTER (WHERE change = 'hold_opened') AS openings,
                        sum(amount_micros) FILTER (WHERE change = 'hold_opened') AS opened,
                        count(*) FILTER (WHERE change <> 'hold_opened') AS endings,
                        max(change) FILTER (WHERE change <> 'hold_opened') AS ending,
                        sum(amount_micros) FILTER (WHERE change <> 'hold_opened') AS ended
-                FROM money_changes WHERE change LIKE 'hold%' GROUP BY organization_id, reference_id
+                FROM examined.money_changes WHERE change LIKE 'hold%' GROUP BY organization_id, reference_id
             ) c USING (organization_id, reference_id)
         ) compared
         """,
@@ -127,7 +214,7 @@ LEDGER_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros),
                min(h.organization_id || ', ' || h.reference_id)
                    FILTER (WHERE e.amount_micros IS DISTINCT FROM -h.captured_micros)
-        FROM holds h LEFT JOIN ledger_entries e
+        FROM examined.holds h LEFT JOIN ledger_entries e
             ON e.organization_id = h.organization_id AND e.reference_id = h.reference_id AND e.kind = 'debit'
         WHERE h.status = 'captured'
         """,
@@ -142,6 +229,17 @@ LEDGER_CHECKS = (
             SELECT count(*) FROM ledger_entries WHERE refunds IS NOT NULL GROUP BY organization_id, refunds
         ) grouped
         """,
+        new="""
+        SELECT count(*), count(*) FILTER (WHERE number > 1) FROM (
+            SELECT (SELECT count(*) FROM ledger_entries e
+                    WHERE e.organization_id = n.organization_id AND e.reference_id = n.reference_id) AS number
+            FROM new_tail n
+            UNION ALL
+            SELECT (SELECT count(*) FROM ledger_entries e
+                    WHERE e.organization_id = n.organization_id AND e.refunds = n.refunds)
+            FROM new_tail n WHERE n.refunds IS NOT NULL
+        ) counted
+        """,
     ),
     Check(
         guarantee=4,
@@ -152,7 +250,7 @@ LEDGER_CHECKS = (
             SELECT r.organization_id, r.seq,
                    NOT coalesce(d.kind = 'debit' AND d.seq < r.seq AND r.amount_micros <= -d.amount_micros, false)
                    AS wrong
-            FROM ledger_entries r LEFT JOIN ledger_entries d
+            FROM examined.ledger_entries r LEFT JOIN ledger_entries d
                 ON d.organization_id = r.organization_id AND d.reference_id = r.refunds
             WHERE r.kind = 'refund'
         ) refunds

@@ -6,6 +6,11 @@ from db.audit.checks import Check
 from db.audit.gate_checks import SHUT
 from domain.wallet import references
 
+_NAMED = """
+    CASE WHEN split_part(d.reference_id, ':', 2) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+         THEN split_part(d.reference_id, ':', 2)::uuid END
+"""
+"""The id in a debit's reference, which may be the host's own."""
 MESSAGE_CHECKS = (
     Check(
         guarantee=2,
@@ -17,7 +22,7 @@ MESSAGE_CHECKS = (
             SELECT m.organization_id, m.id, NOT coalesce(
                 d.amount_micros = -m.price_micros AND (m.status = 'reserved' OR d.created_at <= m.sending_at)
                 AND r.seq IS NULL, false) AS wrong
-            FROM messages m
+            FROM examined.messages m
             LEFT JOIN ledger_entries d ON d.organization_id = m.organization_id AND d.kind = 'debit'
                 AND d.reference_id = 'message:' || m.id || ':' || m.attempt  -- unique: there is one or none
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
@@ -36,9 +41,8 @@ MESSAGE_CHECKS = (
                         ELSE (split_part(d.reference_id, ':', 3) <> m.attempt::text
                               OR m.status NOT IN ('reserved', 'sending', 'accepted', 'unknown'))
                              AND r.amount_micros IS DISTINCT FROM -d.amount_micros END AS wrong
-            FROM ledger_entries d
-            LEFT JOIN messages m
-                ON m.organization_id = d.organization_id AND m.id::text = split_part(d.reference_id, ':', 2)
+            FROM examined.ledger_entries d
+            LEFT JOIN messages m ON m.organization_id = d.organization_id AND m.id = {_NAMED}
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
             WHERE d.kind = 'debit' AND d.reference_id LIKE 'message:%'
         ) debits
@@ -53,7 +57,7 @@ MESSAGE_CHECKS = (
         FROM (
             SELECT a.organization_id, a.message_id AS id, NOT coalesce(
                 d.created_at <= a.sending_at AND r.amount_micros = -d.amount_micros, false) AS wrong
-            FROM attempts a
+            FROM examined.attempts a
             LEFT JOIN ledger_entries d ON d.organization_id = a.organization_id AND d.kind = 'debit'
                 AND d.reference_id = 'message:' || a.message_id || ':' || a.attempt
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
@@ -69,7 +73,7 @@ MESSAGE_CHECKS = (
             SELECT organization_id, id,
                    delivery_status NOT IN ('failed', 'undelivered', 'canceled')
                    OR provider_sid IS NOT NULL AND (status <> 'refused' OR delivery_status IS NULL) AS wrong
-            FROM messages m WHERE status IN ('pending', 'reserved', 'refused', 'lost', 'skipped')
+            FROM examined.messages m WHERE status IN ('pending', 'reserved', 'refused', 'lost', 'skipped')
               AND NOT EXISTS (
                   SELECT FROM unpaid_sends u WHERE u.organization_id = m.organization_id AND u.message_id = m.id
                       AND u.attempt = m.attempt AND u.message_sid = m.provider_sid
@@ -87,10 +91,10 @@ MESSAGE_CHECKS = (
             SELECT organization_id, name, u.charged_at IS NULL OR e.price IS NULL AS wrong
             FROM (
                 SELECT organization_id, 'charge:message:' || message_id || ':' || attempt AS name, charged_at
-                FROM unpaid_sends
+                FROM examined.unpaid_sends
             ) u FULL JOIN (
-                SELECT organization_id, reference_id AS name, amount_micros AS price FROM ledger_entries
-                WHERE kind = 'debit' AND reference_id ~ '^{references.CHARGE}$'
+                SELECT organization_id, reference_id AS name, amount_micros AS price
+                FROM examined.ledger_entries WHERE kind = 'debit' AND reference_id ~ '^{references.CHARGE}$'
             ) e USING (organization_id, name)
             WHERE u.charged_at IS NOT NULL OR e.price IS NOT NULL
         ) charged
@@ -103,7 +107,7 @@ MESSAGE_CHECKS = (
         sql="""
         SELECT count(*), count(*) FILTER (WHERE r.seq IS NULL),
                min(u.organization_id || ', message ' || u.message_id) FILTER (WHERE r.seq IS NULL)
-        FROM unpaid_sends u LEFT JOIN ledger_entries r ON r.organization_id = u.organization_id
+        FROM examined.unpaid_sends u LEFT JOIN ledger_entries r ON r.organization_id = u.organization_id
              AND r.refunds = 'message:' || u.message_id || ':' || u.attempt
         """,
     ),
@@ -111,14 +115,17 @@ MESSAGE_CHECKS = (
         guarantee=2,
         claim="messages handed over while the gate was shut",
         sql=f"""
-        WITH intervals AS ({SHUT}), sent AS (
-            SELECT organization_id, id, sending_at FROM messages WHERE sending_at IS NOT NULL
-            UNION ALL SELECT organization_id, message_id, sending_at FROM attempts
-        )
+        WITH intervals AS ({SHUT})
         SELECT (SELECT count(*) FROM intervals WHERE change = 'shut'), count(*),
                min(m.organization_id || ', message ' || m.id)
-        FROM intervals i JOIN sent m ON m.organization_id = i.organization_id
-             AND m.sending_at > i.from_at AND (i.to_at IS NULL OR m.sending_at < i.to_at)
+        FROM intervals i CROSS JOIN LATERAL (  -- one by one, by an index
+            SELECT organization_id, id FROM messages m WHERE m.organization_id = i.organization_id
+                AND m.sending_at > i.from_at AND m.sending_at < coalesce(i.to_at, 'infinity')
+            UNION ALL
+            SELECT organization_id, message_id FROM attempts a WHERE a.organization_id = i.organization_id
+                AND a.sending_at > i.from_at AND a.sending_at < coalesce(i.to_at, 'infinity')
+            OFFSET 0
+        ) m
         WHERE i.change = 'shut'
         """,
     ),
@@ -137,6 +144,19 @@ MESSAGE_CHECKS = (
             ) m ON m.organization_id = c.organization_id AND m.campaign_id = c.id
         ) counted
         """,
+        # of a campaign that changed, but was made before, only whether its last message is there
+        new="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', campaign ' || id) FILTER (WHERE wrong)
+        FROM (
+            SELECT c.organization_id, c.id, c.total <> m.last OR c.created_at >= s.since
+                   AND c.total <> (SELECT count(*) FROM messages m WHERE m.organization_id = c.organization_id
+                                   AND m.campaign_id = c.id AND m.position BETWEEN 1 AND c.total) AS wrong
+            FROM new_campaigns c CROSS JOIN new_since s CROSS JOIN LATERAL (
+                SELECT coalesce(max(position), 0) AS last FROM messages m
+                WHERE m.organization_id = c.organization_id AND m.campaign_id = c.id
+            ) m
+        ) counted
+        """,
     ),
     Check(
         guarantee=5,
@@ -145,6 +165,10 @@ MESSAGE_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE c.status = 'running')
         FROM standings s JOIN campaigns c USING (organization_id)
         WHERE s.status = 'suspended' AND s.applied_epoch = s.epoch
+        """,
+        new="""
+        SELECT count(*), count(*) FILTER (WHERE s.status = 'suspended' AND s.applied_epoch = s.epoch)
+        FROM campaigns c JOIN standings s USING (organization_id) WHERE c.status = 'running'
         """,
     ),
     Check(
@@ -156,13 +180,13 @@ MESSAGE_CHECKS = (
         FROM (
             SELECT c.organization_id, c.id,
                    c.status <> coalesce(h.last, 'draft') OR coalesce(h.broken, false) AS wrong
-            FROM campaigns c LEFT JOIN (
+            FROM examined.campaigns c LEFT JOIN (
                 SELECT organization_id, campaign_id, (array_agg(to_status ORDER BY id DESC))[1] AS last,
                        bool_or(from_status <> before) AS broken
                 FROM (
                     SELECT *, lag(to_status, 1, 'draft') OVER (PARTITION BY organization_id, campaign_id ORDER BY id)
                               AS before
-                    FROM campaign_changes
+                    FROM examined.campaign_changes
                 ) changes GROUP BY organization_id, campaign_id
             ) h ON h.organization_id = c.organization_id AND h.campaign_id = c.id
         ) compared
@@ -173,7 +197,7 @@ MESSAGE_CHECKS = (
         claim="campaigns that a person paused and Tollgate resumed",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE from_status = 'paused')
-        FROM campaign_changes WHERE to_status = 'running' AND by = 'tollgate'
+        FROM examined.campaign_changes WHERE to_status = 'running' AND by = 'tollgate'
         """,
     ),
     Check(
@@ -181,8 +205,8 @@ MESSAGE_CHECKS = (
         claim="campaigns resumed by Tollgate while the gate was shut",
         sql=f"""
         WITH intervals AS ({SHUT})
-        SELECT (SELECT count(*) FROM campaign_changes WHERE to_status = 'running' AND by = 'tollgate'),
-               count(*) FROM intervals i JOIN campaign_changes c
+        SELECT (SELECT count(*) FROM examined.campaign_changes WHERE to_status = 'running' AND by = 'tollgate'),
+               count(*) FROM intervals i JOIN examined.campaign_changes c
                    ON c.organization_id = i.organization_id AND c.to_status = 'running' AND c.by = 'tollgate'
                    AND c.at > i.from_at AND (i.to_at IS NULL OR c.at < i.to_at)
         WHERE i.change = 'shut'

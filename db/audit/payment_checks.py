@@ -8,7 +8,7 @@ from domain.wallet import references
 _SETTLED = """
             SELECT provider, money_kind, money_id, kind, outcome, handled_at,
                    coalesce(substring(outcome FROM '^booked as (.+)$'), money_id) AS booked_as
-            FROM inbox
+            FROM examined.inbox
             WHERE status = 'handled' AND organization_id IS NOT NULL AND money_id IS NOT NULL
               AND outcome NOT LIKE 'not booked%' AND outcome NOT LIKE 'dismissed: %'
         """
@@ -20,9 +20,9 @@ PAYMENT_CHECKS = (
         guarantee=4,
         claim="webhook events stored twice",
         sql="""
-        SELECT (SELECT count(*) FROM inbox), count(*) FROM (
-            SELECT FROM inbox JOIN (
-                SELECT provider, event_id FROM inbox GROUP BY provider, event_id HAVING count(*) > 1
+        SELECT (SELECT count(*) FROM examined.inbox), count(*) FROM (
+            SELECT FROM examined.inbox JOIN (
+                SELECT provider, event_id FROM examined.inbox GROUP BY provider, event_id HAVING count(*) > 1
             ) several USING (provider, event_id)
             GROUP BY provider, event_id, sha256(body) HAVING count(*) > 1
         ) twice
@@ -59,7 +59,7 @@ PAYMENT_CHECKS = (
         sql="""
         SELECT count(*), count(*) FILTER (WHERE outcome LIKE 'unknown %'),
                min(provider || ' ' || event_id) FILTER (WHERE outcome LIKE 'unknown %')
-        FROM inbox WHERE status = 'handled'
+        FROM examined.inbox WHERE status = 'handled'
         """,
     ),
     Check(
@@ -72,7 +72,7 @@ PAYMENT_CHECKS = (
             SELECT t.organization_id, count(*) AS paid, (
                 SELECT count(*) FROM payments p WHERE p.organization_id = t.organization_id
                     AND p.provider = t.provider AND p.kind IN ('topup', 'returned')) AS booked
-            FROM topups t
+            FROM examined.topups t
             WHERE t.status = 'paid' AND NOT EXISTS (
                 SELECT FROM alerts a WHERE a.organization_id = t.organization_id AND a.kind = 'payment_not_booked')
             GROUP BY t.organization_id, t.provider
@@ -89,7 +89,7 @@ PAYMENT_CHECKS = (
                    e.amount_micros IS DISTINCT FROM p.amount_micros OR w.currency <> p.currency
                    OR p.reference_id <> p.provider || ':' || split_part(p.reference_id, ':', 2) || ':' || p.object_id
                    AS wrong
-            FROM payments p LEFT JOIN wallets w USING (organization_id) LEFT JOIN ledger_entries e
+            FROM examined.payments p LEFT JOIN wallets w USING (organization_id) LEFT JOIN ledger_entries e
                 ON e.organization_id = p.organization_id AND e.reference_id = p.reference_id AND e.kind = 'credit'
             WHERE p.kind = 'topup'
         ) topups
@@ -104,6 +104,12 @@ PAYMENT_CHECKS = (
             ON e.reference_id = p.reference_id AND e.kind = 'credit' AND e.organization_id <> p.organization_id
         WHERE p.kind = 'topup'
         """,
+        new=f"""
+        SELECT count(*), count(*) FILTER (WHERE p.organization_id <> e.organization_id)
+        FROM new_tail e JOIN payments p ON p.provider = split_part(e.reference_id, ':', 1)
+             AND p.object_id = substring(e.reference_id FROM '^[^:]*:[^:]*:(.+)$') AND p.reference_id = e.reference_id
+        WHERE e.kind = 'credit' AND p.kind = 'topup' AND e.reference_id ~ '^{references.TOPUP}$'
+        """,
     ),
     Check(
         guarantee=4,
@@ -112,7 +118,7 @@ PAYMENT_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', entry ' || seq) FILTER (WHERE wrong)
         FROM (
             SELECT e.organization_id, e.seq, p.object_id IS NULL AND r.object_id IS NULL AS wrong
-            FROM ledger_entries e
+            FROM examined.ledger_entries e
             LEFT JOIN payments p ON p.organization_id = e.organization_id AND p.reference_id = e.reference_id
             LEFT JOIN reversals r ON r.organization_id = e.organization_id AND r.returned_at IS NOT NULL
                  AND e.reference_id = 'returned:' || r.provider || ':' || r.object_id

@@ -16,7 +16,7 @@ REVERSAL_CHECKS = (
                    OR recovered.micros <> r.recovered_micros
                    OR coalesce(given.amount_micros, 0) <> CASE WHEN r.returned_at IS NULL THEN 0
                                                                ELSE r.taken_micros + r.recovered_micros END AS wrong
-            FROM reversals r
+            FROM examined.reversals r
             LEFT JOIN ledger_entries taken ON taken.organization_id = r.organization_id AND taken.kind = 'reversal'
                  AND taken.reference_id = 'reversal:' || r.provider || ':' || r.object_id
             LEFT JOIN ledger_entries given ON given.organization_id = r.organization_id AND given.kind = 'credit'
@@ -43,7 +43,7 @@ REVERSAL_CHECKS = (
             SELECT r.organization_id, r.provider, r.object_id, r.payment_kind IS DISTINCT FROM p.kind
                    OR count(*) OVER (PARTITION BY r.organization_id, r.provider, r.payment_id) = 1
                       AND r.amount_micros < least(r.told_micros, p.amount_micros) AS wrong
-            FROM reversals r LEFT JOIN payments p ON p.organization_id = r.organization_id
+            FROM examined.reversals r LEFT JOIN payments p ON p.organization_id = r.organization_id
                  AND p.provider = r.provider AND p.object_id = r.payment_id
         ) compared
         """,
@@ -62,6 +62,21 @@ REVERSAL_CHECKS = (
             FROM reversals GROUP BY organization_id
         ) r USING (organization_id)
         """,
+        new="""
+        SELECT count(*), count(*) FILTER (WHERE entries <> booked),
+               min(organization_id) FILTER (WHERE entries <> booked)
+        FROM (
+            SELECT organization_id,
+                   (SELECT count(*) FROM ledger_entries e
+                    WHERE e.organization_id = n.organization_id AND e.kind IN ('reversal', 'recovery')) AS entries,
+                   (SELECT coalesce(sum(recoveries + (taken_micros > 0)::int), 0) FROM reversals r
+                    WHERE r.organization_id = n.organization_id) AS booked
+            FROM (
+                SELECT organization_id FROM new_reversals
+                UNION SELECT organization_id FROM new_tail WHERE kind IN ('reversal', 'recovery')
+            ) n
+        ) counted
+        """,
     ),
     Check(
         guarantee=4,
@@ -69,7 +84,7 @@ REVERSAL_CHECKS = (
         sql="""
         SELECT count(*), count(*) FILTER (WHERE r.total > p.amount_micros) FROM (
             SELECT organization_id, provider, payment_id, sum(amount_micros) AS total
-            FROM reversals WHERE returned_at IS NULL GROUP BY organization_id, provider, payment_id
+            FROM examined.reversals WHERE returned_at IS NULL GROUP BY organization_id, provider, payment_id
         ) r JOIN payments p ON p.organization_id = r.organization_id AND p.provider = r.provider
              AND p.object_id = r.payment_id
         """,
@@ -82,7 +97,7 @@ REVERSAL_CHECKS = (
             SELECT FROM ledger_entries e
             WHERE e.kind = 'credit' AND e.reference_id = p.provider || ':capture:' || p.object_id
               AND e.organization_id = p.organization_id))
-        FROM payments p WHERE p.kind = 'returned'
+        FROM examined.payments p WHERE p.kind = 'returned'
         """,
     ),
     Check(
@@ -107,9 +122,9 @@ REVERSAL_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
         FROM (
             SELECT organization_id, name, coalesce(r.waived_micros, 0) <> coalesce(c.micros, 0) AS wrong
-            FROM (SELECT *, provider || ':' || object_id AS name FROM reversals) r FULL JOIN (
+            FROM (SELECT *, provider || ':' || object_id AS name FROM examined.reversals) r FULL JOIN (
                 SELECT organization_id, reference_id AS name, sum(amount_micros) AS micros
-                FROM money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
+                FROM examined.money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
             ) c USING (organization_id, name)
         ) compared
         """,

@@ -1,5 +1,5 @@
-"""The check that no row refers to a missing one, and that each organization has its wallet and its
-standing.
+"""The checks that no row refers to a missing one, that each organization has its wallet and its
+standing, and that those are counted.
 """
 
 from sqlalchemy import ForeignKeyConstraint
@@ -38,8 +38,11 @@ def _all() -> str:
     parts = [
         _orphans(constraint) for constraint in sorted(constraints, key=lambda key: str(key.name))
     ]
-    parts += [PAIRS.format(table=table) for table in ("wallets", "standings")]
-    return " UNION ALL ".join(parts)
+    return " UNION ALL ".join([*parts, _pairs()])
+
+
+def _pairs() -> str:
+    return " UNION ALL ".join(PAIRS.format(table=table) for table in ("wallets", "standings"))
 
 
 ROW_CHECKS = (
@@ -49,6 +52,23 @@ ROW_CHECKS = (
         sql=f"""
         SELECT count(*), count(*) FILTER (WHERE orphans > 0), min(what || ', ' || orphans) FILTER (WHERE orphans > 0)
         FROM ({_all()}) counted
+        """,
+        # constraints refuse all others, and the catalogue is compared
+        new=f"""
+        SELECT count(*), count(*) FILTER (WHERE orphans > 0), min(what || ', ' || orphans) FILTER (WHERE orphans > 0)
+        FROM ({_pairs()}) counted
+        """,
+    ),
+    Check(
+        guarantee=3,
+        claim="counts of organizations that differ from their standings",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(status) FILTER (WHERE wrong)
+        FROM (
+            SELECT status, s.number IS DISTINCT FROM nullif(c.number, 0) AS wrong
+            FROM (SELECT status, count(*) AS number FROM standings GROUP BY status) s FULL JOIN (
+                SELECT status, sum(number) AS number FROM standing_counts GROUP BY status) c USING (status)
+        ) counted
         """,
     ),
 )

@@ -35,4 +35,5 @@ __all__ = [
 
 APPEND_ONLY = (
     "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
+    "checkpoints",
 )  # fmt: skip

@@ -1,6 +1,19 @@
-"""The table of alerts."""
+"""The tables of alerts and of what was certified."""
 
-from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
 
 from db.tables.columns import metadata, time
 
@@ -16,4 +29,18 @@ alerts = Table(
     Column("times", Integer, nullable=False, server_default=text("1")),
     PrimaryKeyConstraint("organization_id", "kind"),
     Index("alerts_open_idx", "raised_at", "kind", postgresql_where=text("cleared_at IS NULL")),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("link", BigInteger, nullable=False),  # 0: nothing was sealed
+    Column("link_sha256", LargeBinary, nullable=False),
+    Column("checks", Text, nullable=False),  # the hash of their text
+    Column("everything", Boolean, nullable=False),
+    time("since", required=True),
+    time("made_at", now=True),
+    Column("sha256", LargeBinary, nullable=False),
+    CheckConstraint("length(sha256) = 32", name="sha256"),
 )

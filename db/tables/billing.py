@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import FALSE, ZERO, metadata, one_of, time
+from db.tables.columns import FALSE, ZERO, by_time, metadata, one_of, time
 from domain.billing.subscription import Provider
 
 subscriptions = Table(
@@ -89,6 +89,7 @@ payments = Table(
         "payments_subscription_idx", "organization_id", "provider", "provider_subscription_id", "occurred_at",
         postgresql_where=text("kind = 'subscription'"),
     ),
+    by_time("payments", "booked_at"),
 )  # fmt: skip
 
 reversals = Table(
@@ -132,6 +133,7 @@ reversals = Table(
         ),
     ),
     Index("reversals_payment_idx", "organization_id", "provider", "payment_id"),
+    by_time("reversals", "booked_at", "returned_at"),
 )  # fmt: skip
 
 collections = Table(
@@ -175,4 +177,5 @@ topups = Table(
     Index(
         "topups_open_idx", "organization_id", "created_at", postgresql_where=text("status = 'open'")
     ),
+    by_time("topups", "settled_at"),
 )

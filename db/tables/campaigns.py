@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import TRUE, ZERO, metadata, one_of, time
+from db.tables.columns import TRUE, ZERO, by_time, metadata, one_of, time
 
 rates = Table(
     "rates",
@@ -74,6 +74,7 @@ campaigns = Table(
     Index("campaigns_parked_idx", "organization_id", postgresql_where=text("status = 'parked'")),
     Index("campaigns_live_idx", "heard_at", postgresql_where=text("status = 'running'")),
     Index("campaigns_due_idx", "scheduled_at", postgresql_where=text("status = 'scheduled'")),
+    by_time("campaigns", "created_at"),
 )  # fmt: skip
 
 campaign_changes = Table(
@@ -94,6 +95,7 @@ campaign_changes = Table(
     ),
     one_of("by", "person", "tollgate"),
     Index("campaign_changes_campaign_idx", "organization_id", "campaign_id", "id"),
+    by_time("campaign_changes", "at"),
 )
 
 messages = Table(
@@ -146,6 +148,7 @@ messages = Table(
         "messages_unpriced_idx", "organization_id", "sending_at",
         postgresql_where=text("provider_sid IS NOT NULL AND provider_price_micros IS NULL"),
     ),
+    by_time("messages", "sending_at", "settled_at"),
     postgresql_with={"fillfactor": 70},
 )  # fmt: skip
 
@@ -169,6 +172,7 @@ attempts = Table(
     Index(
         "attempts_sending_idx", "organization_id", "sending_at", postgresql_where=text("sending_at IS NOT NULL"),
     ),
+    by_time("attempts", "ended_at"),
 )  # fmt: skip
 
 status_checks = Table(
@@ -208,6 +212,7 @@ unpaid_sends = Table(
         "found_at",
         postgresql_where=text("charged_at IS NULL"),
     ),
+    by_time("unpaid_sends", "found_at", "charged_at"),
 )
 
 opt_outs = Table(

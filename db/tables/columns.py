@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, CheckConstraint, Column, DateTime, MetaData, bindparam, text
+from sqlalchemy import (
+    BindParameter,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    MetaData,
+    bindparam,
+    text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -48,3 +57,15 @@ def written_all(values: Iterable[str]) -> BindParameter[Any]:
 def one_of(column: str, *values: str) -> CheckConstraint:
     allowed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+def by_time(table: str, *columns: str) -> Index:
+    """Finds what is new: a small index of pages, not of rows, which keeps no update from staying in
+    its page.
+    """
+    return Index(
+        f"{table}_times_idx",
+        *columns,
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    )

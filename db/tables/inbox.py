@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db.tables.columns import ZERO, metadata, one_of, time
+from db.tables.columns import ZERO, by_time, metadata, one_of, time
 from domain.billing.subscription import Provider
 
 listings = Table(
@@ -80,4 +80,9 @@ inbox = Table(
     Index(
         "inbox_repeated_idx", "provider", postgresql_include=["deliveries"], postgresql_where=text("deliveries > 1")
     ),
+    Index(
+        "inbox_disputes_idx", "handled_at",
+        postgresql_where=text("money_kind = 'dispute' AND status = 'handled'"),
+    ),
+    by_time("inbox", "received_at", "handled_at"),
 )  # fmt: skip

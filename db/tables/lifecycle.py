@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from db.tables.columns import ZERO, metadata, one_of, time
+from db.tables.columns import ZERO, by_time, metadata, one_of, time
 from domain.lifecycle.standing import Block
 
 SEARCHED = "to_tsvector('simple'::regconfig, translate((id || ' '::text) || name, '._-'::text, '   '::text))"
@@ -119,4 +119,5 @@ receipts = Table(
     Column("leaked_messages", BigInteger),
     PrimaryKeyConstraint("organization_id", "epoch"),
     one_of("status", "active", "suspended"),
+    by_time("receipts", "decided_at", "finished_at"),
 )

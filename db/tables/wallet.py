@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import FALSE, TRUE, ZERO, metadata, one_of, time
+from db.tables.columns import FALSE, TRUE, ZERO, by_time, metadata, one_of, time
 
 wallets = Table(
     "wallets",
@@ -91,6 +91,7 @@ holds = Table(
     CheckConstraint("(status = 'open') = (closed_at IS NULL)", name="closed"),
     CheckConstraint("length(reference_id) BETWEEN 1 AND 255", name="reference"),
     Index("holds_due_idx", "expires_at", postgresql_where=text("status = 'open'")),
+    by_time("holds", "created_at", "closed_at"),
 )
 
 ledger_seals = Table(
@@ -133,6 +134,9 @@ money_changes = Table(
         "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived"
     ),
     CheckConstraint("amount_micros > 0", name="amount"),
+    Index("money_changes_reference_idx", "organization_id", "reference_id"),
+    Index("money_changes_seq_idx", "organization_id", "after_seq"),
+    by_time("money_changes", "at"),
 )
 
 gate_changes = Table(
@@ -155,4 +159,5 @@ gate_changes = Table(
         "frozen_by_operator",
         "unfrozen_by_operator",
     ),
+    by_time("gate_changes", "at"),
 )

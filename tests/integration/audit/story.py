@@ -1,10 +1,12 @@
 """A database with data for everything that `certify` checks: the starting point of its tests."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.audit import certify
+from db.audit.checkpoints import Checkpoint
 from db.billing import payments, receivables, reversals, topups
 from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unpaid_sends
@@ -55,6 +57,13 @@ from tests.builders import (
     take_steps,
     unfreeze,
     usd,
+)
+
+NOTHING_VERIFIED = Checkpoint(
+    link=0,
+    link_sha256=b"",
+    checks=certify.VERSION,
+    since=datetime(1970, 1, 1, tzinfo=UTC),
 )
 
 
@@ -300,3 +309,5 @@ async def live(engine: AsyncEngine) -> None:
     await waiting(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
+    await certify.examine(engine)
+    await certify.examine_new(engine)

@@ -13,7 +13,7 @@ from domain.lifecycle.standing import Status
 from domain.wallet.entries import debit
 from tests.builders import broken_claims, onboard, post, send_one, standing, usd
 from tests.integration.audit import test_certify_tampered
-from tests.integration.audit.story import live
+from tests.integration.audit.story import NOTHING_VERIFIED, live
 
 TAKEN = (
     "messages that Twilio accepted, or may have accepted, without exactly one unrefunded debit of "
@@ -48,9 +48,11 @@ async def test_it_holds_on_a_database_that_has_lived_through_everything(
 ) -> None:
     async with lived_in.connect() as conn:
         findings = await certify.certify(conn)
+        of_new_rows = await certify.certify_new(conn, NOTHING_VERIFIED)
 
-    assert [finding for finding in findings if not finding.holds] == []
-    assert [finding for finding in findings if finding.examined == 0] == []
+    for examined in (findings, of_new_rows):
+        assert [finding for finding in examined if not finding.holds] == []
+        assert [finding for finding in examined if finding.examined == 0] == []
     assert (await standing(lived_in, "resting")).status is Status.SUSPENDED
 
 
@@ -300,8 +302,11 @@ async def test_each_check_goes_red_when_its_claim_is_broken(
         for statement in tampering.split(";"):
             await conn.execute(text(statement))
         findings = await certify.certify(conn)
+        of_new_rows = await certify.certify_new(conn, NOTHING_VERIFIED)
 
     assert claim in {finding.check for finding in findings if not finding.holds}
+    found_among_new = claim in {finding.check for finding in of_new_rows if not finding.holds}
+    assert found_among_new is (tampering not in test_certify_tampered.ONLY_AMONG_EVERYTHING)
 
 
 @pytest.mark.parametrize(

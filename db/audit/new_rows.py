@@ -1,0 +1,151 @@
+"""What is new since a checkpoint, as temporary tables `new_x` with rows of the table `x`: what the
+checks read as `examined.x`.
+
+Entries are found by the chain of seals, so none is left out, whenever it was committed. Other rows
+are found by their times, by the entries that name them, and by the rows that belong to them.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OF_ORGANIZATIONS = """
+    SELECT t.* FROM new_organizations n CROSS JOIN LATERAL (
+        SELECT * FROM {table} t WHERE t.organization_id = n.organization_id OFFSET 0) t
+"""
+_OF_MESSAGES = """
+    SELECT t.* FROM new_message_ids n CROSS JOIN LATERAL (
+        SELECT * FROM {table} t WHERE t.organization_id = n.organization_id AND t.message_id = n.id OFFSET 0) t
+"""
+TABLES = {
+    "checkpoints": "SELECT * FROM checkpoints ORDER BY id DESC LIMIT 2",
+    "since": "SELECT CAST(:since AS timestamptz) AS since, CAST(:link AS bigint) AS link",
+    # each wallet with new entries, and the entry up to which it is verified
+    "bounds": """
+        SELECT w.organization_id, w.balance_micros, w.entries, coalesce(b.seq, 0) AS from_seq,
+               CASE WHEN b.seq IS NULL THEN 0 ELSE e.balance_after_micros END AS from_micros
+        FROM (SELECT organization_id FROM ledger_heads WHERE number > :link
+              UNION SELECT organization_id FROM ledger_entries WHERE created_at >= :since) touched
+        JOIN wallets w USING (organization_id)
+        LEFT JOIN LATERAL (
+            SELECT h.seq FROM ledger_heads h WHERE h.organization_id = w.organization_id AND h.number <= :link
+            ORDER BY h.seq DESC LIMIT 1
+        ) b ON true
+        LEFT JOIN LATERAL (
+            SELECT l.balance_after_micros FROM ledger_entries l
+            WHERE l.organization_id = w.organization_id AND l.seq = b.seq LIMIT 1
+        ) e ON true
+    """,
+    "tail": """
+        SELECT l.* FROM new_bounds n CROSS JOIN LATERAL (
+            SELECT * FROM ledger_entries l
+            WHERE l.organization_id = n.organization_id AND l.seq > n.from_seq OFFSET 0) l
+    """,
+    "message_ids": f"""
+        SELECT organization_id, id FROM messages WHERE sending_at >= :since OR settled_at >= :since
+        UNION SELECT organization_id, id FROM messages WHERE status IN ('sending', 'unknown')
+        UNION SELECT organization_id, message_id FROM attempts WHERE ended_at >= :since
+        UNION SELECT organization_id, message_id FROM unpaid_sends WHERE found_at >= :since OR charged_at >= :since
+        UNION SELECT organization_id, substring(name FROM '^(?:charge:)?message:({_UUID})')::uuid
+        FROM (SELECT organization_id, coalesce(refunds, reference_id) AS name FROM new_tail) named
+        WHERE name ~ '^(charge:)?message:{_UUID}'
+    """,
+    "messages": """
+        SELECT m.* FROM new_message_ids n CROSS JOIN LATERAL (
+            SELECT * FROM messages m WHERE m.organization_id = n.organization_id AND m.id = n.id LIMIT 1) m
+    """,
+    "attempts": _OF_MESSAGES.format(table="attempts"),
+    "unpaid_sends": _OF_MESSAGES.format(table="unpaid_sends"),
+    "ledger_entries": """
+        SELECT * FROM new_tail UNION
+        SELECT e.* FROM new_messages m CROSS JOIN generate_series(1, m.attempt) AS number CROSS JOIN LATERAL (
+            SELECT * FROM ledger_entries l WHERE l.organization_id = m.organization_id AND l.reference_id IN
+                ('message:' || m.id || ':' || number, 'charge:message:' || m.id || ':' || number)
+            LIMIT 2) e
+    """,
+    "campaigns": """
+        SELECT c.* FROM (
+            SELECT organization_id, id FROM campaigns WHERE created_at >= :since
+            UNION SELECT organization_id, campaign_id FROM campaign_changes WHERE at >= :since
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM campaigns c WHERE c.organization_id = n.organization_id AND c.id = n.id LIMIT 1) c
+    """,
+    "campaign_changes": """
+        SELECT h.* FROM new_campaigns c CROSS JOIN LATERAL (
+            SELECT * FROM campaign_changes h
+            WHERE h.organization_id = c.organization_id AND h.campaign_id = c.id OFFSET 0) h
+    """,
+    "organizations": """
+        SELECT organization_id FROM gate_changes WHERE at >= :since
+        UNION SELECT organization_id FROM receipts WHERE decided_at >= :since OR finished_at >= :since
+        UNION SELECT organization_id FROM standings WHERE decided_at >= :since OR applied_at >= :since
+        UNION SELECT organization_id FROM new_bounds
+        UNION SELECT organization_id FROM new_message_ids
+        UNION SELECT organization_id FROM new_campaigns
+    """,
+    "wallets": _OF_ORGANIZATIONS.format(table="wallets"),
+    "standings": _OF_ORGANIZATIONS.format(table="standings"),
+    "gate_changes": _OF_ORGANIZATIONS.format(table="gate_changes"),
+    "receipts": _OF_ORGANIZATIONS.format(table="receipts"),
+    # with every other body of the same event
+    "inbox": """
+        SELECT i.* FROM (
+            SELECT DISTINCT provider, event_id FROM inbox WHERE received_at >= :since OR handled_at >= :since
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM inbox i WHERE i.provider = n.provider AND i.event_id = n.event_id OFFSET 0) i
+    """,
+    "topups": """
+        SELECT t.* FROM (SELECT DISTINCT organization_id FROM topups WHERE settled_at >= :since) n
+        CROSS JOIN LATERAL (
+            SELECT * FROM topups t WHERE t.organization_id = n.organization_id OFFSET 0) t
+    """,
+    "payments": """
+        SELECT * FROM payments WHERE booked_at >= :since
+        UNION SELECT p.* FROM new_tail e CROSS JOIN LATERAL (
+            SELECT * FROM payments p WHERE p.organization_id = e.organization_id AND p.reference_id = e.reference_id
+            OFFSET 0) p
+        WHERE e.kind = 'credit'
+    """,
+    "reversals": """
+        SELECT r.* FROM (
+            SELECT organization_id FROM reversals WHERE booked_at >= :since OR returned_at >= :since
+            UNION SELECT organization_id FROM payments WHERE booked_at >= :since
+            UNION SELECT organization_id FROM money_changes WHERE at >= :since AND change = 'debt_waived'
+            UNION SELECT organization_id FROM new_tail
+            WHERE kind IN ('reversal', 'recovery') OR kind = 'credit' AND reference_id LIKE 'returned:%'
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM reversals r WHERE r.organization_id = n.organization_id OFFSET 0) r
+    """,
+    "money_changes": """
+        SELECT m.* FROM (
+            SELECT organization_id, reference_id, false AS waived FROM holds
+            WHERE created_at >= :since OR closed_at >= :since
+            UNION SELECT organization_id, reference_id, change = 'debt_waived' FROM money_changes WHERE at >= :since
+            UNION SELECT organization_id, provider || ':' || object_id, true FROM new_reversals
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM money_changes m
+            WHERE m.organization_id = n.organization_id AND m.reference_id = n.reference_id OFFSET 0) m
+        WHERE waived = (m.change = 'debt_waived')
+    """,
+    "holds": """
+        SELECT * FROM holds WHERE created_at >= :since OR closed_at >= :since
+        UNION SELECT h.* FROM (
+            SELECT DISTINCT organization_id, reference_id FROM new_money_changes WHERE change LIKE 'hold%'
+        ) n JOIN holds h USING (organization_id, reference_id)
+    """,
+}
+"""In this order: later ones read earlier ones. OFFSET and LIMIT keep look-ups one by one, by an index:
+a join would be planned for a table that was as small as it was when somebody last counted its rows.
+"""
+
+
+async def find(conn: AsyncConnection, *, link: int, since: datetime) -> None:
+    """Makes the tables, until the end of the transaction: what was sealed behind the link, and what
+    happened since.
+    """
+    for name, query in TABLES.items():
+        made = text(f"CREATE TEMPORARY TABLE new_{name} ON COMMIT DROP AS {query}")
+        await conn.execute(made, {"link": link, "since": since})
+        await conn.execute(text(f"ANALYZE new_{name}"))
