@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from psycopg import sql
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.pipeline import reading
 
@@ -63,6 +63,13 @@ async def recorded(engine: AsyncEngine) -> AsyncIterator[Recorded]:
         driver = (await conn.get_raw_connection()).driver_connection
         assert driver is not None
         found.scanned = await _plans(driver, noted)
+
+
+async def explained(conn: AsyncConnection, query: str, params: Mapping[str, Any]) -> set[str]:
+    """The tables that a query reads from end to end with these parameters."""
+    partial = set((await conn.execute(text(_PARTIAL))).scalars())
+    plans = (await conn.execute(text(f"EXPLAIN (FORMAT JSON) {query}"), params)).scalar_one()
+    return {table for part in plans for table in _scanned(part["Plan"], partial)}
 
 
 async def _plans(

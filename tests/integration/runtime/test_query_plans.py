@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
-from db.audit import explanations, figures
+from bench import many_organizations
+from db.audit import certify, explanations, figures, new_rows
+from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.campaigns import messages, parked_campaigns, refusals, runs, status_checks
 from db.inbox import adoption, listed_events
 from db.lifecycle import organizations, standing_counts, unnotified
@@ -25,7 +28,6 @@ from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
 from domain.wallet.entries import credit, debit
 from runtime import database
-from tests import scale
 from tests.builders import (
     NOON,
     apply,
@@ -50,12 +52,16 @@ from tests.builders import (
 )
 from tests.conftest import fresh_database
 from tests.integration.conftest import Tollgate
-from tests.plans import Recorded, recorded
+from tests.plans import Recorded, explained, recorded
 
-BIGGEST = scale.BIGGEST
+BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
-SMALL = {"listings", "migration_cohorts", "rates", "api_keys", "standing_counts"}
-"""Tables with a row for each provider, country, key or, added up, status."""
+SMALL = {"listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints"}
+"""Tables with a row for each provider, country, key or, added up, status; or of which only the newest
+rows are read.
+"""
+ONE_EACH = {"organizations", "standings", "wallets", "blocks", "subscriptions"}
+"""Tables with about a row for each organization, which do not grow with what happens."""
 NOW = datetime.now(UTC)
 
 
@@ -63,7 +69,7 @@ NOW = datetime.now(UTC)
 async def filled(postgres: Postgres) -> AsyncIterator[str]:
     with fresh_database(postgres, "test_query_plans") as url:
         engine = database.create_engine(url, pool_size=1)
-        await scale.fill(engine, ORGANIZATIONS)
+        await many_organizations.fill(engine, ORGANIZATIONS)
         await engine.dispose()
         yield url
 
@@ -114,6 +120,29 @@ async def test_what_reconciles(engine: AsyncEngine) -> None:
             await listed_events.arrivals(conn, provider, NOW - timedelta(minutes=15), NOW)
 
     assert not scans(found), "\n".join(scans(found))
+
+
+async def test_what_certifies_what_is_new(engine: AsyncEngine) -> None:
+    since = {"link": ORGANIZATIONS - 1000, "since": NOW - timedelta(minutes=15)}
+    scanned: dict[str, set[str]] = {}
+    async with certify.snapshot(engine, read_only=False) as conn:
+        await conn.execute(text("SET LOCAL enable_seqscan = off"))  # some tables are small here
+        for name, query in new_rows.TABLES.items():
+            scanned[name] = await explained(conn, query, since)
+            made = text(f"CREATE TEMPORARY TABLE new_{name} ON COMMIT DROP AS {query}")
+            await conn.execute(made, since)
+            await conn.execute(text(f"ANALYZE new_{name}"))
+        await conn.execute(text("SET LOCAL enable_seqscan = on"))
+        for check in certify.CHECKS:
+            if check not in CATALOGUE_CHECKS:
+                query = check.on_new_rows.replace(":", r"\:")
+                scanned[check.claim] = await explained(conn, query, {})
+
+    growing = {
+        what: {table for table in tables - ONE_EACH - SMALL if not table.startswith("new_")}
+        for what, tables in scanned.items()
+    }
+    assert {what: tables for what, tables in growing.items() if tables} == {}
 
 
 async def test_a_scrape(engine: AsyncEngine) -> None:

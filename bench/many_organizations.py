@@ -1,0 +1,64 @@
+"""Fills a database with many organizations and their past, in seconds, as a large installation has
+them.
+
+Everything is at rest: applied, sealed, handled, ended; and `certify` holds. Triggers and foreign
+keys are skipped, so whatever they would add is added here.
+"""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bench.organizations_rows import MESSAGE_COLUMNS, PAST, ROWS
+
+BIGGEST = "org-2"
+"""The organization that has the additional messages."""
+
+_ZEROS = "decode(repeat('00', 32), 'hex')"
+_MORE_MESSAGES = f"""
+    INSERT INTO {MESSAGE_COLUMNS}
+    SELECT '{BIGGEST}', uuidv7(), '+1416' || n, 'Hello', 1, 10000, 'refused', 1, 'failed',
+        'SM' || md5('more' || n), 7500, 'USD', 'more-' || n, {PAST}, {PAST}, {PAST}
+    FROM generate_series(1, :more) n
+"""
+_SEALS = f"""
+    INSERT INTO ledger_seals (organization_id, seq, sha256)
+    SELECT organization_id, seq,
+           ledger_chain({_ZEROS}, ledger_entry_bytes(l)) OVER (PARTITION BY organization_id ORDER BY seq)
+    FROM ledger_entries l
+"""
+_LINKS = f"""
+    INSERT INTO ledger_heads (number, organization_id, seq, sha256)
+    SELECT number, organization_id, entries, ledger_chain({_ZEROS}, head_bytes(organization_id, entries, sha256,
+        wallet_history(organization_id, 0, entries))) OVER (ORDER BY number)
+    FROM (
+        SELECT row_number() OVER (ORDER BY organization_id) AS number, organization_id, entries, s.sha256
+        FROM wallets w JOIN ledger_seals s USING (organization_id) WHERE s.seq = w.entries
+    ) newest
+"""
+
+
+async def fill(
+    engine: AsyncEngine, organizations: int, *, debits: int = 0, more_messages: int = 0
+) -> None:
+    """Organizations `org-1` and following, each with at least four entries, and so many debits
+    more; `BIGGEST` has `more_messages`, too.
+    """
+    async with engine.begin() as conn:
+        for setting in ("statement_timeout = 0", "session_replication_role = replica"):
+            await conn.execute(text(f"SET LOCAL {setting}"))
+        for into, values, source in ROWS:
+            insert = (
+                f"INSERT INTO {into} SELECT {values} FROM generate_series(1, :number) n {source}"
+            )
+            params = {"number": organizations, "debits": debits}
+            await conn.execute(
+                text(insert), params if ":debits" in insert else {"number": organizations}
+            )
+        if more_messages:
+            await conn.execute(text(_MORE_MESSAGES), {"more": more_messages})
+        for sealing in (_SEALS, _LINKS):
+            await conn.execute(text(sealing))
+    async with engine.connect() as conn:
+        await conn.execution_options(isolation_level="AUTOCOMMIT")
+        await conn.execute(text("SET statement_timeout = 0"))
+        await conn.execute(text("VACUUM ANALYZE"))
