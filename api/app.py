@@ -2,6 +2,7 @@
 messages with one.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -42,6 +43,7 @@ from api.wallet import holds, postings, wallets
 from runtime import settings, wiring
 from runtime.callback_batcher import Callbacks
 from runtime.coalescer import Coalescer
+from runtime.database_watch import DatabaseWatch
 from runtime.settings import Settings
 from runtime.wiring import Services
 
@@ -102,6 +104,8 @@ def create_app(services: Services | None = None) -> FastAPI:
             ready = services
             if ready is None:
                 ready = await stack.enter_async_context(wiring.from_environment("tollgate-api"))
+            watching = asyncio.create_task(_watch(ready), name="database watch")
+            stack.push_async_callback(_end, watching)
             background = Background()
             stack.push_async_callback(background.drain)
             coalescer = Coalescer(ready.engine)
@@ -146,3 +150,14 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.add_middleware(around)
     app.serve_directly((postings.router, callbacks.router), around)
     return app
+
+
+async def _watch(services: Services) -> None:
+    watch = DatabaseWatch(services.engine, services.client, services.memory)
+    await watch.look_first()
+    await watch.run()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

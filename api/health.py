@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 from db import lost_sessions
 from db.inbox import pending_deliveries
 from db.migrations import schema_support
+from db.recovery import fences
 from runtime import search_attributes
 from runtime.database import create_engine
 from runtime.migrations import schema_problem
@@ -132,8 +133,9 @@ class Readiness:
     async def _database(self) -> str:
         async with self._engine.connect() as conn:
             if await lost_sessions.can_write(conn):
+                fence = await fences.current(conn)
                 await conn.commit()
-                return ""
+                return "" if fence is None else f"nothing is sent: {fence.reason}"
             await conn.invalidate()  # the next look connects to the server that took over
         return "is read-only: a standby, or a server that was demoted"
 

@@ -4,13 +4,14 @@ A command's own module is imported when the command runs, so that help, completi
 option are answered quickly.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.bench_commands import bench
-from cli.operator_commands import OrganizationId, alerts, keys, parked, unpaid
+from cli.operator_commands import OrganizationId, alerts, keys, parked, unmatched, unpaid
 from domain.billing.subscription import Provider
 
 app = typer.Typer(
@@ -191,6 +192,39 @@ def reconcile(
 
 
 @app.command()
+def recover(
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            help="A time, in UTC, before the last transaction that the database has.",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"],
+        ),
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Let organizations send again; needs --reason.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why it may be opened.")] = "",
+    by: Annotated[str, typer.Option(help="Who you are; by default, your user name.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Stop all sending, and book what Twilio and the providers know since a time and a restored
+    database does not; then, with --open, let organizations send again. Exit status 1 if something
+    is left to do.
+    """
+    from cli.recovery import open_again
+    from cli.recovery import recover as run
+
+    if open_ is (since is not None):
+        raise typer.BadParameter("needs --since, or --open")
+    if open_:
+        open_again(reason=reason, by=by)
+    else:
+        assert since is not None
+        run(since.replace(tzinfo=UTC), by=by, yes=yes)
+
+
+@app.command()
 def certify(
     *,
     as_json: Annotated[
@@ -229,4 +263,5 @@ app.add_typer(keys, name="keys")
 app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")
 app.add_typer(unpaid, name="unpaid")
+app.add_typer(unmatched, name="unmatched")
 app.add_typer(bench, name="bench")

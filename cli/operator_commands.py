@@ -15,6 +15,9 @@ alerts = typer.Typer(invoke_without_command=True)
 unpaid = typer.Typer(
     help="Messages that Twilio sent although they were refunded.", no_args_is_help=True
 )
+unmatched = typer.Typer(
+    help="Messages that Twilio has, and no message here stands for.", no_args_is_help=True
+)
 
 
 class ScopeName(StrEnum):
@@ -118,3 +121,24 @@ def charge_unpaid(
     from cli.unpaid import charge
 
     charge(organization, message_id)
+
+
+@unmatched.command("list")
+def list_unmatched(organization: OrganizationId, *, as_json: Json = False) -> None:
+    """List an organization's unmatched messages that are not closed yet, the oldest first."""
+    from cli.unmatched import show_all
+
+    show_all(organization, as_json=as_json)
+
+
+@unmatched.command("close")
+def close_unmatched(
+    organization: OrganizationId,
+    message_sid: Annotated[str, typer.Argument(help="The message's sid at Twilio.")],
+    reason: Annotated[str, typer.Option(help="How it was resolved.", callback=not_blank)],
+    by: Annotated[str, typer.Option(help="Who you are; by default, your user name.")] = "",
+) -> None:
+    """Close an unmatched message that is resolved. Exit status 1 if it is not open."""
+    from cli.unmatched import close
+
+    close(organization, message_sid, reason=reason, by=by)

@@ -41,6 +41,7 @@ class AlertKind(StrEnum):
     CALLBACK_CONTRADICTED = "callback_contradicted"
     REFUND_UNCONFIRMED = "refund_unconfirmed"
     MESSAGE_UNCONFIRMED = "message_unconfirmed"
+    MESSAGE_UNMATCHED = "message_unmatched"
 
     GUARANTEE_1 = "guarantee_1"
     GUARANTEE_2 = "guarantee_2"
@@ -58,6 +59,8 @@ class AlertKind(StrEnum):
     SEALING_FAILED = "sealing_failed"
     CHECKING_FAILED = "checking_failed"
     UNDECIDED_FAILED = "undecided_failed"
+    MARK_FAILED = "mark_failed"
+    FENCED = "fenced"
     PAYPAL_API_VERSION = "paypal_api_version"
     STRIPE_API_VERSION = "stripe_api_version"
     PAYPAL_WEBHOOK_SETUP = "paypal_webhook_setup"
@@ -223,6 +226,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="Tollgate cannot determine whether Twilio accepted a message, and kept its price: "
         "look up the sids in the detail; `POST …/messages/{message_id}/refund` refunds it"
     ),
+    AlertKind.MESSAGE_UNMATCHED: Meaning(
+        about="Twilio has a message of ours that the database does not know, or that its wallet "
+        "could not pay: the database may have been restored. `tollgate unmatched list acme` names "
+        "them: [restore a database](restore.md)",
+        clears="none is left open",
+    ),
     AlertKind.GUARANTEE_1: _GUARANTEE,
     AlertKind.GUARANTEE_2: _GUARANTEE,
     AlertKind.GUARANTEE_3: _GUARANTEE,
@@ -239,6 +248,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),
     AlertKind.CHECKING_FAILED: _loop("refunds of failed messages are delayed"),
     AlertKind.UNDECIDED_FAILED: _loop("messages whose callbacks were lost are not looked up"),
+    AlertKind.MARK_FAILED: _loop("nothing notices if the database is restored"),
+    AlertKind.FENCED: Meaning(
+        about="nothing is sent or debited: the database went back in time, as the detail says, or "
+        "an operator runs `tollgate recover`: [restore a database](restore.md)",
+        clears="`tollgate recover --open`",
+    ),
     AlertKind.PAYPAL_API_VERSION: _API_VERSION,
     AlertKind.STRIPE_API_VERSION: _API_VERSION,
     AlertKind.PAYPAL_WEBHOOK_SETUP: _WEBHOOK_SETUP,

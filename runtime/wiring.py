@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 from activities.audit.reconciliation import Reconciling
+from activities.audit.recovery import Recovering
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.status_checks import Checking
@@ -28,6 +29,7 @@ from runtime import billing, environment, payload_codec, twilio_accounts
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
+from runtime.database_memory import Memory, remember
 from runtime.server_wait import PATIENCE, Say, log_waiting
 from runtime.servers import await_schema
 from runtime.settings import Settings
@@ -39,6 +41,7 @@ class Services:
 
     settings: Settings
     engine: AsyncEngine
+    memory: Memory
     client: Client
     providers: dict[Provider, BillingProvider]
     twilio: Twilio
@@ -83,6 +86,16 @@ class Services:
     @property
     def event_backfill(self) -> EventBackfill:
         return EventBackfill(self.engine, self.providers, self.notifier)
+
+    def recovering(self, say: Say) -> Recovering:
+        return Recovering(
+            self.engine,
+            self.providers,
+            self.twilio,
+            billing=self.billing,
+            backfill=self.event_backfill,
+            say=say,
+        )
 
     @property
     def reconciling(self) -> Reconciling:
@@ -133,7 +146,8 @@ async def services(
     database_url: str,
 ) -> AsyncIterator[Services]:
     """Build the services around a Temporal client, and close their connections at the end."""
-    engine = create_engine(database_url, settings.db_pool_size)
+    engine, memory = create_engine(database_url, settings.db_pool_size), Memory()
+    remember(engine, memory)
 
     async def parent_of(account_sid: str) -> str | None:
         async with reading(engine).connect() as conn:
@@ -147,6 +161,7 @@ async def services(
             yield Services(
                 settings=settings,
                 engine=engine,
+                memory=memory,
                 client=client,
                 providers=providers,
                 twilio=Twilio(

@@ -12,6 +12,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain.alerts import AlertKind
+from runtime.database_watch import DatabaseWatch
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
 from runtime.relay import Relay
@@ -133,11 +134,13 @@ async def work(
     services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
 ) -> None:
     """Poll `queues` until `stop` is set, then let running tasks end within half a minute."""
+    watch = DatabaseWatch(services.engine, services.client, services.memory)
+    await watch.look_first()
     async with AsyncExitStack() as stack:
         for queue in queues:
             await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
-        beside: list[asyncio.Task[None]] = []
+        beside = [asyncio.create_task(watch.run(), name="database watch")]
         if services.settings.lifecycle_task_queue in queues:
             relay = Loop(AlertKind.RELAY_FAILED, Relay(services).step, services.engine)
             finding = Loop(AlertKind.FINDING_FAILED, services.finding.step, services.engine)

@@ -15,6 +15,7 @@ SUBJECTS = {
     "inbox": "webhook deliveries, parking, state updates, listed events",
     "switching": "moving a customer to another billing provider",
     "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
+    "recovery": "the fence, and the mark of a database that may have been restored",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }
 

@@ -26,6 +26,7 @@ from db.campaigns.refusals import Failed
 from db.lifecycle import organizations, standings, suspensions
 from db.lifecycle.organizations import Organization
 from db.pipeline import reading
+from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Batch, MessageStatus, Next
 from domain.campaigns.telephony import AccountStatus
@@ -137,8 +138,13 @@ class Sending:
 
     @activity.defn(name="settle_batch")
     async def settle_batch(self, request: BatchOf) -> int:
-        """Refund the messages that were not sent when the gate shut; they are pending again."""
+        """Refund the messages that were not sent when the gate shut; they are pending again.
+
+        Not while the fence is shut: the database may not know that they were sent.
+        """
         async with self._transaction(request.organization_id) as conn:
+            if await fences.current(conn) is not None:
+                return 0
             return await windows.release(conn, request.organization_id, request.campaign_id)
 
     @activity.defn(name="resolve_unknown")

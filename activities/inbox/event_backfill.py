@@ -96,15 +96,20 @@ class EventBackfill:
         ]
 
     async def compare(
-        self, provider: Provider, request: Settled, *, longest: timedelta | None = None
+        self,
+        provider: Provider,
+        request: Settled,
+        *,
+        longest: timedelta | None = None,
+        since: datetime | None = None,
     ) -> Tally:
-        """Compare from the last run's end until now; with `longest`, at least one slice and then as
-        many as time allows.
+        """Compare from the last run's end until now, or from `since` if that is earlier; with
+        `longest`, at least one slice and then as many as time allows.
         """
         until, began = datetime.now(UTC) - timedelta(seconds=request.seconds), time.monotonic()
         async with self._engine.connect() as conn:
             before = await listed_events.listed_until(conn, provider)
-        since = max(before or until - AT_FIRST, until - KEPT)
+        since = max(min(since or until, before or until - AT_FIRST), until - KEPT)
         until = max(since, until)  # a run with a smaller `seconds` may have just finished
         tally = Tally(provider=provider.value, since=since, until=since)
         end = until

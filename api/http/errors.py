@@ -142,7 +142,7 @@ class ReasonOut(BaseModel):
     code: str = Field(
         examples=["nonpayment"],
         description=(
-            "The reason, for programs: a kind of block, `reactivating`, `frozen`, `no_rate` "
+            "The reason, for programs: a kind of block, `recovery`, `reactivating`, `frozen`, `no_rate` "
             "or `insufficient_funds`."
         ),
     )

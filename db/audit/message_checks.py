@@ -101,6 +101,15 @@ MESSAGE_CHECKS = (
         """,
     ),
     Check(
+        guarantee=2,
+        claim="messages that Twilio lists, and no message here stands for or paid: see `tollgate "
+        "unmatched list`",
+        sql="""
+        SELECT (SELECT count(*) FROM unmatched_messages), count(*), min(organization_id || ', ' || message_sid)
+        FROM unmatched_messages WHERE listed AND closed_at IS NULL
+        """,
+    ),
+    Check(
         guarantee=4,
         claim="messages recorded as sent after their refund, although their debit was never "
         "refunded",

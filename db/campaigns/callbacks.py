@@ -14,10 +14,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.campaigns import refusals, status_checks
+from db.campaigns import refusals, status_checks, unmatched_messages
 from db.campaigns.callback_statements import BY_SID, FREE, THERE, WAITING, WRITE
 from db.campaigns.refusals import Failed
 from db.campaigns.status_checks import Check
+from db.campaigns.unmatched_messages import Unmatched
 from domain.alerts import AlertKind
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
@@ -109,6 +110,16 @@ class _Standing:
             WENT_OUT if delivery_status is not DeliveryStatus.UNDELIVERED else ARRIVED
         )
 
+    def never_sent(self, attempt: int | None) -> bool:
+        """Whether the database does not know that the attempt was handed over: it may have been
+        restored.
+        """
+        if attempt is None:
+            return False
+        return attempt > self.attempt or (
+            attempt == self.attempt and self.status is MessageStatus.RESERVED
+        )
+
     def _same_attempt(self, callback: StatusCallback, attempt: int | None) -> bool:
         """The known Twilio id decides: a forged callback may name any attempt."""
         return callback.message_sid == self.provider_sid or attempt in (None, self.attempt)
@@ -120,6 +131,7 @@ class _Findings:
 
     checks: list[Check] = field(default_factory=list)
     sent_after_refund: dict[str, str] = field(default_factory=dict)
+    unmatched: dict[str, Unmatched] = field(default_factory=dict)
 
 
 _Key = tuple[str, UUID]
@@ -146,6 +158,8 @@ async def apply(
             answers.append(None)
             continue
         message = None if key is None else messages.get(key)
+        if message is None or message.never_sent(_attempt(item.callback.attempt_id)):
+            _note_unmatched(item, key, message, findings)
         if key is None or message is None:
             answers.append(Applied.NOT_OURS)
             continue
@@ -156,6 +170,7 @@ async def apply(
     if changed:
         await conn.execute(WRITE, _rows(changed))
     await status_checks.add(conn, findings.checks)
+    await unmatched_messages.note(conn, list(findings.unmatched.values()))
     for organization_id, detail in sorted(findings.sent_after_refund.items()):
         await alerts.raise_(conn, organization_id, AlertKind.SENT_AFTER_REFUND, detail)
     for organization_id in sorted({key[0] for key in changed}):
@@ -192,6 +207,22 @@ def _take(
         )
         findings.sent_after_refund[received.organization_id] = detail
     return applied
+
+
+def _note_unmatched(
+    received: SubaccountCallback, key: _Key | None, message: _Standing | None, findings: _Findings
+) -> None:
+    """A callback URL with an attempt is ours, whatever the database knows."""
+    attempt = _attempt(received.callback.attempt_id)
+    if key is None or attempt is None:
+        return
+    sid = received.callback.message_sid
+    what = "a message that is not known here" if message is None else "an attempt never sent here"
+    findings.unmatched[sid] = Unmatched(
+        organization_id=received.organization_id,
+        message_sid=sid,
+        problem=f"a callback reports {what}: {key[1]}.{attempt}",
+    )
 
 
 async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback]) -> _Sids:

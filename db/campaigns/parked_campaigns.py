@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, Uuid, select, text
+from sqlalchemy import BigInteger, Text, Uuid, exists, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import tables
@@ -77,6 +77,7 @@ _MAY_GO_ON = (
     .where(
         tables.lifecycle.standings.c.status == Status.ACTIVE.value,
         tables.wallet.wallets.c.gate_open,
+        ~exists().where(tables.recovery.fences.c.opened_at.is_(None)),
     )
     .where(
         ~tables.wallet.wallets.c.frozen_by_suspension, ~tables.wallet.wallets.c.frozen_by_operator
@@ -102,6 +103,15 @@ async def park_running(conn: AsyncConnection, organization_id: str, park: Park) 
     return running
 
 
+async def organizations_with(conn: AsyncConnection, *statuses: CampaignStatus) -> list[str]:
+    """The organizations that have campaigns in these statuses."""
+    table = tables.campaigns.campaigns
+    query = select(table.c.organization_id).where(
+        table.c.status.in_([status.value for status in statuses])
+    )
+    return sorted((await conn.execute(query.distinct())).scalars())
+
+
 async def resume_eligible(
     conn: AsyncConnection, organization_id: str, *, now: datetime
 ) -> list[UUID]:
@@ -119,7 +129,7 @@ async def resume_eligible(
     parked = await lock_in_status(conn, organization_id, CampaignStatus.PARKED)
     eligible = [campaign for campaign in parked if campaign.reason in PASSES_BY_ITSELF]
     wallet = await wallets.watch(conn, organization_id) if eligible else None
-    if wallet is None:
+    if wallet is None or wallet.fenced:
         return []
     costs = await _costs(conn, organization_id, now)
     resumed = []

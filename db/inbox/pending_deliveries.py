@@ -36,6 +36,15 @@ async def unhandled(conn: AsyncConnection, organization_id: str) -> list[Deliver
     ]
 
 
+async def waiting_organizations(conn: AsyncConnection) -> list[str]:
+    """The organizations with such deliveries."""
+    query = select(inbox.c.organization_id).where(
+        inbox.c.status == written(InboxStatus.UNHANDLED.value),
+        inbox.c.organization_id.is_not(None),
+    )
+    return list((await conn.execute(query.distinct())).scalars())
+
+
 async def of_organization(
     conn: AsyncConnection, organization_id: str, *, limit: int
 ) -> list[Delivery]:

@@ -6,7 +6,8 @@ A statement that decides repeats the rules of `domain.wallet.ledger.settle`, and
 
 LOCK = """
     SELECT organization_id, currency, balance_micros, entries, gate_open,
-           frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros
+           frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros,
+           EXISTS (SELECT FROM fences WHERE opened_at IS NULL) AS fenced
     FROM wallets WHERE organization_id = ANY(%s)
     ORDER BY organization_id FOR UPDATE
 """
@@ -43,7 +44,8 @@ ALONE = """
     WITH held AS (
         SELECT balance_micros, entries FROM wallets
         WHERE organization_id = %(id)s::text AND currency = %(currency)s::text
-          AND (%(kind)s::text = 'credit' OR gate_open AND NOT frozen_by_suspension AND NOT frozen_by_operator)
+          AND (%(kind)s::text = 'credit' OR gate_open AND NOT frozen_by_suspension AND NOT frozen_by_operator
+               AND NOT EXISTS (SELECT FROM fences WHERE opened_at IS NULL))
           AND balance_micros - held_micros >= %(least)s::bigint AND balance_micros <= %(most)s::bigint
         FOR UPDATE SKIP LOCKED
     ), appended AS (

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-from sqlalchemy import BigInteger, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Text, bindparam, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pipeline import own, together
+from db.tables.recovery import fences
 from db.tables.wallet import wallets
 from db.wallet import ledger, statements
 from domain.money import LARGEST_MICROS
@@ -27,6 +28,7 @@ _WALLET = (
     wallets.c.frozen_by_operator,
     wallets.c.freeze_reason,
     wallets.c.held_micros,
+    exists().where(fences.c.opened_at.is_(None)).label("fenced"),
 )
 _AS_COMMITTED = select(*_WALLET).where(
     wallets.c.organization_id == bindparam("organization_id", type_=Text)

@@ -10,7 +10,8 @@ from domain.wallet.ledger import Wallet
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`code` is a block's name, or `reactivating`, `frozen`, `no_rate` or `insufficient_funds`.
+    """`code` is a block's name, or `recovery`, `reactivating`, `frozen`, `no_rate` or
+    `insufficient_funds`.
 
     `text` may be shown to the customer: its words are fixed, and no operator's note is in it.
     """
@@ -20,10 +21,12 @@ class Reason:
 
 
 def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
-    """The reasons in the order in which a debit checks them: gate, freeze, balance. The balance
+    """The reasons in the order in which a debit checks them: fence, gate, freeze, balance. The balance
     must cover the cheapest segment.
     """
-    refusals = [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
+    fenced = [Reason("recovery", "sending is stopped while records are checked")]
+    refusals = fenced if wallet.fenced else []
+    refusals += [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
     if not refusals and not wallet.gate_open:
         refusals.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
     if wallet.frozen_by_operator:

@@ -130,7 +130,10 @@ class MessageStatus(StrEnum):
 
 
 class Park(StrEnum):
-    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by their subject."""
+    """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by their subject.
+
+    `RECOVERY`: the database may have been restored; only a person resumes it.
+    """
 
     SUSPENDED = "suspended"
     FROZEN = "frozen"
@@ -141,11 +144,13 @@ class Park(StrEnum):
     REQUEST_REFUSED = "request_refused"
     DESTINATION_REFUSED = "destination_refused"
     REFUSED = "refused"
+    RECOVERY = "recovery"
 
 
 PASSES_BY_ITSELF = frozenset({Park.SUSPENDED, Park.FROZEN, Park.INSUFFICIENT_FUNDS})
 """A campaign parked for one of these resumes as soon as its wallet can pay again."""
 OUTRANKS = {
+    Park.RECOVERY: PASSES_BY_ITSELF,
     Park.SUSPENDED: frozenset({Park.FROZEN, Park.INSUFFICIENT_FUNDS}),
     Park.FROZEN: frozenset({Park.INSUFFICIENT_FUNDS}),
 }
@@ -154,11 +159,13 @@ OUTRANKS = {
 
 
 def kept_by(wallet: Wallet) -> Park | None:
-    """What keeps every campaign of a wallet from sending: the gate, a freeze or an empty balance.
-    None: nothing.
+    """What keeps every campaign of a wallet from sending: the fence, the gate, a freeze or an
+    empty balance. None: nothing.
 
     The only rule by which campaigns are parked and resumed.
     """
+    if wallet.fenced:
+        return Park.RECOVERY
     if not wallet.gate_open:
         return Park.SUSPENDED
     if wallet.frozen:

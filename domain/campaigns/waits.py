@@ -61,6 +61,7 @@ _IN_WORDS: dict[str, str] = {
     Waits.NOT_HEARD: "its workflow does not report: Temporal or a worker is down",
     Waits.SCHEDULED: "its scheduled time has not come",
     Waits.PAUSED: "a person paused it",
+    Park.RECOVERY: "the database may have been restored: what was sent since is looked up",
     Park.SUSPENDED: "the organization is suspended",
     Park.FROZEN: "the wallet is frozen",
     Park.INSUFFICIENT_FUNDS: "the wallet cannot pay for the next message",

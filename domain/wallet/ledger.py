@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from domain.money import LARGEST_MICROS
 from domain.wallet.entries import TAKEN_BACK, Entry, EntryKind, Posting
 
+FENCED = "nothing is sent until the database, which may have been restored, is recovered"
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -124,6 +126,8 @@ class Wallet:
     freeze_reason: str | None = None
     held_micros: int = 0
     """The sum of open holds; no debit may use it."""
+    fenced: bool = False
+    """The whole installation sends nothing: its database may have been restored."""
 
     @property
     def available_micros(self) -> int:
@@ -135,7 +139,7 @@ class Wallet:
 
     @property
     def pays(self) -> bool:
-        return self.gate_open and not self.frozen
+        return self.gate_open and not self.frozen and not self.fenced
 
 
 def settle(
@@ -239,6 +243,8 @@ def cannot_pay(
     wallet: Wallet, balance: int, micros: int
 ) -> Suspended | Frozen | InsufficientFunds | None:
     """Why the wallet can neither pay `micros` nor reserve them at that balance; None: it can."""
+    if wallet.fenced:
+        return Frozen(FENCED)
     if not wallet.gate_open:
         return Suspended()
     if wallet.frozen:

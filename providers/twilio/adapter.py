@@ -3,7 +3,8 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -172,6 +173,20 @@ class Twilio:
         read from its beginning: it is "sorted by the DateSent field, with the most recent messages
         appearing first". Reading ends at a page with only older messages.
         """
+        found: list[SentMessage] = []
+        pages = 0
+        async with aclosing(self.pages_since(account_sid, since, to=to)) as listed:
+            async for page in listed:
+                if pages == most_pages:
+                    return SentSince(messages=tuple(found), complete=False)
+                found += page
+                pages += 1
+        return SentSince(messages=tuple(found), complete=True)
+
+    async def pages_since(
+        self, account_sid: str, since: datetime, *, to: str | None = None
+    ) -> AsyncGenerator[list[SentMessage]]:
+        """The same list, page by page to its end."""
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = (await self._account(account_sid)).messages
         page = await _answer_of(
@@ -179,10 +194,9 @@ class Twilio:
                 page_size=_MOST_LISTED, **({} if to is None else {"to": to})
             )
         )
-        found: list[SentMessage] = []
-        for _ in range(most_pages):
+        while True:
             listed = [reading.message(item) for item in page]
-            found += [
+            yield [
                 message
                 for message in listed
                 if message.outbound and (message.created_at is None or message.created_at >= oldest)
@@ -191,9 +205,8 @@ class Twilio:
             if following is None or all(
                 message.newest is not None and message.newest < oldest for message in listed
             ):
-                return SentSince(messages=tuple(found), complete=True)
+                return
             page = await _answer_of(partial(messages.get_page_async, following))
-        return SentSince(messages=tuple(found), complete=False)
 
     async def list_messages(
         self, account_sid: str, day: date, *, page: str | None = None

@@ -9,8 +9,9 @@ from db.audit import certify
 from db.audit.checkpoints import Checkpoint
 from db.billing import payments, receivables, reversals, topups
 from db.billing.topups import TopUpCheckout
-from db.campaigns import resends, unpaid_sends
+from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
+from db.campaigns.unmatched_messages import Unmatched
 from db.inbox import deliveries, parking
 from db.wallet import holds, seals
 from domain.billing.events import (
@@ -263,6 +264,16 @@ async def sent_once_more(engine: AsyncEngine) -> None:
     await settle_replies(engine, accepted(again))
 
 
+async def unmatched_and_resolved(engine: AsyncEngine) -> None:
+    """A message that Twilio had, and nobody here knew; a person debited it."""
+    found = Unmatched(
+        organization_id=ORGANIZATION, message_sid="SM0", problem="not known here", listed=True
+    )
+    async with engine.begin() as conn:
+        await unmatched_messages.note(conn, [found])
+        await unmatched_messages.close(conn, ORGANIZATION, "SM0", by="ops", because="debited")
+
+
 async def live(engine: AsyncEngine) -> None:
     """Topped up, sent, suspended during a campaign, refunded, paid, resumed, frozen; another
     organization stays suspended.
@@ -307,6 +318,7 @@ async def live(engine: AsyncEngine) -> None:
     await taken_back(engine)
     await forgiven(engine)
     await waiting(engine)
+    await unmatched_and_resolved(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(engine)

@@ -30,6 +30,7 @@ CHARGED = (
     "messages charged after their refund without exactly one debit, or such debits without a "
     "message"
 )
+UNMATCHED = "messages that Twilio lists, and no message here stands for or paid: see `tollgate unmatched list`"
 PAID = "messages recorded as sent after their refund, although their debit was never refunded"
 EARLIER = "earlier attempts that were not paid for before they were sent, or not fully refunded"
 SENT_SHUT = "messages handed over while the gate was shut"
@@ -370,6 +371,10 @@ TAMPERINGS += [
     (
         CHECKOUT_NOT_BOOKED,
         "UPDATE topups SET status = 'paid', settled_at = clock_timestamp() WHERE status = 'open'",
+    ),
+    (
+        UNMATCHED,
+        "UPDATE unmatched_messages SET closed_at = NULL, closed_by = NULL, closed_because = NULL",
     ),
     (SENT_UNPAID, "DELETE FROM unpaid_sends"),
     (CHARGED, "DELETE FROM unpaid_sends"),

@@ -56,7 +56,10 @@ from tests.plans import Recorded, explained, recorded
 
 BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
-SMALL = {"listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints"}
+SMALL = {
+    "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
+    "database_marks", "unmatched_messages",
+}  # fmt: skip
 """Tables with a row for each provider, country, key or, added up, status; or of which only the newest
 rows are read.
 """

@@ -1,0 +1,39 @@
+"""Tells whether a database went back in time, from its mark, which is advanced every second. Pure."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What identifies a state of a database. `server` is the identifier of PostgreSQL's cluster,
+    `timeline` counts its promotions and point-in-time recoveries.
+    """
+
+    installation: UUID | None
+    number: int
+    server: int
+    timeline: int
+
+
+def went_back(known: Mark, found: Mark, *, watched: bool) -> str:
+    """Why `found`, which was read after `known`, is an earlier state or may be one; empty if it is
+    not.
+
+    `watched`: `known` is at most a few seconds old. Otherwise what was committed after it may be
+    lost although the mark is not lower.
+    """
+    if found.installation != known.installation:
+        return f"it is the database {found.installation}, not {known.installation}"
+    if found.number < known.number:
+        return f"its mark is {found.number}, but {known.number} was reached before"
+    if found.server != known.server:
+        return f"it was copied to another server: {found.server}, before {known.server}"
+    if found.timeline < known.timeline:
+        return f"it is on timeline {found.timeline}, but {known.timeline} was reached before"
+    if found.timeline > known.timeline and not watched:
+        return (
+            f"it changed from timeline {known.timeline} to {found.timeline} while no process of "
+            "Tollgate was running: what was committed last may be lost"
+        )
+    return ""
