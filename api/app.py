@@ -153,9 +153,7 @@ def create_app(services: Services | None = None) -> FastAPI:
 
 
 async def _watch(services: Services) -> None:
-    watch = DatabaseWatch(services.engine, services.client, services.memory)
-    await watch.look_first()
-    await watch.run()
+    await DatabaseWatch(services.engine, services.client, services.memory).run()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

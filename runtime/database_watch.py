@@ -17,12 +17,15 @@ from domain.recovery.marks import Mark, went_back
 from runtime import marks_at_temporal
 from runtime.database_memory import Memory, in_words
 from runtime.loops import Loop
+from runtime.temporal_refusals import is_refusal
 
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 REMEMBER_EVERY = timedelta(minutes=1)
 REMEMBER_AGAIN = timedelta(seconds=10)
 """After Temporal did not answer."""
+REFUSED_AGAIN = timedelta(hours=1)
+"""After it refused: only what processes remember counts."""
 
 
 async def open_fence(engine: AsyncEngine, client: Client, *, by: str, because: str) -> bool:
@@ -103,7 +106,8 @@ class DatabaseWatch:
             await marks_at_temporal.write(self._client, now)
         except (RPCError, RuntimeError) as problem:
             log.warning("mark_not_compared", reason=type(problem).__name__, detail=str(problem))
-            self._due = time.monotonic() + REMEMBER_AGAIN.total_seconds()
+            again = REFUSED_AGAIN if is_refusal(problem) else REMEMBER_AGAIN
+            self._due = time.monotonic() + again.total_seconds()
             return
         self._remembered = now
         self._due = time.monotonic() + REMEMBER_EVERY.total_seconds()

@@ -36,9 +36,12 @@ async def current(conn: AsyncConnection) -> Fence | None:
 async def shut(conn: AsyncConnection, reason: str, *, by: str) -> bool:
     """Shut the fence; returns whether it was open. The caller commits."""
     stored = await conn.execute(
-        upsert(fences).values(reason=reason, shut_by=by).on_conflict_do_nothing()
+        upsert(fences)
+        .values(reason=reason, shut_by=by)
+        .on_conflict_do_nothing()
+        .returning(fences.c.id)
     )
-    return stored.rowcount > 0
+    return stored.one_or_none() is not None
 
 
 async def open_(conn: AsyncConnection, *, by: str, because: str) -> bool:

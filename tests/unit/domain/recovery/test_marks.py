@@ -1,0 +1,39 @@
+"""A database went back in time if its mark did, or if nobody can tell."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from domain.recovery.marks import Mark, went_back
+
+KNOWN = Mark(installation=UUID(int=7), number=100, server=1, timeline=3)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (replace(KNOWN, number=99), "its mark is 99, but 100 was reached"),
+        (replace(KNOWN, number=200, installation=UUID(int=8)), "it is the database"),
+        (replace(KNOWN, number=200, installation=None), "it is the database None"),
+        (replace(KNOWN, number=200, server=2), "copied to another server"),
+        (replace(KNOWN, number=200, timeline=2), "it is on timeline 2, but 3 was reached"),
+        (replace(KNOWN, number=99, timeline=4), "its mark is 99"),
+    ],
+)
+@pytest.mark.parametrize("watched", [True, False])
+def test_an_earlier_or_another_state_is_named(found: Mark, reason: str, watched: bool) -> None:
+    assert reason in went_back(KNOWN, found, watched=watched)
+
+
+@pytest.mark.parametrize("number", [100, 101])
+@pytest.mark.parametrize("watched", [True, False])
+def test_the_same_state_and_a_later_one_are_good(number: int, watched: bool) -> None:
+    assert went_back(KNOWN, replace(KNOWN, number=number), watched=watched) == ""
+
+
+def test_a_promotion_is_good_only_if_the_mark_before_it_was_seen_by_who_compares() -> None:
+    promoted = replace(KNOWN, number=101, timeline=4)
+
+    assert went_back(KNOWN, promoted, watched=True) == ""
+    assert "timeline 3 to 4" in went_back(KNOWN, promoted, watched=False)
