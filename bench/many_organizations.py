@@ -6,12 +6,12 @@ keys are skipped, so whatever they would add is added here.
 """
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.organizations_rows import MESSAGE_COLUMNS, PAST, ROWS
 
-BIGGEST = "org-2"
-"""The organization that has the additional messages."""
+BIGGEST = "org-100"
+"""The organization that has the additional messages; it is suspended."""
 
 _ZEROS = "decode(repeat('00', 32), 'hex')"
 _MORE_MESSAGES = f"""
@@ -35,6 +35,25 @@ _LINKS = f"""
         FROM wallets w JOIN ledger_seals s USING (organization_id) WHERE s.seq = w.entries
     ) newest
 """
+_SENT = """
+    WITH chosen AS MATERIALIZED (
+        SELECT organization_id, entries + 1 AS seq, balance_micros - 10000 AS after, gen_random_uuid() AS id
+        FROM generate_series(1, :number, greatest(:number / :messages, 1)) n
+        JOIN wallets ON organization_id = 'org-' || n WHERE gate_open
+    ), booked AS (
+        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)
+        SELECT organization_id, seq, 'debit', -10000, after, 'message:' || id || ':' || 1 FROM chosen
+        RETURNING organization_id, seq, balance_after_micros
+    ), sent AS (
+        INSERT INTO messages (organization_id, id, recipient, body, segments, price_micros, status, attempt,
+            delivery_status, provider_sid, idempotency_key, sending_at, settled_at)
+        SELECT organization_id, id, '+14170000000', 'Hello', 1, 10000, 'accepted', 1, 'sent', 'SM' || id, 'new',
+            clock_timestamp() + interval '1 second', clock_timestamp() + interval '1 second'
+        FROM chosen
+    )
+    UPDATE wallets w SET entries = b.seq, balance_micros = b.balance_after_micros
+    FROM booked b WHERE b.organization_id = w.organization_id
+"""
 
 
 async def fill(
@@ -44,7 +63,11 @@ async def fill(
     more; `BIGGEST` has `more_messages`, too.
     """
     async with engine.begin() as conn:
-        for setting in ("statement_timeout = 0", "session_replication_role = replica"):
+        for setting in (
+            "statement_timeout = 0",
+            "session_replication_role = replica",
+            "work_mem = '256MB'",
+        ):
             await conn.execute(text(f"SET LOCAL {setting}"))
         for into, values, source in ROWS:
             insert = (
@@ -62,3 +85,10 @@ async def fill(
         await conn.execution_options(isolation_level="AUTOCOMMIT")
         await conn.execute(text("SET statement_timeout = 0"))
         await conn.execute(text("VACUUM ANALYZE"))
+
+
+async def send(conn: AsyncConnection, organizations: int, messages: int) -> None:
+    """A message of each of so many organizations, as if each had been sent now. The caller
+    commits.
+    """
+    await conn.execute(text(_SENT), {"number": organizations, "messages": messages})

@@ -78,3 +78,19 @@ def bench_pace(*, as_json: Json = False) -> None:
     from cli.pace_benchmark import measure
 
     measure(as_json=as_json)
+
+
+@bench.command("scale")
+def bench_scale(
+    organizations: Annotated[
+        int, typer.Option(min=10_000, help="The largest number of organizations.")
+    ] = 100_000,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Measure what calls cost the PostgreSQL server among many organizations, compared with a
+    hundredth of them, and `certify --new` of 10,000 new entries.
+    """
+    from cli.scale_benchmark import measure
+
+    measure(organizations, as_json=as_json)
