@@ -60,8 +60,15 @@ _SEAL = text("""
         INSERT INTO ledger_heads (number, organization_id, seq, sha256)
         SELECT coalesce(last.number, 0) + row_number() OVER chain, t.organization_id, t.seq,
                ledger_chain(coalesce(last.sha256, decode(repeat('00', 32), 'hex')),
-                            head_bytes(t.organization_id, t.seq, t.sha256,
-                                       wallet_history(t.organization_id, b.headed, t.seq))) OVER chain
+                            head_bytes(t.organization_id, t.seq, t.sha256, (  -- the history of `wallet_history`,
+                                SELECT coalesce(string_agg(gate_change_text(g), '' ORDER BY g.id), '')
+                                FROM gate_changes g WHERE g.organization_id = t.organization_id
+                                    AND g.after_seq >= b.headed AND g.after_seq < t.seq
+                            ) || (  -- a call of which costs as much as sealing an entry
+                                SELECT coalesce(string_agg(money_change_text(m), '' ORDER BY m.id), '')
+                                FROM money_changes m WHERE m.organization_id = t.organization_id
+                                    AND m.after_seq >= b.headed AND m.after_seq < t.seq
+                            ))) OVER chain
         FROM top t JOIN behind b USING (organization_id) CROSS JOIN last
         WHERE t.seq > b.headed
         WINDOW chain AS (ORDER BY t.organization_id ROWS UNBOUNDED PRECEDING)
