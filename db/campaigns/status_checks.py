@@ -75,11 +75,20 @@ _SOON = text(
 )
 _ADD_UNDECIDED = text(
     """
+    WITH RECURSIVE unpriced AS (  -- from one organization in the index to the next
+        (SELECT organization_id FROM messages
+         WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT organization_id FROM messages m
+                WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL
+                  AND m.organization_id > unpriced.organization_id ORDER BY organization_id LIMIT 1)
+        FROM unpriced WHERE organization_id IS NOT NULL
+    )
     INSERT INTO status_checks (organization_id, message_id, attempt, message_sid, tries)
     SELECT m.organization_id, m.id, m.attempt, m.provider_sid, :tries
-    FROM organizations o CROSS JOIN LATERAL (
+    FROM unpriced u CROSS JOIN LATERAL (
         SELECT * FROM messages m
-        WHERE m.organization_id = o.id AND m.provider_sid IS NOT NULL AND m.provider_price_micros IS NULL
+        WHERE m.organization_id = u.organization_id AND m.provider_sid IS NOT NULL AND m.provider_price_micros IS NULL
           AND m.sending_at BETWEEN :since AND :before AND m.status = 'accepted'
           AND (m.delivery_status IS NULL OR m.delivery_status <> ALL(CAST(:ends AS text[]))
                OR NOT m.sid_confirmed AND m.problem IS NULL)
