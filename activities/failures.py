@@ -41,6 +41,18 @@ def translated() -> Iterator[None]:
         ) from problem
 
 
+@contextmanager
+def translated_forever() -> Iterator[None]:
+    """The same, but what is refused is retried, too: an operator may correct the credentials."""
+    try:
+        with translated():
+            yield
+    except ApplicationError as problem:
+        if not problem.non_retryable:
+            raise
+        raise ApplicationError(problem.message, type=PROVIDER_REFUSED) from problem
+
+
 def in_words(problem: BaseException) -> str:
     """The failure in one line for an operator: no class name and no SQL statement."""
     match problem:

@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 LIFECYCLE = "OrganizationLifecycle"
 CAMPAIGN_RUN = "CampaignRun"
 RECONCILE = "Reconcile"
+RECONCILIATION = "Reconciliation"
 RECONCILE_EVENTS = "ReconcileEvents"
 SUBSCRIPTION_SWITCH = "SubscriptionMigration"  # its former name, which histories hold
 RING = "ring"

@@ -256,6 +256,11 @@ ROWS: tuple[tuple[str, str, str], ...] = (
         "WHERE n % 2 = 0",
     ),
     ("opt_outs (organization_id, recipient)", f"{_ID}, '+14150000000'", "WHERE n % 2 = 0"),
+    (
+        "listed_days (organization_id, day, listed_at)",
+        f"{_ID}, current_date - k, {PAST}",
+        "CROSS JOIN generate_series(1, 3) k",
+    ),
     ("pace (organization_id, next_at)", f"{_ID}, {PAST}", ""),
     (
         "idempotency_keys (organization_id, operation, key, request_sha256, done)",

@@ -2,6 +2,7 @@
 longer apply.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,6 +78,20 @@ async def clear(
     if unless is not None:
         query = query.where(~unless)
     return (await conn.execute(query, {"of": organization_id, "of_kind": kind.value})).rowcount > 0
+
+
+async def clear_each(
+    conn: AsyncConnection, organization_ids: Collection[str], kind: AlertKind, *, naming: str
+) -> None:
+    """Clear the alert of each of these organizations whose detail contains `naming`. The caller
+    commits.
+    """
+    await conn.execute(
+        update(alerts)
+        .where(alerts.c.organization_id.in_(organization_ids), alerts.c.kind == kind.value)
+        .where(alerts.c.cleared_at.is_(None), alerts.c.detail.contains(naming, autoescape=True))
+        .values(cleared_at=func.clock_timestamp())
+    )
 
 
 async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:

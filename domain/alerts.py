@@ -61,6 +61,7 @@ class AlertKind(StrEnum):
     UNDECIDED_FAILED = "undecided_failed"
     MARK_FAILED = "mark_failed"
     FENCED = "fenced"
+    RECONCILIATION_LATE = "reconciliation_late"
     PAYPAL_API_VERSION = "paypal_api_version"
     STRIPE_API_VERSION = "stripe_api_version"
     PAYPAL_WEBHOOK_SETUP = "paypal_webhook_setup"
@@ -253,6 +254,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="nothing is sent or debited: the database went back in time, as the detail says, or "
         "an operator runs `tollgate recover`: [restore a database](restore.md)",
         clears="`tollgate recover --open`",
+    ),
+    AlertKind.RECONCILIATION_LATE: Meaning(
+        about="the reconciliation of the subjects in the detail has not been complete for too "
+        "long: [reconciliation is late](#reconciliation-is-late)",
+        clears="a pass of each is complete",
     ),
     AlertKind.PAYPAL_API_VERSION: _API_VERSION,
     AlertKind.STRIPE_API_VERSION: _API_VERSION,

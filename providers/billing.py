@@ -1,10 +1,10 @@
 """The interface of billing provider adapters; the contract tests run against it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from domain.billing.events import BillingEvent, Dispute, MoneyReference, Payment, PaymentStatus
 from domain.billing.subscription import Provider, Snapshot
@@ -69,6 +69,18 @@ class Clues:
     plan_ids: tuple[str, ...] = ()
     amount: Money | None = None
     payer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionPage:
+    """A page of an account's subscriptions that have not ended. A snapshot covers no invoice but
+    the newest one: `unpaid` are subscriptions of which some invoice is not paid. `next` is where
+    the following page begins; None after the last.
+    """
+
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    unpaid: frozenset[str] = frozenset()
+    next: str | None = None
 
 
 class Resumed(StrEnum):
@@ -181,4 +193,13 @@ class BillingProvider(Protocol):
 
     def list_events(self, start: datetime, end: datetime) -> AsyncGenerator[Listed, None]:
         """Events between the two times, newest first, whether delivered or not."""
+        ...
+
+
+@runtime_checkable
+class ListsSubscriptions(Protocol):
+    """A provider that lists an account's subscriptions. PayPal documents no such list."""
+
+    async def list_subscriptions(self, page: str | None) -> SubscriptionPage:
+        """One call, for a `next` of an earlier page; None for the first page."""
         ...

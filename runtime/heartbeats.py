@@ -3,11 +3,17 @@ seconds, a cancelled call ends.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from temporalio import activity
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
 
 log = structlog.get_logger()
 BEATS_PER_TIMEOUT = 4
@@ -22,7 +28,22 @@ class Heartbeats(Interceptor):
         return _Beating(next)
 
 
+class _Remembering(ActivityOutboundInterceptor):
+    """The latest progress: a beat without it would erase it, and a further attempt start anew."""
+
+    def __init__(self, following: ActivityOutboundInterceptor) -> None:
+        super().__init__(following)
+        self.details: Sequence[Any] = ()
+
+    def heartbeat(self, *details: Any) -> None:
+        self.details = details or self.details or tuple(self.info().heartbeat_details)
+        super().heartbeat(*self.details)
+
+
 class _Beating(ActivityInboundInterceptor):
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        super().init(_Remembering(outbound))
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         timeout = activity.info().heartbeat_timeout
         if timeout is None or timeout.total_seconds() == 0:

@@ -3,13 +3,16 @@ them.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
@@ -21,9 +24,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.audit.reconciliation import Page
+from activities.audit.passes import Pass
 from activities.inbox.event_backfill import Settled
-from activities.workflow_contracts import RECONCILE, RECONCILE_EVENTS
+from activities.workflow_contracts import RECONCILE_EVENTS, RECONCILIATION
+from domain.audit.reconciliation import RHYTHMS
 from runtime.client import RPC_TIMEOUT
 from runtime.temporal_refusals import is_refusal
 
@@ -48,44 +52,81 @@ class Planned:
 
 
 PLAN = (
-    Planned(
-        id="reconcile",
-        workflow=RECONCILE,
-        argument=Page(),
-        summary="Compare with the providers",
-        every=timedelta(minutes=15),
-        jitter=timedelta(minutes=1),
+    *(
+        Planned(
+            id=f"reconcile-{subject.value}",
+            workflow=RECONCILIATION,
+            argument=Pass(subject=subject),
+            summary=rhythm.summary,
+            every=rhythm.every,
+            jitter=timedelta(minutes=1),
+        )
+        for subject, rhythm in RHYTHMS.items()
     ),
     Planned(
         id="reconcile-events",
         workflow=RECONCILE_EVENTS,
         argument=Settled(),
         summary="Process events that were not delivered",
-        every=timedelta(hours=1),
-        jitter=timedelta(minutes=10),
+        every=timedelta(minutes=15),
+        jitter=timedelta(minutes=1),
+        version=2,
     ),
 )
 SCHEDULES = tuple(planned.id for planned in PLAN)
+RETIRED = ("reconcile",)
+"""Schedules of earlier releases."""
 
 
-async def ensure(client: Client, task_queue: str, plan: Sequence[Planned] = PLAN) -> None:
-    """Create schedules that are missing, and update older ones. Any number of processes may call
-    it.
+async def ensure(
+    client: Client,
+    task_queue: str,
+    plan: Sequence[Planned] = PLAN,
+    retired: Sequence[str] = RETIRED,
+) -> None:
+    """Create schedules that are missing, update older ones, and delete retired ones with what they
+    started. Any number of processes may call it. One that fails does not stop the others; the first
+    failure is raised at the end.
 
     What an operator paused stays paused. Where Temporal refuses it, a warning says so.
     """
-    for planned in plan:
+    problems: list[RPCError] = []
+    for step in (
+        *(partial(_retire, client, id_) for id_ in retired),
+        *(partial(_ensure, client, planned, task_queue) for planned in plan),
+    ):
         try:
-            await _ensure(client, planned, task_queue)
+            await step()
         except RPCError as problem:
             if not is_refusal(problem):
-                raise
+                problems.append(problem)
+                continue
             log.warning(
                 "schedule_not_checked",
-                schedule=planned.id,
+                schedule=getattr(step.args[1], "id", step.args[1]),
                 detail=f"{problem.message}; unless it exists, nothing is compared with the "
                 "providers: give the worker's key the permission to write in the namespace",
             )
+    if problems:
+        raise problems[0]
+
+
+async def _retire(client: Client, id_: str) -> None:
+    handle = client.get_schedule_handle(id_)
+    try:
+        found = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+        await handle.delete(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as problem:
+        if problem.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return
+    log.info("schedule_deleted", schedule=id_)
+    for running in found.info.running_actions:
+        if isinstance(running, ScheduleActionExecutionStartWorkflow):
+            with suppress(RPCError):  # it has ended meanwhile
+                await client.get_workflow_handle(running.workflow_id).cancel(
+                    rpc_timeout=RPC_TIMEOUT
+                )
 
 
 async def _ensure(client: Client, planned: Planned, task_queue: str) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.campaigns.status_checks import Checking
 from activities.notifier import Notifier
 from db import locks
+from db.audit import reconciliations
 from db.billing import receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import standing_counts, unnotified
@@ -26,7 +27,7 @@ from runtime.loops import Loop
 log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(seconds=30)
-"""Raises and clears alerts of campaigns that wait long."""
+"""Raises and clears alerts of campaigns that wait long, and of a reconciliation that is late."""
 RESUME_EVERY = timedelta(seconds=5)
 """Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
@@ -83,6 +84,7 @@ class Upkeep:
             await runs.watch(conn, now=datetime.now(UTC))
             await refusals.forget(conn, now=datetime.now(UTC))
             await standing_counts.add_up(conn)
+            await reconciliations.watch(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:

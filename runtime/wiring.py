@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
+from activities.audit.budgets import Budgets
+from activities.audit.passes import Passes
 from activities.audit.reconciliation import Reconciling
 from activities.audit.recovery import Recovering
 from activities.billing.confirmation import Billing
@@ -25,7 +27,7 @@ from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.http import fast_client
 from providers.twilio import Twilio
-from runtime import billing, environment, payload_codec, twilio_accounts
+from runtime import billing, environment, payload_codec, reconciliation, twilio_accounts
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
@@ -99,7 +101,15 @@ class Services:
 
     @property
     def reconciling(self) -> Reconciling:
-        return Reconciling(self.engine, self.providers, self.twilio, self.notifier, self.sending)
+        return Reconciling(
+            self.engine, self.twilio, self.notifier, self.sending, Budgets(self.engine)
+        )
+
+    @property
+    def passes(self) -> Passes:
+        return reconciliation.passes(
+            self.engine, self.providers, self.twilio, self.notifier, self.reconciling
+        )
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.audit.retired import Retired
 from domain.alerts import AlertKind
 from runtime.database_watch import DatabaseWatch
 from runtime.heartbeats import Heartbeats
@@ -18,7 +19,7 @@ from runtime.loops import Loop
 from runtime.relay import Relay
 from runtime.upkeep import Upkeep
 from runtime.wiring import Services
-from workflows.audit.reconciliation import Reconcile
+from workflows.audit.reconciliation import Reconcile, Reconciliation
 from workflows.campaigns.campaign_run import CampaignRun
 from workflows.inbox.event_backfill import ReconcileEvents
 from workflows.lifecycle.organization_lifecycle import OrganizationLifecycle
@@ -48,6 +49,7 @@ OURS = (
 WORKFLOWS: tuple[type[Any], ...] = (
     OrganizationLifecycle,
     CampaignRun,
+    Reconciliation,
     Reconcile,
     ReconcileEvents,
     SubscriptionSwitch,
@@ -71,7 +73,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
             sending.settle_batch,
             sending.resolve_unknown,
         ]
-    billing, enforcement, reconciling = services.billing, services.enforcement, services.reconciling
+    billing, enforcement, retired = services.billing, services.enforcement, Retired()
     switching = services.switching
     return [
         billing.confirm_subscription,
@@ -83,11 +85,12 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         enforcement.unfreeze_wallet,
         enforcement.resume_eligible_campaigns,
         enforcement.mark_stuck,
-        reconciling.notify_waiting,
-        reconciling.compare_organizations,
-        reconciling.settle_unknown_messages,
-        reconciling.record_prices,
-        reconciling.audit,
+        services.passes.reconcile,
+        retired.notify_waiting,
+        retired.compare_organizations,
+        retired.settle_unknown_messages,
+        retired.record_prices,
+        retired.audit,
         services.event_backfill.take_in_missed_events,
         switching.read_switch,
         switching.check_switch,

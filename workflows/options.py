@@ -15,6 +15,9 @@ HEARTBEAT = timedelta(seconds=10)
 BATCH = timedelta(minutes=5)
 """One attempt at a batch."""
 
+AUDIT = timedelta(minutes=30)
+"""One attempt at checking all guarantees on the database."""
+
 FOR_EVER = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
@@ -37,6 +40,8 @@ LOOK_UP_UNKNOWN = timedelta(minutes=1)
 CAMPAIGN_SELF_CHECK = timedelta(days=30)
 """Ends the run of a parked campaign that was canceled while Temporal was away."""
 LONGEST_HISTORY = 1_000
+LONGEST_PASS = 200
+"""Events in a run of a pass, whose activities return a few kilobytes each."""
 LONGEST_OLD_RUN = timedelta(days=7)
 """After which a lifecycle of a build with periodic checks continues as new, and then rests."""
 

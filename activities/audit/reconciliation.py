@@ -1,65 +1,47 @@
-"""Compares our records with the providers and the ledger; notifies a workflow or raises an alert,
-and never changes money.
+"""Steps of the reconciliation that talk to no billing provider: notifies what waits, looks up
+unknown messages, records prices, audits the ledger. Never changes money silently.
 """
 
 import asyncio
 import random
-import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.campaigns import prices
+from activities.audit.budgets import Budgets, Endpoint
+from activities.audit.passes import Pass
 from activities.campaigns.dispatch import Sending
-from activities.campaigns.prices import PricesFrom
+from activities.campaigns.prices import Prices
 from activities.failures import first_line
 from activities.notifier import Notifier
-from db import alerts, locks
-from db.audit import certify
-from db.billing import blocks, subscriptions
+from db import alerts
+from db.audit import certify, checkpoints, comparisons
 from db.campaigns import messages, runs
-from db.lifecycle import organizations, standings, suspensions, unnotified
-from db.lifecycle.organizations import Organization
+from db.lifecycle import unnotified
 from db.switching import switches
 from domain.alerts import AlertKind
-from domain.billing.subscription import Provider
-from domain.campaigns.telephony import Account, AccountStatus
 from domain.campaigns.waits import SILENCE
-from domain.lifecycle.standing import Standing, Status
-from providers.billing import BillingProvider
-from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
-LOOKED_UP_AT_ONCE = 4
-LONGEST_CHECK = timedelta(minutes=4)
-"""Reading the whole ledger takes long, and Twilio may hang; each limit ends before its activity's
-timeout.
+LOOKED_UP, AT_ONCE = 12, 4
+LONGEST_LOOK_UP = timedelta(seconds=45)
+"""One step looks up messages of so many organizations, some at the same time: two minutes and a
+quarter at worst.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Organizations ordered by id, starting after `after`."""
-
-    after: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """`after` is where the next page starts; None after the last page."""
-
-    after: str | None
-    compared: int = 0
-    differing: int = 0
+LONGEST_CHECK = timedelta(minutes=25)
+"""Reading the whole ledger takes long. Ends before its activity's timeout."""
+EVERYTHING_EVERY = timedelta(days=1)
+FAILURES = 3
+"""After so many failed notifications in a row, the rest is left to the next step."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +54,20 @@ class Reconciling:
     def __init__(
         self,
         engine: AsyncEngine,
-        providers: Mapping[Provider, BillingProvider],
         twilio: Twilio,
         notifier: Notifier,
         sending: Sending,
+        budgets: Budgets,
     ) -> None:
         self._engine = engine
-        self._providers = providers
-        self._twilio = twilio
         self._notifier = notifier
         self._sending = sending
-
-    @activity.defn(name="ring_waiting")
-    async def notify_waiting(self) -> Notified:
-        """Notify every organization and campaign whose pending work was not acknowledged; keep
-        provider switches running.
-        """
-        async with self._engine.connect() as conn:
-            organization_ids = await switches.open_ones(conn, limit=1000)
-        for organization_id in organization_ids:
-            await self._notifier.ensure_switch(organization_id)
-        return await self.notify()
+        self._budgets = budgets
+        self._prices = Prices(engine, twilio, lambda: budgets.take(Endpoint.TWILIO_MESSAGES))
 
     async def notify(self, *, everything: bool = False) -> Notified:
         """One step of the relay. Pass `everything` after Temporal was away and may have lost its
-        state.
+        state. One notification that fails does not block the others.
 
         Raises `RPCError` when Temporal does not answer; what was not notified is due again within
         seconds.
@@ -106,86 +77,69 @@ class Reconciling:
             due = await unnotified.organizations(
                 conn, now=now, limit=1000 if everything else 200, everything=everything
             )
-        for index, organization_id in enumerate(due):
-            try:
-                await self._notifier.notify_organization(organization_id)
-            except Exception:
-                async with self._engine.begin() as conn:
-                    await unnotified.notify_soon(conn, due[index:], now=now)
-                raise
+        organizations = await _each(due, self._notifier.notify_organization)
+        if organizations.failed:
+            async with self._engine.begin() as conn:
+                await unnotified.notify_soon(conn, organizations.failed, now=now)
         async with self._engine.begin() as conn:
             silent = await runs.mark_silent(conn, before=now - SILENCE, limit=200)
-        for organization_id, campaign_id in silent:
-            await self._notifier.notify_campaign(organization_id, campaign_id)
+        campaigns = await _each(silent, lambda run: self._notifier.notify_campaign(*run))
+        for problem in (organizations.problem, campaigns.problem):
+            if problem is not None:
+                raise problem
         return Notified(organizations=len(due), campaigns=len(silent))
 
-    @activity.defn(name="compare_organizations")
-    async def compare_organizations(self, page: Page) -> Compared:
-        """Compare a page of standings with the billing providers and Twilio; notify organizations
-        that differ.
+    async def notify_waiting(self, at: Pass) -> Pass:
+        """Notify every organization and campaign whose pending work was not acknowledged, and those
+        with an open top-up from time to time; keep provider switches running.
         """
+        now = datetime.now(UTC)
         async with self._engine.connect() as conn:
-            found = await organizations.page(conn, after=page.after, limit=page.limit)
-        differing = 0
-        for organization in found:
-            activity.heartbeat(organization.id)
-            try:
-                difference = await self._difference(organization)
-                if difference is not None:
-                    differing += 1
-                    await self._report(organization.id, difference)
-                else:
-                    async with self._engine.begin() as conn:
-                        await locks.hurry(conn)
-                        await alerts.clear(conn, organization.id, AlertKind.DIFFERS)
-            except (
-                ProviderError,
-                DBAPIError,
-            ) as problem:  # one organization's failure must not block the others
-                log.warning(
-                    "comparison_failed", organization_id=organization.id, reason=first_line(problem)
-                )
-        return Compared(
-            after=found[-1].id if len(found) == page.limit else None,
-            compared=len(found),
-            differing=differing,
-        )
+            switching = await switches.open_ones(conn, limit=1000)
+            topping_up = await comparisons.with_open_topups(conn, now=now, limit=1000)
+        notified = await self.notify()
+        for ids, notify in (
+            (switching, self._notifier.ensure_switch),
+            (topping_up, self._notifier.notify_organization),
+        ):
+            attempted = await _each(ids, notify)
+            if attempted.problem is not None:
+                raise attempted.problem
+        number = len(switching) + len(topping_up) + notified.organizations + notified.campaigns
+        return at.beyond(None, compared=number).end()
 
-    @activity.defn(name="settle_unknown_messages")
-    async def settle_unknown_messages(self) -> int:
-        """Look up every message sent over a minute ago without a confirmation; returns how many
-        were decided.
-        """
+    async def settle_unknown_messages(self, at: Pass) -> Pass:
+        """Look up messages sent over a minute ago without a confirmation, of a few organizations."""
         async with self._engine.connect() as conn:
             found = await messages.unsettled_organizations(
-                conn, before=datetime.now(UTC) - messages.UNSETTLED_AFTER, limit=1000
+                conn,
+                before=datetime.now(UTC) - messages.UNSETTLED_AFTER,
+                after=at.at or "",
+                limit=LOOKED_UP,
             )
-        began, turns = time.monotonic(), asyncio.Semaphore(LOOKED_UP_AT_ONCE)
+        turns = asyncio.Semaphore(AT_ONCE)
 
-        async def look_up(organization_id: str) -> int:
+        async def look_up(organization_id: str) -> int | Exception:
             async with turns:
-                if time.monotonic() - began > LONGEST_CHECK.total_seconds():
-                    return 0  # Twilio hangs: the next pass looks up the rest
-                try:
-                    return await self._sending.resolve(organization_id)
-                except (
-                    ApplicationError,
-                    DBAPIError,
-                ) as problem:  # one organization's failure must not block the others
-                    log.warning(
-                        "message_lookup_failed",
-                        organization_id=organization_id,
-                        reason=first_line(problem),
-                    )
-                    return 0
+                return await self._look_up(organization_id)
 
-        random.shuffle(found)  # otherwise the first organizations could starve the others
-        return sum(await asyncio.gather(*(look_up(organization_id) for organization_id in found)))
+        outcomes = await asyncio.gather(*(look_up(organization_id) for organization_id in found))
+        settled = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        problems = [outcome for outcome in outcomes if isinstance(outcome, ApplicationError)]
+        if len(problems) == len(found) >= FAILURES:
+            raise problems[0]  # Twilio is down: the rest would only wait
+        at = at.beyond(found[-1] if found else None, compared=len(found), differing=sum(settled))
+        return at if len(found) == LOOKED_UP else at.end()
 
-    @activity.defn(name="audit")
-    async def audit(self) -> list[str]:
+    async def record_prices(self, at: Pass) -> Pass:
+        """Record the prices that Twilio charged, of a few organizations."""
+        following, pages = await self._prices.record(at.at or "", now=datetime.now(UTC))
+        at = at.beyond(following, compared=pages)
+        return at if following is not None else at.end()
+
+    async def audit(self, at: Pass) -> Pass:
         """Run the certification's checks and raise an alert for each failure; repairs nothing."""
-        findings = await certify.examine(self._engine, longest=LONGEST_CHECK)
+        findings = await self._examine()
         failed = [finding for finding in findings if not finding.holds]
         async with self._engine.begin() as conn:
             for guarantee in {finding.guarantee for finding in findings} - {
@@ -205,70 +159,61 @@ class Reconciling:
                 check=finding.check,
                 figure=finding.figure,
             )
-        return [finding.check for finding in failed]
+        return at.beyond(None, compared=len(findings), differing=len(failed)).end()
 
-    @activity.defn(name="record_prices")
-    async def record_prices(self, at: PricesFrom) -> PricesFrom | None:
-        """Record the prices that Twilio charged, a few pages per call; returns where to continue,
-        None at the end.
+    async def _examine(self) -> list[certify.Finding]:
+        """What is new; everything once a day, and while a guarantee is broken: what is new does not
+        show whether an old row is still wrong.
         """
-        return await prices.record(self._engine, self._twilio, at, now=datetime.now(UTC))
-
-    async def _difference(self, organization: Organization) -> str | None:
         async with self._engine.connect() as conn:
-            standing = await standings.get(conn, organization.id)
-            current = await subscriptions.current(conn, organization.id)
-        if standing is None or standing.behind:
-            return None if standing is None else "the standing is not applied yet"
-        if current is not None:
-            try:
-                snapshot = await self._providers[current.provider].get_subscription(current.id)
-            except NotFound:
-                return f"{current.provider.value} does not have subscription {current.id}"
-            if snapshot.state is not current.snapshot.state:
-                return (
-                    f"{current.provider.value} reports {snapshot.state.value}, the database has "
-                    f"{current.snapshot.state.value}"
-                )
-        try:
-            account = await self._twilio.get_account(organization.twilio_account_sid)
-        except NotFound:
-            return f"Twilio does not have the subaccount {organization.twilio_account_sid}"
-        active = account.status is AccountStatus.ACTIVE
-        if active != (standing.status is Status.ACTIVE):
-            await self._follow(standing, account)
-            return (
-                f"the standing is {standing.status.value}, the Twilio subaccount "
-                f"{account.status.value}"
-            )
-        return None
+            whole = await checkpoints.newest(conn, certify.VERSION, everything=True)
+            standing = await alerts.standing(conn, alerts.INSTALLATION)
+        broken = any(alert.kind.startswith("guarantee_") for alert in standing)
+        if whole is not None and datetime.now(UTC) - whole.since < EVERYTHING_EVERY and not broken:
+            findings = await certify.examine_new(self._engine, longest=LONGEST_CHECK)
+            if findings is not None:
+                return findings
+        return await certify.examine(self._engine, longest=LONGEST_CHECK)
 
-    async def _follow(self, standing: Standing, account: Account) -> None:
-        """Suspend the open subaccount of a suspended organization again; block an organization
-        whose subaccount Twilio closed or suspended.
-        """
-        async with self._engine.begin() as conn:
-            await locks.hurry(conn)
-            if await standings.lock(conn, standing.organization_id) != standing:
-                return  # it changed after the read: its lifecycle workflow is running
-            if standing.status is Status.SUSPENDED:
-                await standings.mark_unapplied(conn, standing.organization_id)
-                return
-            if account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
-                conn, standing, now=datetime.now(UTC)
-            ):
-                return
-            reason = f"Twilio reports the subaccount as {account.status.value}"
-            await blocks.block_telephony(
-                conn, standing.organization_id, reason, now=datetime.now(UTC)
-            )
-
-    async def _report(self, organization_id: str, difference: str) -> None:
-        log.warning("organization_differs", organization_id=organization_id, difference=difference)
-        async with self._engine.begin() as conn:
-            await locks.hurry(conn)
-            await alerts.raise_(conn, organization_id, AlertKind.DIFFERS, difference)
+    async def _look_up(self, organization_id: str) -> int | Exception:
+        """How many messages were decided; one organization's failure does not block the others."""
+        await self._budgets.take(Endpoint.TWILIO_MESSAGES)
         try:
-            await self._notifier.notify_organization(organization_id)
-        except RPCError as problem:
-            log.warning("notification_failed", organization_id=organization_id, reason=str(problem))
+            async with asyncio.timeout(LONGEST_LOOK_UP.total_seconds()):
+                return await self._sending.resolve(organization_id)
+        except (ApplicationError, DBAPIError, TimeoutError) as problem:
+            log.warning(
+                "message_lookup_failed",
+                organization_id=organization_id,
+                reason=first_line(problem) or type(problem).__name__,
+            )
+            return problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted(Generic[T]):
+    """`problem` is why nothing, or nothing any more, could be notified."""
+
+    failed: Sequence[T]
+    problem: Exception | None
+
+
+async def _each(items: Sequence[T], notify: Callable[[T], Awaitable[None]]) -> Attempted[T]:
+    """Notify each, in any order. Those whose notification fails do not stop the others, unless
+    several fail in a row: then Temporal does not answer, and each would wait for its timeout.
+    """
+    order, failed, in_a_row = random.sample(items, len(items)), list[T](), 0
+    problem: Exception | None = None
+    for index, item in enumerate(order):
+        try:
+            await notify(item)
+        except (RPCError, RuntimeError) as error:
+            failed.append(item)
+            in_a_row += 1
+            problem = error
+            log.warning("notification_failed", item=str(item), reason=first_line(error))
+            if in_a_row == FAILURES:
+                return Attempted(failed=[*failed, *order[index + 1 :]], problem=error)
+        else:
+            in_a_row = 0
+    return Attempted(failed=failed, problem=problem if len(failed) == len(items) else None)

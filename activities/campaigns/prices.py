@@ -1,102 +1,130 @@
 """Records what Twilio charged for each message, read from its lists day by day, hours after
 sending.
 
-The lists also give the final status of messages whose callbacks were lost.
+The lists also give the final status of messages whose callbacks were lost. A day whose messages all
+have a price is not listed again, and any other only at growing intervals.
 """
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio import activity
 
+from activities.failures import first_line, translated_forever
 from db import locks
 from db.campaigns import listed_statuses, prices
-from db.lifecycle import organizations
-from providers.errors import ProviderError
+from db.campaigns.prices import Day, Unpriced
+from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
 KNOWN_AFTER = timedelta(hours=1)
 """Twilio takes up to a day to price a message; earlier reads rarely find a price."""
 GIVEN_UP_AFTER = timedelta(days=3)
-_PAGES = 50
-"""Pages of a thousand messages, about a second each: one attempt stays well under its timeout."""
+ORGANIZATIONS, AT_ONCE, PAGES = 12, 4, 5
+"""One step reads so many pages of a thousand messages for each organization, each in at most eight
+seconds: two minutes at worst.
+"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricesFrom:
-    """Where to continue: after an organization, or at one of its days (ISO 8601) and a page of that
-    day's list.
-    """
+class Prices:
+    """`turn` waits for the turn of one call of the budget that all workers share."""
 
-    organization_id: str = ""
-    day: str | None = None
-    page: str | None = None
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._turn = turn
 
+    async def record(self, after: str, *, now: datetime) -> tuple[str | None, int]:
+        """Record the prices of the next organizations. Returns the organization behind which to
+        continue, None at the end, and the number of pages.
 
-async def record(
-    engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, now: datetime
-) -> PricesFrom | None:
-    """Record some pages from `at` on. Failed queries are repeated in the next pass."""
-    since, before = now - GIVEN_UP_AFTER, now - KNOWN_AFTER
-    for _ in range(_PAGES):
-        activity.heartbeat(at.organization_id)
-        if at.day is None:
-            async with engine.connect() as conn:
-                unpriced = await prices.next_unpriced(
-                    conn, after=at.organization_id, since=since, before=before
-                )
-            if unpriced is None:
-                return None
-            at = PricesFrom(
-                organization_id=unpriced.organization_id, day=unpriced.first_day.isoformat()
+        What cannot be read now is left to the next pass; raises retryably if Twilio answers
+        nothing.
+        """
+        since = now - GIVEN_UP_AFTER
+        async with self._engine.begin() as conn:
+            if not after:
+                await prices.forget_listed(conn, before=(since - timedelta(days=1)).date())
+            found = await prices.unpriced(
+                conn,
+                after=after,
+                since=since,
+                before=now - KNOWN_AFTER,
+                now=now,
+                limit=ORGANIZATIONS,
             )
-        try:
-            at = await _record_page(engine, twilio, at, today=now.date())
-        except (
-            ProviderError,
-            DBAPIError,
-        ) as problem:  # one organization's failure must not block the others
-            log.warning(
-                "price_query_failed",
-                organization_id=at.organization_id,
-                reason=str(problem).partition("\n")[0],
-            )
-            at = PricesFrom(organization_id=at.organization_id)
-    return at
+        due = [unpriced for unpriced in found if unpriced.days]
+        turns = asyncio.Semaphore(AT_ONCE)
 
+        async def read(unpriced: Unpriced) -> int | ProviderError | DBAPIError:
+            async with turns:
+                return await self._read(unpriced, now)
 
-async def _record_page(
-    engine: AsyncEngine, twilio: Twilio, at: PricesFrom, *, today: date
-) -> PricesFrom:
-    assert at.day is not None
-    day = date.fromisoformat(at.day)
-    async with engine.connect() as conn:
-        organization = await organizations.get(conn, at.organization_id)
-    if organization is None:
-        return PricesFrom(organization_id=at.organization_id)
-    page = await twilio.list_messages(organization.twilio_account_sid, day, page=at.page)
-    prices_by_sid = {
-        message.sid: message.price for message in page.messages if message.price is not None
-    }
-    async with engine.begin() as conn:
-        await locks.hurry(conn)
-        recorded = await prices.record(conn, organization.id, prices_by_sid)
-        differing = await listed_statuses.compare(conn, organization.id, page.messages)
-    log.info(
-        "prices_recorded",
-        organization_id=organization.id,
-        day=at.day,
-        recorded=recorded,
-        statuses_differing=differing,
-    )
-    if page.next is not None:
-        return replace(at, page=page.next)
-    # a message that Twilio queues past midnight is sent on the next day
-    tomorrow = day + timedelta(days=1)
-    return PricesFrom(
-        organization_id=at.organization_id, day=tomorrow.isoformat() if tomorrow <= today else None
-    )
+        outcomes = await asyncio.gather(*(read(unpriced) for unpriced in due))
+        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
+        if silent and len(silent) == len(outcomes):
+            with translated_forever():
+                raise silent[0]
+        pages = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        if any(number == PAGES for number in pages):
+            return after, sum(pages)  # there may be more of them
+        end = len(found) < ORGANIZATIONS
+        return None if end else found[-1].organization_id, sum(pages)
+
+    async def _read(self, unpriced: Unpriced, now: datetime) -> int | ProviderError | DBAPIError:
+        """Read some pages; returns how many."""
+        pages = 0
+        for day in unpriced.days:
+            page: str | None = day.page
+            while pages < PAGES:
+                pages += 1
+                try:
+                    page = await self._record_page(unpriced, Day(day=day.day, page=page), now)
+                except (
+                    ProviderError,
+                    DBAPIError,
+                ) as problem:  # one organization's failure must not block the others
+                    log.warning(
+                        "price_query_failed",
+                        organization_id=unpriced.organization_id,
+                        reason=first_line(problem),
+                    )
+                    if isinstance(problem, ProviderRefused):
+                        await self._note(unpriced, day, now)
+                        break
+                    return problem
+                if page is None:
+                    break
+        return pages
+
+    async def _record_page(self, unpriced: Unpriced, day: Day, now: datetime) -> str | None:
+        """Returns the following page."""
+        await self._turn()
+        page = await self._twilio.list_messages(unpriced.account_sid, day.day, page=day.page)
+        prices_by_sid = {
+            message.sid: message.price for message in page.messages if message.price is not None
+        }
+        async with self._engine.begin() as conn:
+            await locks.hurry(conn)
+            recorded = await prices.record(conn, unpriced.organization_id, prices_by_sid)
+            differing = await listed_statuses.compare(conn, unpriced.organization_id, page.messages)
+            await prices.note_listed(conn, unpriced.organization_id, day.day, page.next, now=now)
+        log.info(
+            "prices_recorded",
+            organization_id=unpriced.organization_id,
+            day=day.day.isoformat(),
+            recorded=recorded,
+            statuses_differing=differing,
+        )
+        return page.next
+
+    async def _note(self, unpriced: Unpriced, day: Day, now: datetime) -> None:
+        """What Twilio refuses to list, such as a page of long ago, is tried from its begin later."""
+        async with self._engine.begin() as conn:
+            await prices.note_listed(conn, unpriced.organization_id, day.day, None, now=now)

@@ -8,6 +8,7 @@ Oldest first, in slices of time of at most a few thousand events. Each slice is 
 so that an interrupted run leaves less to the next.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -40,8 +41,8 @@ TOGETHER = 200
 MOST_IN_SLICE = 2_000
 SHORTEST_SLICE = timedelta(minutes=1)
 """A slice of this length is listed completely, however large it is."""
-LONGEST_RUN = timedelta(minutes=4)
-"""Duration of one run over all providers; shorter than its activity's timeout."""
+LONGEST_RUN = timedelta(minutes=2)
+"""After this a run begins no further slice; a slice, of a few dozen pages, may take as long again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,17 @@ class EventBackfill:
 
     @activity.defn(name="take_in_missed_events")
     async def take_in_missed_events(self, request: Settled) -> list[Tally]:
-        """Compare from the last run on. One provider's failure does not block the others."""
-        longest = LONGEST_RUN / max(1, len(self._providers))
-        return [
-            await self.compare(provider, request, longest=longest) for provider in self._providers
-        ]
+        """Compare from the last run on, all providers at the same time. One provider's failure does
+        not block the others.
+        """
+        tallies = await asyncio.gather(
+            *(self.compare(name, request, longest=LONGEST_RUN) for name in self._providers),
+            return_exceptions=True,
+        )
+        for tally in tallies:
+            if isinstance(tally, BaseException):
+                raise tally
+        return [tally for tally in tallies if isinstance(tally, Tally)]
 
     async def compare(
         self,

@@ -69,6 +69,12 @@ class _Installation:
             "reason",
             reading.waiting,
         )
+        yield _by(
+            "reconciliation_age_seconds",
+            "How long ago the last complete pass over each subject began.",
+            "subject",
+            {subject.value: age.total_seconds() for subject, age in reading.reconciled.items()},
+        )
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))

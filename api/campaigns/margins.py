@@ -54,7 +54,7 @@ class MarginOut(Sums):
 )
 async def get(organization_id: OrganizationId, campaign_id: CampaignId, here: Here) -> MarginOut:
     """Returns what the campaign was charged and what it cost. Tollgate reads the prices from the
-    lists of Twilio every 15 minutes.
+    lists of Twilio every few hours.
     """
     async with here.snapshot() as conn:
         organization = await organizations.get(conn, organization_id)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.audit import reconciliations
 from db.campaigns import messages, runs
 from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
@@ -14,6 +15,7 @@ from db.inbox.pending_deliveries import Backlog
 from db.lifecycle import standing_counts
 from db.tables.audit import alerts
 from db.tables.lifecycle import standings
+from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Status
 
@@ -29,7 +31,8 @@ class Figures:
     for a person.
 
     `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
-    messages were handed over, and Twilio did not answer.
+    messages were handed over, and Twilio did not answer. `reconciled` is how long ago the last
+    complete pass over each subject began.
     """
 
     organizations: Mapping[Status, int]
@@ -41,6 +44,7 @@ class Figures:
     alerts: Mapping[str, int]
     unsettled: int
     waiting: Mapping[str, int]
+    reconciled: Mapping[Subject, timedelta]
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -62,4 +66,5 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         alerts={row.kind: row.all for row in raised},
         waiting=await runs.waiting(conn, now=now),
         unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
+        reconciled=await reconciliations.ages(conn, now=now),
     )

@@ -257,6 +257,7 @@ def read(row: Row[Any]) -> Subscription:
         checkout_url=row.checkout_url,
         checkout_plan_id=row.checkout_plan_id,
         paid_back_at=row.paid_back_at,
+        linked_at=row.linked_at,
     )
 
 

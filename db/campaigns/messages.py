@@ -161,10 +161,18 @@ async def in_status(
 
 
 async def unsettled_organizations(
-    conn: AsyncConnection, *, before: datetime, limit: int
+    conn: AsyncConnection, *, before: datetime, after: str, limit: int
 ) -> list[str]:
-    """Organizations with messages whose hand-over began before `before` and is still open."""
-    query = select(messages.c.organization_id).where(*_unsettled(before)).distinct().limit(limit)
+    """Organizations with messages whose hand-over began before `before` and is still open, by id,
+    after `after`.
+    """
+    query = (
+        select(messages.c.organization_id)
+        .where(*_unsettled(before), messages.c.organization_id > after)
+        .distinct()
+        .order_by(messages.c.organization_id)
+        .limit(limit)
+    )
     return [row.organization_id for row in await conn.execute(query)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -10,19 +10,53 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.money import Money
 
-_NEXT_UNPRICED = text(
+LISTED_EVERY = timedelta(hours=3)
+_UNPRICED = text(
     """
-    SELECT organization_id, min(sending_at) AS first FROM messages
-    WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL AND sending_at >= :since AND sending_at < :before
-      AND organization_id = (
-          SELECT organization_id FROM messages
-          WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL
-            AND sending_at >= :since AND sending_at < :before AND organization_id > :after
-          ORDER BY organization_id LIMIT 1
-      )
-    GROUP BY organization_id
+    WITH RECURSIVE unpriced AS (  -- from one organization to the next in an index
+        (SELECT organization_id FROM messages
+         WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL AND organization_id > :after
+         ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT organization_id FROM messages
+                WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL
+                  AND organization_id > unpriced.organization_id
+                ORDER BY organization_id LIMIT 1)
+        FROM unpriced WHERE organization_id IS NOT NULL
+    ), chosen AS MATERIALIZED (
+        SELECT organization_id FROM unpriced WHERE organization_id IS NOT NULL LIMIT :limit
+    ), sent AS (
+        SELECT organization_id, CAST(begins AS date) AS day FROM chosen CROSS JOIN generate_series(
+            CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day') AS begins
+        WHERE EXISTS (
+            SELECT FROM messages
+            WHERE messages.organization_id = chosen.organization_id
+              AND provider_sid IS NOT NULL AND provider_price_micros IS NULL
+              AND sending_at >= greatest(begins AT TIME ZONE 'UTC', :since)
+              AND sending_at < least((begins + interval '1 day') AT TIME ZONE 'UTC', :before))
+    ), days AS (  -- a message that Twilio queues past midnight is sent on the next day
+        SELECT organization_id, day FROM sent
+        UNION SELECT organization_id, day + 1 FROM sent WHERE day < CAST(:last AS date)
+    ), due AS (
+        SELECT days.organization_id, day, page FROM days LEFT JOIN listed_days USING (organization_id, day)
+        WHERE listed_at IS NULL OR page IS NOT NULL OR :now - listed_at >= greatest(
+            CAST(:each AS interval), listed_at - CAST(day + 1 AS timestamp) AT TIME ZONE 'UTC')
+    )
+    SELECT chosen.organization_id, twilio_account_sid, day, page
+    FROM chosen JOIN organizations ON organizations.id = chosen.organization_id
+         LEFT JOIN due ON due.organization_id = chosen.organization_id
+    ORDER BY chosen.organization_id, day
     """
 )
+_NOTE_LISTED = text(
+    """
+    INSERT INTO listed_days (organization_id, day, page, listed_at)
+    VALUES (:organization_id, :day, :page, CASE WHEN CAST(:page AS text) IS NULL THEN :now END)
+    ON CONFLICT (organization_id, day) DO UPDATE
+    SET page = excluded.page, listed_at = coalesce(excluded.listed_at, listed_days.listed_at)
+    """
+)
+_FORGET = text("DELETE FROM listed_days WHERE day < :before")
 _RECORD = text(
     """
     UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency
@@ -55,12 +89,21 @@ _MARGINS = text(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A day (UTC) whose list at Twilio is due, and the page where reading it continues."""
+
+    day: date
+    page: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unpriced:
-    """An organization with messages of unknown price, and the day of the oldest."""
+    """An organization with messages of unknown price, and the days to list for it now."""
 
     organization_id: str
-    first_day: date
+    account_sid: str
+    days: tuple[Day, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +123,54 @@ class Margin:
     margin_micros: int
 
 
-async def next_unpriced(
-    conn: AsyncConnection, *, after: str, since: datetime, before: datetime
-) -> Unpriced | None:
-    """The first organization after `after` with unpriced messages handed over in the period."""
-    row = (
-        await conn.execute(_NEXT_UNPRICED, {"after": after, "since": since, "before": before})
-    ).one_or_none()
-    return None if row is None else Unpriced(row.organization_id, row.first.astimezone(UTC).date())
+async def unpriced(
+    conn: AsyncConnection,
+    *,
+    after: str,
+    since: datetime,
+    before: datetime,
+    now: datetime,
+    limit: int,
+) -> list[Unpriced]:
+    """Organizations after `after` with unpriced messages, by id; days are due only for messages
+    handed over in the period.
+
+    A day is listed again at growing intervals: while it lasts every `LISTED_EVERY`, then whenever
+    it is twice as old.
+    """
+    params = {
+        "after": after,
+        "since": since,
+        "before": before,
+        "first": since.date(),
+        "last": now.date(),
+        "now": now,
+        "each": LISTED_EVERY,
+        "limit": limit,
+    }
+    found: dict[str, Unpriced] = {}
+    for row in await conn.execute(_UNPRICED, params):
+        days = found[row.organization_id].days if row.organization_id in found else ()
+        due = () if row.day is None else (Day(day=row.day, page=row.page),)
+        found[row.organization_id] = Unpriced(
+            organization_id=row.organization_id,
+            account_sid=row.twilio_account_sid,
+            days=(*days, *due),
+        )
+    return list(found.values())
+
+
+async def note_listed(
+    conn: AsyncConnection, organization_id: str, day: date, page: str | None, *, now: datetime
+) -> None:
+    """Record how far the day's list was read: up to `page`, or completely. The caller commits."""
+    params = {"organization_id": organization_id, "day": day, "page": page, "now": now}
+    await conn.execute(_NOTE_LISTED, params)
+
+
+async def forget_listed(conn: AsyncConnection, *, before: date) -> None:
+    """Forget days whose messages are given up. The caller commits."""
+    await conn.execute(_FORGET, {"before": before})
 
 
 async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:

@@ -1,4 +1,4 @@
-"""The tables of alerts and of what was certified."""
+"""The tables of alerts, of what was certified and of what was reconciled."""
 
 from sqlalchemy import (
     BigInteger,
@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import metadata, time
+from db.tables.columns import ZERO, metadata, time
 
 alerts = Table(
     "alerts",
@@ -43,4 +43,15 @@ checkpoints = Table(
     time("made_at", now=True),
     Column("sha256", LargeBinary, nullable=False),
     CheckConstraint("length(sha256) = 32", name="sha256"),
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    time("expected_since", now=True),  # the age counts from here until a first pass is complete
+    time("began_at"),  # of the last complete pass
+    time("completed_at"),
+    Column("compared", BigInteger, nullable=False, server_default=ZERO),
+    Column("differing", BigInteger, nullable=False, server_default=ZERO),
 )

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -229,4 +230,16 @@ pace = Table(
     metadata,
     Column("organization_id", Text, primary_key=True),  # '' stands for the whole account at Twilio
     time("next_at", required=True),
+)
+
+listed_days = Table(
+    "listed_days",
+    metadata,
+    # no foreign key: its check would wait for a locked organization
+    Column("organization_id", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("page", Text),  # where an unfinished reading of Twilio's list continues
+    time("listed_at"),
+    PrimaryKeyConstraint("organization_id", "day"),
+    Index("listed_days_day_idx", "day"),
 )

@@ -210,6 +210,7 @@ class Subscription:
     checkout_url: str | None
     checkout_plan_id: str | None = None
     paid_back_at: datetime | None = None
+    linked_at: datetime | None = None
 
     @property
     def record(self) -> Record:

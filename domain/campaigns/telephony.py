@@ -202,6 +202,14 @@ class MessagePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPage:
+    """The same of a list of accounts; those whose status is unknown to us are left out."""
+
+    accounts: tuple[Account, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusCallback:
     """A verified status callback. `attempt_id` comes from the callback URL that we passed with the
     message.

@@ -25,12 +25,13 @@ from providers.billing import (
     Listed,
     PlanChange,
     Resumed,
+    SubscriptionPage,
     TopUp,
     TopUpLink,
 )
 from providers.errors import ProviderUnavailable
 from providers.reading import text
-from providers.stripe import money, subscriptions, topups, webhooks
+from providers.stripe import listing, money, subscriptions, topups, webhooks
 from providers.stripe.calls import Unfit, between, json_of, pages
 from providers.stripe.reading import ORGANIZATION
 from providers.stripe.signatures import Signatures
@@ -78,6 +79,9 @@ class Stripe:
 
     async def get_subscription(self, subscription_id: str) -> Snapshot:
         return await subscriptions.get(self._api, subscription_id)
+
+    async def list_subscriptions(self, page: str | None) -> SubscriptionPage:
+        return await listing.page(self._api, page)
 
     async def get_payment(self, reference: MoneyReference) -> Payment:
         return await money.payment(self._api, reference)

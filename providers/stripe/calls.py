@@ -22,7 +22,7 @@ _TRY_AGAIN = frozenset({408, 409, 425, 429})
 _BAD_REQUEST = 400
 _PAYMENT_FAILED = 402
 _ID = re.compile("[A-Za-z0-9_]{1,255}")
-_MOST_ON_A_PAGE = 100
+MOST_ON_A_PAGE = 100
 
 
 class Declined(ProviderRefused):
@@ -66,7 +66,7 @@ async def pages(
     ask: Callable[[Any], Awaitable[Any]], parameters: Mapping[str, Any]
 ) -> AsyncIterator[Json]:
     """Each object of a list, newest first."""
-    wanted: dict[str, Any] = {**parameters, "limit": _MOST_ON_A_PAGE}
+    wanted: dict[str, Any] = {**parameters, "limit": MOST_ON_A_PAGE}
     while True:
         page = await json_of(ask(wanted))
         found = parts(page, "data")

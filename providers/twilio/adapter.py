@@ -18,6 +18,7 @@ from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     Accepted,
     Account,
+    AccountPage,
     AccountStatus,
     MessagePage,
     NotProcessed,
@@ -103,6 +104,25 @@ class Twilio:
     def decrypted_token(self, account_sid: str, encrypted: bytes) -> str | None:
         """None if it was encrypted with a token that its parent no longer has."""
         return self._parents.decrypted(account_sid, encrypted)
+
+    async def list_accounts(self, *, page: str | None = None) -> AccountPage:
+        """The subaccounts of each parent and itself, in Twilio's order, a thousand per page, which
+        is the most; `page` is the previous page's `next`. A page of a parent that is no longer set
+        up is empty, and the last.
+        """
+        parents = list(self._accounts)
+        parent, _, url = (page or parents[0]).partition(" ")
+        if parent not in parents:
+            return AccountPage(accounts=(), next=None)
+        accounts = self._accounts[parent]
+        if url:
+            answer = await _answer_of(lambda: accounts.get_page_async(url))
+        else:
+            answer = await _answer_of(lambda: accounts.page_async(page_size=_MOST_LISTED))
+        following = next(iter(parents[parents.index(parent) + 1 :]), None)
+        if answer.next_page_url is not None:
+            following = f"{parent} {answer.next_page_url}"
+        return AccountPage(accounts=tuple(reading.accounts(answer)), next=following)
 
     async def ensure_status(self, sid: str, want: AccountStatus) -> Account:
         """Set the status and read it back. A closed subaccount counts as suspended and can never be

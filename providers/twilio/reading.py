@@ -1,7 +1,8 @@
 """Translates the Twilio SDK's objects into ours; an unknown status or price is None, never a guess."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,13 @@ def account(fetched: Any) -> Account:
         friendly_name=fetched.friendly_name or "",
         owner_sid=fetched.owner_account_sid,
     )
+
+
+def accounts(listed: Iterable[Any]) -> Iterator[Account]:
+    """Those with a status that we know."""
+    for fetched in listed:
+        with suppress(ProviderUnavailable):
+            yield account(fetched)
 
 
 def message(fetched: Any) -> SentMessage:

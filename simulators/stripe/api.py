@@ -16,7 +16,7 @@ from simulators.stripe.invoices import Declined, Impossible
 from simulators.stripe.lifecycle import Lifecycle
 from simulators.stripe.money import MoneyMoves
 from simulators.stripe.parameters import checked
-from simulators.stripe.requests import created_range, expansions, form, page
+from simulators.stripe.requests import created_range, expansions, form, is_listed, page
 from simulators.stripe.sessions import DAY, check_session
 from simulators.stripe.state import ACCOUNT, Json, State, subscription_of
 from simulators.transmissions import Event
@@ -58,6 +58,7 @@ class Api:
             Route("/v1/checkout/sessions" + id_path, self.get_session, methods=get),
             Route("/v1/checkout/sessions/{id}/expire", self.expire_session, methods=post),
             Route("/v1/customers", self.create_customer, methods=post),
+            Route("/v1/subscriptions", self.list_subscriptions, methods=get),
             Route("/v1/subscriptions" + id_path, self.get_subscription, methods=get),
             Route("/v1/subscriptions" + id_path, self._acts(self.lifecycle.change), methods=post),
             Route("/v1/subscriptions" + id_path, self.cancel, methods=["DELETE"]),
@@ -133,6 +134,23 @@ class Api:
         subscription = self._resource(request, "subscription")
         frozen = self.state.frozen.get(subscription["id"])
         return JSONResponse(frozen or self._expanded(dict(subscription), request))
+
+    async def list_subscriptions(self, request: Request) -> Response:
+        """Newest first; canceled ones only on request."""
+        wanted, start, end = request.query_params, *created_range(request)
+        listed = [
+            subscription
+            for subscription in self.state.all("subscription")
+            if is_listed(subscription, wanted.get("status"))
+            and wanted.get("customer") in (None, subscription["customer"])
+            and start <= subscription["created"] <= end
+        ]
+        answer = page(listed[::-1], request, among=self.state.all("subscription"))
+        answer["data"] = [
+            self.state.frozen.get(each["id"]) or self._expanded(dict(each), request)
+            for each in answer["data"]
+        ]
+        return JSONResponse(answer)
 
     async def cancel(self, request: Request) -> Response:
         subscription = self._resource(request, "subscription")
@@ -265,7 +283,7 @@ class Api:
                 resource["subscription"]["latest_invoice"] = self.state.objects.get(
                     subscription["latest_invoice"]
                 )
-        elif "latest_invoice" in wanted and resource.get("latest_invoice"):
+        elif {"latest_invoice", "data.latest_invoice"} & wanted and resource.get("latest_invoice"):
             resource["latest_invoice"] = self.state.objects[resource["latest_invoice"]]
         return resource
 

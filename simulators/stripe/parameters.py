@@ -24,6 +24,7 @@ _SESSION = """
 _KNOWN = {
     "POST /checkout/sessions": _SESSION,
     "POST /customers": "email metadata.*",
+    "GET /subscriptions": f"{_PAGE} {_CREATED} collection_method customer price status",
     "POST /subscriptions/{id}": "cancel_at_period_end items.id items.price items.quantity metadata metadata.* "
     "pause_collection pause_collection.behavior pause_collection.resumes_at",
     "DELETE /subscriptions/{id}": "cancellation_details.comment cancellation_details.feedback invoice_now prorate",

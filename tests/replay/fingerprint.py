@@ -45,7 +45,7 @@ COMMANDS = frozenset(
     }
 )
 ACTIVITIES = frozenset(
-    {"Billing", "Enforcement", "EventBackfill", "Switching", "Reconciling", "Sending"}
+    {"Billing", "Enforcement", "EventBackfill", "Switching", "Passes", "Retired", "Sending"}
 )
 Commands = dict[str, list[str]]
 

@@ -9,17 +9,18 @@ from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from activities.audit.reconciliation import Page
+from activities.audit.passes import Pass
 from activities.inbox.event_backfill import Settled
 from activities.workflow_contracts import (
     LIFECYCLE,
-    RECONCILE,
     RECONCILE_EVENTS,
+    RECONCILIATION,
     Lifecycle,
     campaign_workflow_id,
     organization_workflow_id,
     switch_workflow_id,
 )
+from domain.audit.reconciliation import Subject
 from domain.campaigns.waits import Waits
 from domain.switching.switch import SwitchStatus
 from simulators.twilio.app import MAIN_SID
@@ -192,14 +193,24 @@ async def campaign_with_unknown(world: World) -> Handle:
     return handle
 
 
-async def reconciled_first_page(world: World) -> Handle:
-    first = await _reconcile_in_two_pages(world)
-    return world.services.client.get_workflow_handle(first.id, run_id=first.result_run_id)
-
-
-async def reconciled_last_page(world: World) -> Handle:
-    first = await _reconcile_in_two_pages(world)
-    return world.services.client.get_workflow_handle(first.id)
+async def reconciled(world: World) -> Handle:
+    """A subaccount differs, and another is not in Twilio's list."""
+    found = [(await world.organization())[0] for _ in range(3)]
+    for organization_id in found:
+        await world.applied(organization_id, "active")
+    gone, differing = [await world.account_sid(organization_id) for organization_id in found[:2]]
+    del world.twilio.state.accounts[gone]
+    await world.twilio_control.post(
+        f"/_sim/accounts/{differing}/status", json={"status": "suspended"}
+    )
+    started: Handle = await world.services.client.start_workflow(
+        RECONCILIATION,
+        Pass(subject=Subject.TWILIO),
+        id=f"reconcile-twilio/{found[0]}",
+        task_queue=world.services.settings.lifecycle_task_queue,
+    )
+    await started.result()
+    return started
 
 
 async def reconciled_events(world: World) -> Handle:
@@ -240,11 +251,6 @@ async def switch_waited_for_a_renewal_and_canceled(world: World) -> Handle:
     return await _switch(world, customer.organization_id)
 
 
-async def reconciled_with_prices(world: World) -> Handle:
-    """Recorded since prices are read; the histories above are older, and stay unchanged."""
-    return await reconciled_first_page(world)
-
-
 SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     suspended_and_reactivated,
     rung_at_rest,
@@ -257,27 +263,11 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     campaign_parked_and_resumed,
     campaign_rung_in_a_pause,
     campaign_with_unknown,
-    reconciled_first_page,
-    reconciled_last_page,
+    reconciled,
     reconciled_events,
     switched_to_stripe,
     switch_waited_for_a_renewal_and_canceled,
-    reconciled_with_prices,
 )
-
-
-async def _reconcile_in_two_pages(world: World) -> Handle:
-    found = [(await world.organization())[0] for _ in range(3)]
-    for organization_id in found:
-        await world.applied(organization_id, "active")
-    started: Handle = await world.services.client.start_workflow(
-        RECONCILE,
-        Page(limit=2),
-        id=f"reconcile/{found[0]}",
-        task_queue=world.services.settings.lifecycle_task_queue,
-    )
-    await started.result()
-    return started
 
 
 async def _deliver(world: World, subscription_id: str, what: str) -> None:

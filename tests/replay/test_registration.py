@@ -16,7 +16,8 @@ from temporalio import activity
 from temporalio.client import Client
 
 import activities
-from activities.audit.reconciliation import Reconciling
+from activities.audit.passes import Passes
+from activities.audit.retired import Retired
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.inbox.event_backfill import EventBackfill
@@ -29,7 +30,7 @@ from tests.replay.fingerprint import commands
 
 CLASSES: dict[str, type[Any]] = {
     owner.__name__: owner
-    for owner in (Billing, Enforcement, EventBackfill, Switching, Reconciling, Sending)
+    for owner in (Billing, Enforcement, EventBackfill, Switching, Passes, Retired, Sending)
 }
 ACTIVITIES = Path(activities.__file__).parent
 _ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")

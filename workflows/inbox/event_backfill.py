@@ -1,4 +1,4 @@
-"""Once an hour: compares the providers' lists of events with the received deliveries."""
+"""Every 15 minutes: compares the providers' lists of events with the received deliveries."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """Twilio's prices: each recorded once, and the margin between them and the customers' prices."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,13 +16,15 @@ from tests.builders import (
     give_back,
     hand_over,
     message_now,
+    number,
     onboard,
     run,
     send,
     usd,
 )
 
-NOW = datetime.now(UTC)
+NOON = datetime(2026, 5, 6, 12, tzinfo=UTC)
+YESTERDAY = date(2026, 5, 5)
 
 
 async def record(engine: AsyncEngine, *priced: tuple[Message, str, str]) -> int:
@@ -40,17 +42,27 @@ async def margins(engine: AsyncEngine, of: Campaign) -> list[Margin]:
 
 
 async def unpriced(
-    engine: AsyncEngine, after: str = "", *, since: int = 72, before: int = 1
-) -> str | None:
-    """The next organization with messages handed over between these numbers of hours ago."""
+    engine: AsyncEngine, after: str = "", *, since: int = 72, before: int = 1, later: int = 0
+) -> list[prices.Unpriced]:
+    """The organizations with messages handed over between these numbers of hours ago, and the days
+    that are due, as found after `later` hours.
+    """
     async with engine.connect() as conn:
-        found = await prices.next_unpriced(
+        found = await prices.unpriced(
             conn,
             after=after,
-            since=NOW - timedelta(hours=since),
-            before=NOW - timedelta(hours=before),
+            since=NOON - timedelta(hours=since),
+            before=NOON - timedelta(hours=before),
+            now=NOON + timedelta(hours=later),
+            limit=10,
         )
-    return None if found is None else found.organization_id
+    return [organization for organization in found if organization.days]
+
+
+async def days(engine: AsyncEngine, *, later: int = 0) -> list[date]:
+    return [
+        due.day for organization in await unpriced(engine, later=later) for due in organization.days
+    ]
 
 
 async def test_a_price_is_recorded_once_and_for_its_own_message(engine: AsyncEngine) -> None:
@@ -133,20 +145,86 @@ async def test_a_resent_message_begins_without_the_price_of_its_old_attempt(
     assert await record(engine, (again, "0.0085", "USD")) == 1
 
 
-async def test_organizations_with_unpriced_messages_are_found_one_by_one(
-    engine: AsyncEngine,
-) -> None:
-    for name in ("acme", "beta", "gamma"):
+async def sent_ago(engine: AsyncEngine, **hours: int) -> None:
+    """An organization of each name, with two messages handed over so many hours ago."""
+    for name, ago in hours.items():
         await onboard(engine, name)
         await send(engine, await campaign(engine, organization_id=name, messages=2))
-    ages = {"acme": 2, "beta": 100, "gamma": 3}
-    for name, hours in ages.items():
         await run(
             engine, "UPDATE messages SET sending_at = :at WHERE organization_id = :of",
-            at=NOW - timedelta(hours=hours), of=name,
+            at=NOON - timedelta(hours=ago), of=name,
         )  # fmt: skip
 
-    assert [await unpriced(engine, after) for after in ("", "acme", "beta", "gamma")] == [
-        "acme", "gamma", "gamma", None
-    ]  # fmt: skip
-    assert await unpriced(engine, before=4) is None
+
+async def listed(
+    engine: AsyncEngine, day: date, *, later: int = 0, page: str | None = None
+) -> None:
+    async with engine.begin() as conn:
+        await prices.note_listed(conn, ORGANIZATION, day, page, now=NOON + timedelta(hours=later))
+
+
+async def test_organizations_with_unpriced_messages_are_found_in_order(engine: AsyncEngine) -> None:
+    await sent_ago(engine, acme=2, beta=100, gamma=3)
+
+    found = {
+        after: [organization.organization_id for organization in await unpriced(engine, after)]
+        for after in ("", "acme", "beta", "gamma")
+    }
+
+    assert found == {"": ["acme", "gamma"], "acme": ["gamma"], "beta": ["gamma"], "gamma": []}
+    assert await unpriced(engine, before=4) == []
+
+
+async def test_the_day_after_is_listed_too_for_messages_that_were_queued_over_midnight(
+    engine: AsyncEngine,
+) -> None:
+    await sent_ago(engine, acme=24)
+
+    assert await days(engine) == [YESTERDAY, NOON.date()]
+
+
+async def test_a_day_is_listed_again_every_three_hours_and_later_when_it_is_twice_as_old(
+    engine: AsyncEngine,
+) -> None:
+    await sent_ago(engine, acme=2)
+    today = NOON.date()
+    await listed(engine, today)
+
+    assert [await days(engine, later=hours) for hours in (0, 2, 3)] == [[], [], [today]]
+    await listed(engine, today, later=22)  # ten hours after its end
+    assert today not in await days(engine, later=31)
+    assert today in await days(engine, later=32)
+
+
+async def test_a_day_whose_messages_have_their_prices_is_not_listed_again(
+    engine: AsyncEngine,
+) -> None:
+    await sent_ago(engine, acme=2)
+    await listed(engine, NOON.date())
+    await run(
+        engine, "UPDATE messages SET provider_price_micros = 1, provider_price_currency = 'USD'"
+    )
+
+    assert await days(engine, later=20) == []
+
+
+async def test_a_list_that_was_not_read_to_its_end_continues_at_its_page(
+    engine: AsyncEngine,
+) -> None:
+    await sent_ago(engine, acme=2)
+    await listed(engine, NOON.date(), page="page-2")
+
+    [organization] = await unpriced(engine)
+
+    assert [(due.day, due.page) for due in organization.days] == [(NOON.date(), "page-2")]
+
+
+async def test_days_of_long_ago_are_forgotten(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    for day in (YESTERDAY, NOON.date()):
+        await listed(engine, day)
+
+    async with engine.begin() as conn:
+        await prices.forget_listed(conn, before=NOON.date())
+
+    assert await number(engine, "SELECT count(*) FROM listed_days") == 1

@@ -507,9 +507,11 @@ async def test_organizations_with_open_hand_overs_are_found_by_their_age(
     assert message.sending_at is not None
 
     async with engine.connect() as conn:
-        early = await messages.unsettled_organizations(conn, before=message.sending_at, limit=10)
+        early = await messages.unsettled_organizations(
+            conn, before=message.sending_at, after="", limit=10
+        )
         later = message.sending_at + timedelta(microseconds=1)
-        due = await messages.unsettled_organizations(conn, before=later, limit=10)
+        due = await messages.unsettled_organizations(conn, before=later, after="", limit=10)
 
     assert (early, due) == ([], [ORGANIZATION])
 

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from bench import many_organizations
-from db.audit import certify, explanations, figures, new_rows
+from db.audit import certify, comparisons, explanations, figures, new_rows, reconciliations
 from db.audit.catalogue_checks import CATALOGUE_CHECKS
-from db.campaigns import messages, parked_campaigns, refusals, runs, status_checks
+from db.campaigns import messages, parked_campaigns, prices, refusals, runs, status_checks
 from db.inbox import adoption, listed_events
-from db.lifecycle import organizations, standing_counts, unnotified
+from db.lifecycle import standing_counts, unnotified
 from db.switching import switches
 from db.wallet import holds, seals, wallets
 from devservers.postgres import Postgres
@@ -58,9 +58,9 @@ BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
-    "database_marks", "unmatched_messages",
+    "database_marks", "unmatched_messages", "reconciliations",
 }  # fmt: skip
-"""Tables with a row for each provider, country, key or, added up, status; or of which only the newest
+"""Tables with a row for each provider, country, key, subject or, added up, status; or of which only the newest
 rows are read.
 """
 ONE_EACH = {"organizations", "standings", "wallets", "blocks", "subscriptions"}
@@ -115,10 +115,26 @@ async def test_what_runs_every_few_seconds(engine: AsyncEngine) -> None:
 async def test_what_reconciles(engine: AsyncEngine) -> None:
     async with recorded(engine) as found, engine.begin() as conn:
         await switches.open_ones(conn, limit=1000)
-        await messages.unsettled_organizations(conn, before=NOW, limit=1000)
-        await organizations.page(conn, after="org-5", limit=50)
-        await organizations.page(conn, after=None, limit=50)
+        await messages.unsettled_organizations(conn, before=NOW, after="org-5", limit=12)
+        await prices.unpriced(
+            conn,
+            after="org-5",
+            since=NOW - timedelta(days=3),
+            before=NOW,
+            now=NOW,
+            limit=12,
+        )
+        await prices.note_listed(conn, "org-5", NOW.date(), None, now=NOW)
+        await prices.forget_listed(conn, before=NOW.date())
+        await comparisons.of_accounts(conn, ["AC1", "AC2"])
+        await comparisons.with_open_topups(conn, now=NOW, limit=1000)
+        await reconciliations.watch(conn, now=NOW)
         for provider in Provider:
+            await comparisons.of_ids(conn, provider, ["I-1", "I-2"])
+            await comparisons.current(conn, provider, after="org-5", limit=20)
+            await comparisons.open_checkouts(
+                conn, provider, since=NOW, after=("org-5", "I-5"), limit=20
+            )
             await listed_events.listed_until(conn, provider)
             await listed_events.arrivals(conn, provider, NOW - timedelta(minutes=15), NOW)
 

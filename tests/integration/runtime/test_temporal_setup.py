@@ -14,15 +14,21 @@ import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client, ScheduleUpdate, ScheduleUpdateInput
+from temporalio.client import (
+    Client,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.service import RPCError
 
+from activities.audit.retired import Page
 from api.health import Readiness
 from devservers import temporal
 from runtime import client, schedules, search_attributes
 from runtime.relay import Relay
-from runtime.schedules import PLAN, Planned
+from runtime.schedules import PLAN, RETIRED, SCHEDULES, Planned
 from runtime.settings import BadSettings, Settings
 from runtime.wiring import Services
 from simulators.paypal.certificate import Authority
@@ -100,8 +106,8 @@ async def test_schedules_are_created_once_and_then_left_alone(proxy: Proxy, rela
         await relay.step()
 
     created, described, updated = made(proxy)
-    assert created <= 2
-    assert (described, updated) == (2, 0)
+    assert created <= len(SCHEDULES)
+    assert (described, updated) == (len(SCHEDULES) + len(RETIRED), 0)
 
 
 async def test_schedules_are_not_made_again_while_notifications_fail(
@@ -112,7 +118,7 @@ async def test_schedules_are_not_made_again_while_notifications_fail(
         with pytest.raises(RPCError):
             await relay.step()
 
-    assert sum(made(proxy)) <= 4
+    assert sum(made(proxy)) <= 2 * len(SCHEDULES) + len(RETIRED)
 
 
 @pytest.mark.parametrize("refused", [(OPERATOR,), ADMINISTRATIVE])
@@ -210,6 +216,51 @@ async def test_a_newer_version_of_a_schedule_is_taken_over_once(
     assert made(proxy)[2] == 1
 
 
+async def test_a_schedule_that_cannot_be_created_does_not_stop_the_others(
+    connected: Client, plan: Sequence[Planned]
+) -> None:
+    """No schedule's interval may be negative."""
+    broken = replace(plan[0], id=f"{plan[0].id}-broken", every=timedelta(seconds=-1))
+
+    with pytest.raises(RPCError):
+        await schedules.ensure(connected, "queue", [broken, *plan])
+
+    handle = connected.get_schedule_handle(plan[0].id)
+    assert (await handle.describe()).schedule.spec.intervals
+    await handle.delete()
+
+
+async def test_a_retired_schedule_is_deleted_and_what_it_started_is_canceled(
+    connected: Client, plan: Sequence[Planned]
+) -> None:
+    retired = replace(plan[0], workflow="Reconcile", argument=Page())
+    await schedules.ensure(connected, f"nobody-{retired.id}", [retired], ())
+    handle = connected.get_schedule_handle(retired.id)
+    await handle.trigger()
+
+    async def started() -> str | None:
+        [*running] = (await handle.describe()).info.running_actions
+        if not running:
+            return None
+        assert isinstance(running[0], ScheduleActionExecutionStartWorkflow)
+        return running[0].workflow_id
+
+    workflow_id = await until(started, "a run")
+    assert workflow_id is not None
+    for _ in range(2):
+        await schedules.ensure(connected, "queue", (), [retired.id])
+
+    with pytest.raises(RPCError, match="not found"):
+        await handle.describe()
+    history = await connected.get_workflow_handle(workflow_id).fetch_history()
+    assert [
+        event.event_type
+        for event in history.events
+        if event.HasField("workflow_execution_cancel_requested_event_attributes")
+    ]
+    await connected.get_workflow_handle(workflow_id).terminate()
+
+
 async def test_a_schedule_that_an_operator_changed_is_kept(
     connected: Client, plan: Sequence[Planned]
 ) -> None:
@@ -236,6 +287,15 @@ def test_a_changed_schedule_has_a_new_version() -> None:
         (planned.id, planned.version, planned.workflow, planned.every, planned.jitter)
         for planned in PLAN
     ] == [
-        ("reconcile", 1, "Reconcile", timedelta(minutes=15), timedelta(minutes=1)),
-        ("reconcile-events", 1, "ReconcileEvents", timedelta(hours=1), timedelta(minutes=10)),
+        *(
+            (
+                f"reconcile-{subject}",
+                1,
+                "Reconciliation",
+                timedelta(minutes=15),
+                timedelta(minutes=1),
+            )
+            for subject in ("audit", "prices", "messages", "waiting", "twilio", "paypal", "stripe")
+        ),
+        ("reconcile-events", 2, "ReconcileEvents", timedelta(minutes=15), timedelta(minutes=1)),
     ]

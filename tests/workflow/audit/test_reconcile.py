@@ -6,21 +6,20 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
-from activities.audit import reconciliation
-from activities.audit.reconciliation import Page
-from activities.workflow_contracts import RECONCILE, organization_workflow_id
+from activities.audit.passes import Pass
+from activities.workflow_contracts import RECONCILIATION, organization_workflow_id
 from db import alerts
 from db.billing import blocks
 from db.lifecycle import standings, suspensions
+from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
 from tests.builders import admin_block, until_it_waits_for
@@ -34,16 +33,33 @@ OLDER = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE 
 TAMPER = "UPDATE wallets SET balance_micros = balance_micros + 1000000 WHERE organization_id = :organization_id"
 
 
-async def reconcile(world: World, *, limit: int = 500) -> int:
-    """Run it once; returns the number of organizations that differed."""
-    differing: int = await world.services.client.execute_workflow(
-        RECONCILE,
-        Page(limit=limit),
-        id=f"reconcile-{uuid.uuid4().hex}",
-        task_queue=world.services.settings.lifecycle_task_queue,
-        result_type=int,
-    )
+COMPARISONS = (Subject.TWILIO, Subject.PAYPAL, Subject.STRIPE)
+
+
+async def reconcile(world: World, *subjects: Subject) -> int:
+    """Run a pass over these subjects, or over all, one after the other; returns the number of
+    organizations that differed.
+    """
+    differing = 0
+    for subject in subjects or Subject:
+        done: Pass = await world.services.client.execute_workflow(
+            RECONCILIATION,
+            Pass(subject=subject),
+            id=f"reconcile-{subject.value}-{uuid.uuid4().hex}",
+            task_queue=world.services.settings.lifecycle_task_queue,
+            result_type=Pass,
+        )
+        differing += done.differing if subject in COMPARISONS else 0
     return differing
+
+
+async def step_through(world: World, subject: Subject) -> Pass:
+    """The same without Temporal, in this process."""
+    done: Pass = await ActivityEnvironment().run(
+        world.services.passes.reconcile, Pass(subject=subject)
+    )
+    assert done.done
+    return done
 
 
 async def change(world: World, statement: str, organization_id: str) -> None:
@@ -65,7 +81,7 @@ async def test_when_everything_agrees_nothing_is_notified(own_world: World) -> N
     await own_world.applied(other_id, "suspended")
     await own_world.applied(organization_id, "active")
 
-    assert await reconcile(own_world, limit=1) == 0
+    assert await reconcile(own_world) == 0
 
     assert await own_world.alerts(organization_id) == {}
     assert (await own_world.standing(organization_id)).epoch == 0
@@ -106,23 +122,11 @@ async def test_an_organization_whose_messages_cannot_be_looked_up_does_not_hold_
         "503", method="GET", path=messages_path(await world.account_sid(unreadable))
     )
 
-    settled = await ActivityEnvironment().run(world.services.reconciling.settle_unknown_messages)
+    settled = await step_through(world, Subject.MESSAGES)
 
-    assert settled == 1
+    assert (settled.compared, settled.differing) == (2, 1)
     assert (await world.wallet(readable)).balance_micros == 10_000_000
     assert (await world.wallet(unreadable)).balance_micros == 9_990_000
-
-
-async def test_looking_up_does_not_hold_up_the_reconciliation_for_long(
-    idle_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconciliation, "LONGEST_CHECK", timedelta(0))
-    await not_confirmed(idle_world)
-
-    assert (
-        await ActivityEnvironment().run(idle_world.services.reconciling.settle_unknown_messages)
-        == 0
-    )
 
 
 async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_the_others(
@@ -134,11 +138,9 @@ async def test_an_organization_whose_provider_does_not_answer_does_not_hold_up_t
         await world.act(f"subscriptions/{subscription_id}/suspend")
     world.paypal.faults.add("503", method="GET", path=subscription_path(silent_id))
 
-    compared = await ActivityEnvironment().run(
-        world.services.reconciling.compare_organizations, Page()
-    )
+    compared = await step_through(world, Subject.PAYPAL)
 
-    assert (compared.compared, compared.differing) == (2, 1)
+    assert (compared.compared, compared.differing) == (1, 1)
     assert "differs" in await world.alerts(other)
     assert "differs" not in await world.alerts(silent)
 
@@ -153,9 +155,7 @@ async def test_a_status_reported_by_twilio_is_dropped_if_the_standing_has_change
 
     async with engine.begin() as conn:
         await standings.lock(conn, organization_id)
-        comparing = asyncio.create_task(
-            ActivityEnvironment().run(world.services.reconciling.compare_organizations, Page())
-        )
+        comparing = asyncio.create_task(step_through(world, Subject.TWILIO))
         await until_it_waits_for(engine, conn, comparing)
         await blocks.block(conn, organization_id, admin_block(), now=datetime.now(UTC))
     await comparing
@@ -273,7 +273,7 @@ async def test_a_tampered_ledger_raises_an_alert_and_is_not_repaired(own_world: 
 async def test_the_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(
     idle_world: World, temporal_client: Client
 ) -> None:
-    schedule = temporal_client.get_schedule_handle("reconcile")
+    schedule = temporal_client.get_schedule_handle("reconcile-paypal")
     with suppress(RPCError):  # there may be none yet
         await schedule.delete()
     idle_world.start_worker()

@@ -7,10 +7,15 @@ import httpx
 import pytest_asyncio
 
 from db.campaigns import messages
+from domain.audit.reconciliation import Subject
 from domain.campaigns.campaign import MessageStatus
 from tests.workflow.audit.test_reconcile import change, reconcile
 from tests.world import World, until
 
+LISTED_LONG_AGO = (
+    "UPDATE listed_days SET listed_at = listed_at - interval '1 day'"
+    " WHERE organization_id = :organization_id"
+)
 OLDER = "UPDATE messages SET sending_at = sending_at - interval '2 hours' WHERE organization_id = :organization_id"
 
 
@@ -46,9 +51,10 @@ async def test_twilios_prices_and_the_margin_come_with_the_reconciliation(own_wo
     del own_world.twilio.state.accounts[await own_world.account_sid(gone_id)]
 
     before = await read(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
-    await reconcile(own_world)
+    await reconcile(own_world, Subject.PRICES)
     own_world.twilio.state.settle_prices()
-    await reconcile(own_world)
+    await change(own_world, LISTED_LONG_AGO, organization_id)
+    await reconcile(own_world, Subject.PRICES)
     after = await read(own_world, f"{organization_id}/campaigns/{campaign_id}/margin")
     sent_message = (
         await own_world.read(

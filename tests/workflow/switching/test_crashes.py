@@ -10,12 +10,13 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
-from activities.audit.reconciliation import Page
-from activities.workflow_contracts import RECONCILE, switch_workflow_id
+from activities.workflow_contracts import switch_workflow_id
 from db.lifecycle import standings
 from db.switching import switches
+from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
 from domain.switching.switch import SwitchStatus
+from tests.workflow.audit.test_reconcile import reconcile
 from tests.workflow.stops import Boundaries, somebody_waits_for
 from tests.workflow.switching import customers
 from tests.workflow.switching.customers import Customer, charges, each_period_once, reached
@@ -252,11 +253,6 @@ async def test_a_switch_that_temporal_forgot_is_found_by_the_reconciliation(
     await handle.terminate("Temporal forgets it")
     world.start_worker()
 
-    await world.services.client.execute_workflow(
-        RECONCILE,
-        Page(),
-        id=f"reconcile/{id_}",
-        task_queue=world.services.settings.lifecycle_task_queue,
-    )
+    await reconcile(world, Subject.WAITING)
 
     await reached(world, customer, SwitchStatus.OFFERED)

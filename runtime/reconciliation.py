@@ -1,0 +1,44 @@
+"""Builds the passes of the reconciliation: which class does the steps of which subject."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.audit.budgets import Budgets
+from activities.audit.differences import Differences
+from activities.audit.passes import Passes, Step
+from activities.audit.reconciliation import Reconciling
+from activities.audit.subscription_comparison import SubscriptionComparison
+from activities.audit.twilio_comparison import TwilioComparison
+from activities.notifier import Notifier
+from domain.audit.reconciliation import Subject
+from domain.billing.subscription import Provider
+from providers.billing import BillingProvider
+from providers.twilio import Twilio
+
+
+def passes(
+    engine: AsyncEngine,
+    providers: Mapping[Provider, BillingProvider],
+    twilio: Twilio,
+    notifier: Notifier,
+    reconciling: Reconciling,
+) -> Passes:
+    budgets = Budgets(engine)
+    differences = Differences(engine, notifier, budgets)
+
+    def of(name: Provider) -> Step:
+        return SubscriptionComparison(engine, name, providers.get(name), differences, budgets).step
+
+    return Passes(
+        engine,
+        {
+            Subject.AUDIT: reconciling.audit,
+            Subject.PRICES: reconciling.record_prices,
+            Subject.MESSAGES: reconciling.settle_unknown_messages,
+            Subject.WAITING: reconciling.notify_waiting,
+            Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
+            Subject.PAYPAL: of(Provider.PAYPAL),
+            Subject.STRIPE: of(Provider.STRIPE),
+        },
+    )
