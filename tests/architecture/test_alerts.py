@@ -20,7 +20,7 @@ COMPUTED = {
 }
 """The kinds that a module computes, by their expression."""
 RAISES = {"raise_", "alert", "_let_go", "_note", "Loop"}
-CLEARS = {"clear", "_note", "Loop"}
+CLEARS = {"clear", "clear_each", "_note", "Loop"}
 
 
 def trees() -> list[ast.Module]:
