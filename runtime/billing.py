@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
+from providers.breaker import Breaker
 from providers.errors import ProviderUnavailable
 from providers.http import fast_client
 from providers.paypal import Certificates, PayPal, Trust
@@ -25,7 +26,7 @@ call.
 @asynccontextmanager
 async def _paypal(of: settings.PayPal) -> AsyncIterator[BillingProvider]:
     async with (
-        fast_client(of.base_url, read=PROVIDER_READ_SECONDS) as client,
+        fast_client(of.base_url, read=PROVIDER_READ_SECONDS, breaker=Breaker()) as client,
         fast_client(read=5.0) as to_certificates,
     ):
         yield PayPal(
@@ -40,7 +41,7 @@ async def _paypal(of: settings.PayPal) -> AsyncIterator[BillingProvider]:
 
 @asynccontextmanager
 async def _stripe(of: settings.Stripe) -> AsyncIterator[BillingProvider]:
-    async with fast_client(read=PROVIDER_READ_SECONDS) as client:
+    async with fast_client(read=PROVIDER_READ_SECONDS, breaker=Breaker()) as client:
         yield Stripe(
             client=client,
             base_url=of.base_url,

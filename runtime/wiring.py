@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
@@ -25,6 +26,7 @@ from db.lifecycle import subaccounts
 from db.pipeline import reading
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
+from providers.breaker import Breaker
 from providers.http import fast_client
 from providers.twilio import Twilio
 from runtime import billing, environment, payload_codec, reconciliation, twilio_accounts
@@ -47,6 +49,8 @@ class Services:
     client: Client
     providers: dict[Provider, BillingProvider]
     twilio: Twilio
+    twilio_of_steps: Twilio
+    """With connections of its own: no message delays a suspension."""
     notifier: Notifier
 
     @property
@@ -74,12 +78,16 @@ class Services:
         return Billing(self.engine, self.providers, self.notifier)
 
     @property
-    def finding(self) -> Finding:
-        return Finding(self.engine, self.providers, self.settings.other_products)
+    def findings(self) -> list[Finding]:
+        """One for each provider: one that does not answer holds up no other."""
+        return [
+            Finding(self.engine, self.providers, self.settings.other_products, of=provider)
+            for provider in Provider
+        ]
 
     @property
     def enforcement(self) -> Enforcement:
-        return Enforcement(self.engine, self.twilio, self.notifier)
+        return Enforcement(self.engine, self.twilio_of_steps, self.notifier)
 
     @property
     def switching(self) -> Switching:
@@ -163,9 +171,20 @@ async def services(
         async with reading(engine).connect() as conn:
             return await subaccounts.parent_of(conn, account_sid)
 
+    def at_twilio(through: httpx.AsyncClient) -> Twilio:
+        return Twilio(
+            client=through,
+            account_sid=twilio.account_sid,
+            auth_token=twilio.auth_token.get_secret_value(),
+            base_url=twilio.base_url,
+            further=twilio_accounts.read(twilio.further_accounts),
+            recorded=parent_of,
+        )
+
     try:
         async with (
             fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio,
+            fast_client(read=billing.PROVIDER_READ_SECONDS, breaker=Breaker()) as for_steps,
             billing.providers(groups) as providers,
         ):
             yield Services(
@@ -174,14 +193,8 @@ async def services(
                 memory=memory,
                 client=client,
                 providers=providers,
-                twilio=Twilio(
-                    client=to_twilio,
-                    account_sid=twilio.account_sid,
-                    auth_token=twilio.auth_token.get_secret_value(),
-                    base_url=twilio.base_url,
-                    further=twilio_accounts.read(twilio.further_accounts),
-                    recorded=parent_of,
-                ),
+                twilio=at_twilio(to_twilio),
+                twilio_of_steps=at_twilio(for_steps),
                 notifier=Notifier(
                     client=client,
                     lifecycle_task_queue=settings.lifecycle_task_queue,
