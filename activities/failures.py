@@ -21,6 +21,7 @@ PROVIDER_UNAVAILABLE = "ProviderUnavailable"
 PROVIDER_REFUSED = "ProviderRefused"
 SUPERSEDED = "Superseded"
 STALE = "Stale"
+ELSEWHERE = "Elsewhere"
 
 
 @contextmanager
@@ -88,6 +89,13 @@ def first_line(problem: Exception) -> str:
 def stale(problem: str) -> ApplicationError:
     """The provider's answer may be older than our record: the query is repeated, which is expected."""
     return ApplicationError(problem, type=STALE, category=ApplicationErrorCategory.BENIGN)
+
+
+def elsewhere(provider: str) -> ApplicationError:
+    """This provider has to be queried first, on its own task queue; nothing was done."""
+    return ApplicationError(
+        provider, type=ELSEWHERE, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    )
 
 
 def superseded(requested: int, now: int) -> ApplicationError:

@@ -62,6 +62,16 @@ class SwitchStart:
     after_renewal_seconds: int = 3600
 
 
+def provider_queue(lifecycle_queue: str, provider: str) -> str:
+    """Where the workers of a lifecycle queue query one billing provider."""
+    return f"{lifecycle_queue}-{provider}"
+
+
+def switching_queue(lifecycle_queue: str) -> str:
+    """Where they take the steps of switches, which query two."""
+    return f"{lifecycle_queue}-switching"
+
+
 def switch_workflow_id(organization_id: str) -> str:
     return f"migration/{organization_id}"  # its former name, by which running ones are found
 

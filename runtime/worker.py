@@ -12,7 +12,9 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.audit.retired import Retired
+from activities.workflow_contracts import provider_queue, switching_queue
 from domain.alerts import AlertKind
+from domain.billing.subscription import Provider
 from runtime.database_watch import DatabaseWatch
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
@@ -60,6 +62,28 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     """The sandbox, with our own modules shared between runs: they hold no state."""
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)
+    )
+
+
+def queues_beside(services: Services, queue: str) -> Sequence[str]:
+    """The queues that a process polls together with this one: of activities that query providers,
+    which may hang.
+    """
+    if queue == services.settings.campaign_task_queue:
+        return []
+    return [*(provider_queue(queue, provider) for provider in Provider), switching_queue(queue)]
+
+
+def create_activity_worker(services: Services, queue: str, *, versioned: bool = False) -> Worker:
+    """A worker for a queue beside the lifecycle's, with slots of its own."""
+    return Worker(
+        services.client,
+        task_queue=queue,
+        activities=activities_of(services, services.settings.lifecycle_task_queue),
+        interceptors=[Heartbeats()],
+        max_concurrent_activities=services.settings.db_pool_size,
+        graceful_shutdown_timeout=GRACE,
+        deployment_config=_deployment(services, versioned=versioned),
     )
 
 
@@ -121,15 +145,19 @@ def create_worker(services: Services, queue: str, *, versioned: bool = False) ->
         max_heartbeat_throttle_interval=LONGEST_HEARTBEAT,
         max_concurrent_activities=SENDERS if campaign else services.settings.db_pool_size,
         graceful_shutdown_timeout=GRACE,
-        deployment_config=WorkerDeploymentConfig(
-            version=WorkerDeploymentVersion(
-                deployment_name=DEPLOYMENT, build_id=services.settings.build_id
-            ),
-            use_worker_versioning=versioned,
-            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
-            if versioned
-            else VersioningBehavior.UNSPECIFIED,
+        deployment_config=_deployment(services, versioned=versioned),
+    )
+
+
+def _deployment(services: Services, *, versioned: bool) -> WorkerDeploymentConfig:
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(
+            deployment_name=DEPLOYMENT, build_id=services.settings.build_id
         ),
+        use_worker_versioning=versioned,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
+        if versioned
+        else VersioningBehavior.UNSPECIFIED,
     )
 
 
@@ -142,13 +170,17 @@ async def work(
     async with AsyncExitStack() as stack:
         for queue in queues:
             await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
+            for beside_it in queues_beside(services, queue):
+                beside_worker = create_activity_worker(services, beside_it, versioned=versioned)
+                await stack.enter_async_context(beside_worker)
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
         beside = [asyncio.create_task(watch.run(), name="database watch")]
         if services.settings.lifecycle_task_queue in queues:
             relay = Loop(AlertKind.RELAY_FAILED, Relay(services).step, services.engine)
-            finding = Loop(AlertKind.FINDING_FAILED, services.finding.step, services.engine)
+            for finding in services.findings:
+                look = Loop(AlertKind.FINDING_FAILED, finding.step, services.engine)
+                beside.append(asyncio.create_task(look.run(), name="finding"))
             beside.append(asyncio.create_task(relay.run(), name="relay"))
-            beside.append(asyncio.create_task(finding.run(), name="finding"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()

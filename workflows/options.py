@@ -31,8 +31,16 @@ SOON = RetryPolicy(
     maximum_interval=timedelta(seconds=15),
 )
 
+BRIEFLY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), backoff_coefficient=2.0, maximum_attempts=3
+)
+"""Queries of a provider that did not answer before."""
+
 ASK_AGAIN = timedelta(minutes=1)
-"""Retry interval after a failed confirmation, while the provider is down."""
+ASK_AGAIN_AT_MOST = timedelta(minutes=30)
+"""While the provider is down, the pause after a failed confirmation doubles from the first to the
+second value.
+"""
 DOUBTED = timedelta(milliseconds=500)
 DOUBTED_AT_MOST = timedelta(seconds=15)
 """After a doubted answer: the pause doubles from the first to the second value."""

@@ -14,6 +14,7 @@ from activities.billing.bookings import Booking
 from activities.billing.pending_deliveries import Answers, Pending
 from activities.billing.snapshots import query
 from activities.billing.unlinked_subscriptions import Unlinked
+from activities.failures import elsewhere
 from activities.notifier import Notifier
 from db import alerts
 from db.billing import decisions, subscriptions, topups
@@ -35,10 +36,13 @@ BOOK_UNTIL = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """`problem` is why the provider's answer could not be applied, if that was tried before."""
+    """`problem` is why the provider's answer could not be applied, if that was tried before.
+    `redirect`: on a queue that queries no provider.
+    """
 
     organization_id: str
     problem: str = ""
+    redirect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +78,13 @@ class Billing:
 
         Fails retryably as `ProviderUnavailable` when a provider does not answer, after finishing
         everything about the other one. `ask_again` of the standing: an answer contradicts what shut
-        the gate; the deliveries that wait for it stay unhandled.
+        the gate; the deliveries that wait for it stay unhandled. Fails as `Elsewhere`, with the
+        provider's name, if the request says so and there is a provider to query.
         """
         until = asyncio.get_running_loop().time() + BOOK_UNTIL
         pending = await self._read(request.organization_id)
+        if request.redirect and pending.provider is not None:
+            raise elsewhere(pending.provider)
         answers = await self._ask(pending)
         folded = await self._fold(pending, answers)
         unbooked: Sequence[Delivery] = ()
@@ -91,7 +98,11 @@ class Billing:
         if len(pending.subscriptions) > 1:
             await self._notify_switch(pending.organization_id)
         standing = folded.standing
-        return None if standing is None else replace(standing, ask_again=bool(folded.doubted))
+        return (
+            None
+            if standing is None
+            else replace(standing, ask_again=bool(folded.doubted), provider=pending.provider)
+        )
 
     @activity.defn(name="settle_standing")
     async def settle_standing(self, request: Organization) -> Standing | None:
@@ -106,13 +117,17 @@ class Billing:
                 await alerts.raise_(
                     conn, request.organization_id, AlertKind.NOT_CONFIRMED, request.problem
                 )
-            return await decisions.settle(
+            current = await subscriptions.current(conn, request.organization_id)
+            standing = await decisions.settle(
                 conn,
                 request.organization_id,
                 now=datetime.now(UTC),
                 cause="deadline or block",
                 may_open=False,
             )
+        if standing is None or current is None:
+            return standing
+        return replace(standing, provider=current.provider)
 
     async def _read(self, organization_id: str) -> Pending:
         async with self._reading.connect() as conn:

@@ -5,6 +5,7 @@ them an answer finishes.
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from temporalio.exceptions import ApplicationError
 
@@ -61,6 +62,19 @@ class Pending:
             or (subscription.provider, subscription.id) in named
             or _is_open_checkout(subscription)
         ]
+
+    @property
+    def provider(self) -> Provider | None:
+        """The current subscription's, otherwise one that has to be queried."""
+        return next(
+            chain(
+                (each.provider for each in self.subscriptions if each.is_current),
+                (each.provider for each in self.in_question),
+                (delivery.provider for delivery in self.deliveries),
+                (topup.provider for topup in self.topups),
+            ),
+            None,
+        )
 
     @property
     def portions(self) -> tuple[list[Delivery], list[Delivery]]:

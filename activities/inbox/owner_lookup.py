@@ -35,6 +35,7 @@ class Finding:
 
     A delivery that names none of ours, and whose plan, product or custom id at the provider begins
     with one of `other_products`, belongs to another product on the same account and is dismissed.
+    With `of` only that provider's deliveries are looked at.
     """
 
     def __init__(
@@ -42,10 +43,13 @@ class Finding:
         engine: AsyncEngine,
         providers: Mapping[Provider, BillingProvider],
         other_products: Sequence[str] = (),
+        *,
+        of: Provider | None = None,
     ) -> None:
         self._engine = engine
         self._providers = providers
         self._other_products = tuple(other_products)
+        self._of = of
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def step(self) -> float:
@@ -55,7 +59,7 @@ class Finding:
     async def find(self, *, now: datetime) -> None:
         """One pass over the due deliveries; the relay notifies organizations that get one assigned."""
         async with self._engine.begin() as conn:
-            adopted = await adoption.adopt(conn, now=now)
+            adopted = await adoption.adopt(conn, now=now, provider=self._of)
         await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))
 
     async def _ask(self, parked: Parked) -> None:

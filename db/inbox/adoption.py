@@ -13,6 +13,7 @@ from db.inbox.parking import BACKOFF, PARKED, Parked, parked
 from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.billing.events import BillingEvent
+from domain.billing.subscription import Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +26,14 @@ class Adopted:
     lost: list[Parked]
 
 
-async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Adopted:
+async def adopt(
+    conn: AsyncConnection, *, now: datetime, limit: int = 100, provider: Provider | None = None
+) -> Adopted:
     """Look again for the organizations of parked deliveries; deliveries with an owner become
     unhandled.
 
     Their lifecycles are due to be notified at once. Skips rows that another process has locked.
-    Backs off from 5 s to 24 h. The caller commits.
+    Backs off from 5 s to 24 h. The caller commits. `provider`: only of this one.
     """
     query = (
         select(inbox)
@@ -40,6 +43,8 @@ async def adopt(conn: AsyncConnection, *, now: datetime, limit: int = 100) -> Ad
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if provider is not None:
+        query = query.where(inbox.c.provider == written(provider.value))
     adopted = Adopted(assigned=[], lost=[])
     for row in await conn.execute(query):
         again = {"attempts": inbox.c.attempts + 1, "next_attempt_at": now + BACKOFF}

@@ -21,7 +21,7 @@ _DUE = text(
         ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), rung AS (
         UPDATE inbox i SET attempts = attempts + 1,
-            next_attempt_at = :now + least(interval '1 minute' * (1 << least(attempts, 10)), interval '10 minutes')
+            next_attempt_at = :now + least(interval '1 minute' * (1 << least(attempts, 10)), interval '30 minutes')
         FROM due WHERE i.id = due.id
     )
     SELECT DISTINCT organization_id FROM due

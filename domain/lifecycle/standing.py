@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.billing.subscription import BILLING, ENDED, Record, State, Word
+from domain.billing.subscription import BILLING, ENDED, Provider, Record, State, Word
 
 
 class Status(StrEnum):
@@ -52,7 +52,8 @@ class Decision:
 class Standing:
     """The recorded outcome. `epoch` counts the changes of the decision; `applied_epoch` is the last
     one that was applied everywhere. `ask_again`: the provider's answer contradicts what shut the
-    gate, and is not accepted until it is repeated.
+    gate, and is not accepted until it is repeated. `provider` is the current subscription's, where
+    somebody looked.
     """
 
     organization_id: str
@@ -62,6 +63,7 @@ class Standing:
     applied_epoch: int = 0
     deadline: datetime | None = None
     ask_again: bool = False
+    provider: Provider | None = None
 
     @property
     def behind(self) -> bool:

@@ -12,9 +12,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Billing, Organization
-    from activities.failures import SUPERSEDED, cause_of
+    from activities.failures import ELSEWHERE, SUPERSEDED, cause_of
     from activities.lifecycle.enforcement import Enforcement, Step, Stuck
-    from activities.workflow_contracts import LIFECYCLE, STANDING, STUCK, Lifecycle
+    from activities.workflow_contracts import LIFECYCLE, STANDING, STUCK, Lifecycle, provider_queue
+    from domain.billing.subscription import Provider
     from domain.lifecycle.standing import Standing, Status
     from workflows import options
 
@@ -45,9 +46,10 @@ class OrganizationLifecycle:
         self._applied_epoch = start.applied_epoch
         self._standing: Standing | None = None
         self._notified = True
-        self._unconfirmed = False
+        self._unanswered = 0
         self._doubts = 0
         self._stuck = ""
+        self._provider: Provider | None = None
 
     @workflow.signal(description="Check the database and the providers again")
     def ring(self, *_hints: Any) -> None:
@@ -85,15 +87,23 @@ class OrganizationLifecycle:
 
     def _due_in(self) -> timedelta | None:
         """Until the next check without a signal; None: at rest, nothing is due by itself."""
-        if self._unconfirmed:
-            return options.ASK_AGAIN
-        if self._doubts:
-            return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
-        due = None if self._rests() else self._self_check * (1 + workflow.random().random() / 10)
+        due = self._pause()
         if self._standing is not None and self._standing.deadline is not None:
             ends_in = max(self._standing.deadline - workflow.now(), timedelta(seconds=1))
             due = ends_in if due is None else min(due, ends_in)
         return due
+
+    def _pause(self) -> timedelta | None:
+        if self._unanswered:
+            pause = options.ASK_AGAIN * (1 << min(self._unanswered - 1, 10))
+            # spread out: in an outage all customers of a provider wait
+            spread = 1 - workflow.random().random() / 4
+            return min(pause, options.ASK_AGAIN_AT_MOST) * spread
+        if self._doubts:
+            return min(options.DOUBTED * (1 << min(self._doubts - 1, 10)), options.DOUBTED_AT_MOST)
+        if self._rests():
+            return None
+        return self._self_check * (1 + workflow.random().random() / 10)
 
     def _rests(self) -> bool:
         """Whether it leaves checks to the reconciliation. A run of an older build checks by itself
@@ -107,22 +117,14 @@ class OrganizationLifecycle:
         self._stuck = ""
         organization = Organization(organization_id=self._organization_id)
         try:
-            self._standing = await workflow.execute_activity_method(
-                Billing.confirm_subscription,
-                organization,
-                start_to_close_timeout=options.PROVIDER,
-                schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
-                heartbeat_timeout=options.HEARTBEAT,
-                retry_policy=options.SOON,
-                summary="query the provider, apply its answer",
-            )
-            self._unconfirmed = False
+            self._standing = await self._query(organization)
+            self._unanswered = 0
             self._doubts = (
                 self._doubts + 1 if self._standing is not None and self._standing.ask_again else 0
             )
         except ActivityError as problem:
             workflow.logger.warning("confirmation failed: %s", problem.cause)
-            self._unconfirmed = True
+            self._unanswered += 1
             self._standing = await workflow.execute_activity_method(
                 Billing.settle_standing,
                 replace(
@@ -134,6 +136,34 @@ class OrganizationLifecycle:
                 retry_policy=options.FOR_EVER,
                 summary="decide from what is recorded",
             )
+        if self._standing is not None:
+            self._provider = self._standing.provider
+
+    async def _query(self, organization: Organization) -> Standing | None:
+        """On the queue of the organization's provider, so that a silent one holds up nobody else.
+        Which one that is, the first attempt tells.
+        """
+        try:
+            return await self._query_on_queue(organization)
+        except ActivityError as problem:
+            if _type_of(problem) != ELSEWHERE:
+                raise
+            self._provider = Provider(cause_of(problem))
+        return await self._query_on_queue(organization)
+
+    async def _query_on_queue(self, organization: Organization) -> Standing | None:
+        queue, provider = workflow.info().task_queue, self._provider
+        confirmed: Standing | None = await workflow.execute_activity_method(
+            Billing.confirm_subscription,
+            replace(organization, redirect=provider is None),
+            task_queue=queue if provider is None else provider_queue(queue, provider),
+            start_to_close_timeout=options.PROVIDER,
+            schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
+            heartbeat_timeout=options.HEARTBEAT,
+            retry_policy=options.BRIEFLY if self._unanswered else options.SOON,
+            summary="query the provider, apply its answer",
+        )
+        return confirmed
 
     async def _converge(self) -> bool:
         """Run the steps of the standing's epoch; False if the standing changed on the way and must
@@ -216,7 +246,7 @@ class OrganizationLifecycle:
             f"blocks: {blocks}",
             f"grace ends: {_in_words(standing.deadline)}" if standing.deadline else "",
             f"**STUCK** at {self._stuck}" if self._stuck else "",
-            "the billing provider does not answer; retrying" if self._unconfirmed else "",
+            "the billing provider does not answer; retrying" if self._unanswered else "",
             "the billing provider contradicts its webhook; retrying" if self._doubts else "",
         ]
         workflow.set_current_details("\n\n".join(line for line in lines if line))

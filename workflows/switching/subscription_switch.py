@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.failures import cause_of
     from activities.switching.moves import SwitchState
     from activities.switching.steps import StuckSwitch, Switching
-    from activities.workflow_contracts import SUBSCRIPTION_SWITCH, SwitchStart
+    from activities.workflow_contracts import SUBSCRIPTION_SWITCH, SwitchStart, switching_queue
     from domain.switching.switch import IN_WORDS, OVER, SwitchStatus
     from workflows import options
 
@@ -82,6 +82,7 @@ class SubscriptionSwitch:
             found: SwitchState = await workflow.execute_activity_method(
                 STEPS[state.progress],
                 self._organization,
+                task_queue=switching_queue(workflow.info().task_queue),
                 start_to_close_timeout=options.PROVIDER,
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.FOR_EVER,

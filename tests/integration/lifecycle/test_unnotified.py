@@ -88,7 +88,7 @@ async def test_an_unhandled_delivery_is_named_when_its_lifecycle_has_had_its_tim
     assert await due(engine, row.at) == [ORGANIZATION]
 
 
-async def test_an_unhandled_delivery_is_notified_ever_less_often_down_to_every_ten_minutes(
+async def test_an_unhandled_delivery_is_notified_ever_less_often_down_to_every_half_hour(
     engine: AsyncEngine,
 ) -> None:
     await onboard(engine)
@@ -106,7 +106,7 @@ async def test_an_unhandled_delivery_is_notified_ever_less_often_down_to_every_t
     assert (waits[0], waits[1], waits[-1]) == (
         timedelta(minutes=1),
         timedelta(minutes=2),
-        timedelta(minutes=10),
+        timedelta(minutes=30),
     )
 
 

@@ -77,3 +77,28 @@ async def test_a_run_of_an_older_build_goes_on_checking_until_it_continues_as_ne
 
     assert len(fired) > 1
     assert await pending(world, organization_id) == []
+
+
+async def test_a_provider_that_does_not_answer_is_queried_ever_more_rarely(world: World) -> None:
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    world.paypal.faults.add("503", path=f"/v1/billing/subscriptions/{subscription_id}")
+    await restart_lifecycle(
+        world, Lifecycle(organization_id=organization_id, confirm_for_seconds=1)
+    )
+
+    async def longer_than(before: timedelta) -> timedelta | None:
+        timers = await pending(world, organization_id)
+        return timers[0] if timers and timers[0] > before else None
+
+    pauses = [timedelta(0)]
+    for _ in range(4):
+        pause = await until(partial(longer_than, pauses[-1]), "a longer pause")
+        assert pause is not None
+        pauses.append(pause)
+        await world.ring(organization_id)
+
+    minutes = [pause / timedelta(minutes=1) for pause in pauses[1:]]
+    assert all(0.75 * 2**number <= pause <= 2**number for number, pause in enumerate(minutes)), (
+        minutes
+    )
