@@ -2,6 +2,7 @@
 reads the database.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -14,6 +15,7 @@ from activities.workflow_contracts import (
     LIFECYCLE,
     RING,
     SUBSCRIPTION_SWITCH,
+    URGENT,
     Campaign,
     Lifecycle,
     SwitchStart,
@@ -38,14 +40,17 @@ class Notifier:
     lifecycle_task_queue: str
     campaign_task_queue: str
 
-    async def notify_organization(self, organization_id: str) -> None:
-        """Signal the organization's lifecycle; starts it if there is none."""
+    async def notify_organization(self, organization_id: str, *, urgent: bool = False) -> None:
+        """Signal the organization's lifecycle; starts it if there is none. `urgent`: it has to
+        suspend.
+        """
         await self._start(
             LIFECYCLE,
             Lifecycle(organization_id=organization_id),
             id_=organization_workflow_id(organization_id),
             task_queue=self.lifecycle_task_queue,
             summary=f"Enforcement for organization {organization_id}",
+            hints=[URGENT] if urgent else [],
         )
 
     async def notify_switch(self, organization_id: str) -> None:
@@ -87,6 +92,7 @@ class Notifier:
         task_queue: str,
         summary: str,
         signal: str | None = RING,
+        hints: Sequence[str] = (),
     ) -> None:
         await self.client.start_workflow(
             workflow,
@@ -94,6 +100,7 @@ class Notifier:
             id=id_,
             task_queue=task_queue,
             start_signal=signal,
+            start_signal_args=hints,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=of_organization(start.organization_id),

@@ -14,6 +14,8 @@ RECONCILIATION = "Reconciliation"
 RECONCILE_EVENTS = "ReconcileEvents"
 SUBSCRIPTION_SWITCH = "SubscriptionMigration"  # its former name, which histories hold
 RING = "ring"
+URGENT = "urgent"
+"""A signal's argument: the gate was shut, and the query before the steps goes first."""
 ORGANIZATION_ID = SearchAttributeKey.for_keyword("OrganizationId")
 STANDING = SearchAttributeKey.for_keyword("Standing")
 STUCK = SearchAttributeKey.for_bool("Stuck")

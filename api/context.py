@@ -50,13 +50,14 @@ class Context:
         """A connection for reading: all reads see the same moment."""
         return snapshot(self.services.engine)
 
-    def notify(self, organization_id: str) -> None:
+    def notify(self, organization_id: str, *, urgent: bool = False) -> None:
         """Notifies the lifecycle after the response. If it fails, the relay notifies again."""
-        self.background.do(self._notify(organization_id), "notify", organization_id=organization_id)
+        notifying = self._notify(organization_id, urgent=urgent)
+        self.background.do(notifying, "notify", organization_id=organization_id)
 
-    async def _notify(self, organization_id: str) -> None:
+    async def _notify(self, organization_id: str, *, urgent: bool) -> None:
         try:
-            await self.services.notifier.notify_organization(organization_id)
+            await self.services.notifier.notify_organization(organization_id, urgent=urgent)
         except (RPCError, RuntimeError):
             async with self.services.engine.begin() as conn:
                 await unnotified.notify_soon(conn, [organization_id], now=datetime.now(UTC))

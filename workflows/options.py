@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 DATABASE = timedelta(seconds=15)
 """One attempt of a database-only activity, whose statements end after 10 s."""
@@ -30,6 +30,9 @@ SOON = RetryPolicy(
     backoff_coefficient=1.5,
     maximum_interval=timedelta(seconds=15),
 )
+
+SUSPENDING = Priority(priority_key=1)
+"""A suspension overtakes everything that waits on its queue."""
 
 BRIEFLY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=2.0, maximum_attempts=3

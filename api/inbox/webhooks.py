@@ -127,7 +127,7 @@ async def store_and_fold(
     if received.effect is EventEffect.UNCLEAR and event.subscription_id is not None:
         outcome = await _clear_up(here, provider, delivery, event, event.subscription_id)
     # even for one that was not understood: the provider will be queried
-    here.notify(delivery.organization_id)
+    here.notify(delivery.organization_id, urgent=outcome == EventEffect.SHUT)
     return delivery, outcome
 
 

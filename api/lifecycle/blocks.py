@@ -19,7 +19,7 @@ from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, Recei
 from db.billing import blocks, receivables
 from db.lifecycle import receipts, standings
 from db.lifecycle.standings import HeldBlock
-from domain.lifecycle.standing import Block, Standing
+from domain.lifecycle.standing import Block, Standing, Status
 from domain.plain_text import is_printable
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
@@ -261,5 +261,5 @@ async def _standing_out(conn: AsyncConnection, organization_id: str) -> Standing
 def _settled(standing: Standing | None, here: Context) -> StandingOut:
     if standing is None:
         raise not_found("organization")
-    here.notify(standing.organization_id)
+    here.notify(standing.organization_id, urgent=standing.status is Status.SUSPENDED)
     return StandingOut.of(standing)

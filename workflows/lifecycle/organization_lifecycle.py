@@ -7,14 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import Priority, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.billing.confirmation import Billing, Organization
     from activities.failures import ELSEWHERE, SUPERSEDED, cause_of
     from activities.lifecycle.enforcement import Enforcement, Step, Stuck
-    from activities.workflow_contracts import LIFECYCLE, STANDING, STUCK, Lifecycle, provider_queue
+    from activities.workflow_contracts import (
+        LIFECYCLE,
+        STANDING,
+        STUCK,
+        URGENT,
+        Lifecycle,
+        provider_queue,
+    )
     from domain.billing.subscription import Provider
     from domain.lifecycle.standing import Standing, Status
     from workflows import options
@@ -31,6 +38,7 @@ STEPS = {
         Enforcement.resume_eligible_campaigns,
     ),
 }
+SUSPENDS = STEPS[Status.SUSPENDED]
 CALLS_TWILIO = ("suspend_twilio_subaccount", "reactivate_twilio_subaccount")
 
 
@@ -50,10 +58,12 @@ class OrganizationLifecycle:
         self._doubts = 0
         self._stuck = ""
         self._provider: Provider | None = None
+        self._urgent = False
 
     @workflow.signal(description="Check the database and the providers again")
-    def ring(self, *_hints: Any) -> None:
+    def ring(self, *hints: Any) -> None:
         self._notified = True
+        self._urgent = self._urgent or URGENT in hints
 
     @workflow.run
     async def run(self, start: Lifecycle) -> None:
@@ -161,8 +171,10 @@ class OrganizationLifecycle:
             schedule_to_close_timeout=timedelta(seconds=self._start.confirm_for_seconds),
             heartbeat_timeout=options.HEARTBEAT,
             retry_policy=options.BRIEFLY if self._unanswered else options.SOON,
+            priority=options.SUSPENDING if self._urgent else Priority.default,
             summary="query the provider, apply its answer",
         )
+        self._urgent = False
         return confirmed
 
     async def _converge(self) -> bool:
@@ -207,6 +219,7 @@ class OrganizationLifecycle:
             heartbeat_timeout=options.HEARTBEAT if twilio else None,
             retry_policy=options.FOR_EVER,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            priority=options.SUSPENDING if activity_method in SUSPENDS else Priority.default,
             summary=f"epoch {step.epoch}",
         )
         while not handle.done():
