@@ -122,7 +122,7 @@ class Calls:
 
     async def _reconciling(self, conn: AsyncConnection) -> None:
         await switches.open_ones(conn, limit=1000)
-        await messages.unsettled_organizations(conn, before=self._now, limit=1000)
+        await messages.unsettled_organizations(conn, before=self._now, after="", limit=1000)
         await organizations.page(conn, after="org-5", limit=50)
 
     async def _arrivals(self, conn: AsyncConnection) -> None:
