@@ -84,10 +84,19 @@ async def worker(
 
 
 @asynccontextmanager
-async def api(world: World, port: int, name: str = "api") -> AsyncIterator[Running]:
+async def api(world: World, port: int, name: str = "api", **changes: str) -> AsyncIterator[Running]:
     """`python -m cli.main api`, which need not answer yet."""
-    async with _running(world, name, ["api", "--port", str(port)], environment(world)) as started:
+    async with _running(
+        world, name, ["api", "--port", str(port)], environment(world, **changes)
+    ) as started:
         yield started
+
+
+async def migrate(world: World, **changes: str) -> None:
+    """`python -m cli.main migrate`, to its end."""
+    async with _running(world, "migrate", ["migrate"], environment(world, **changes)) as started:
+        status = await asyncio.to_thread(started.process.wait, 60)
+        assert status == 0, subprocesses.tail(started.log)
 
 
 @asynccontextmanager
