@@ -28,10 +28,11 @@ soak: $(READY) ## run the long versions of the tests that have one: more seeds, 
 
 check: lint types clients test ## what CI runs: lint, format, types, import contracts, generated clients, tests
 
-lint: $(READY) $(OPENAPI) ## check style, format, import contracts and the OpenAPI document
+lint: $(READY) $(OPENAPI) ## check style, format, import contracts, migrations and the OpenAPI document
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.migration_lint
 	$(BIN)/python -m tools.openapi lint
 
 types: $(READY) ## check types, strictly

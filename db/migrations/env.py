@@ -1,5 +1,6 @@
 """Connects Alembic to the database: the caller passes a connection, or `sqlalchemy.url` names the
-database. Notes in the schema which builds it still supports, where a migration says so.
+database; offline, Alembic writes the statements. Notes in the schema which builds it still supports,
+where a migration says so.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,9 +14,10 @@ from sqlalchemy import Connection, create_engine, text
 from db.tables import metadata
 
 
-def _run(connection: Connection) -> None:
+def _run(**where: Any) -> None:
+    """`where` is a connection, or the dialect of the statements."""
     context.configure(
-        connection=connection,
+        **where,
         target_metadata=metadata,
         compare_server_default=True,
         transaction_per_migration=True,
@@ -43,14 +45,17 @@ def _note_oldest_build(
 def _connect_and_run() -> None:
     handed_in: Connection | None = context.config.attributes.get("connection")
     if handed_in is not None:
-        _run(handed_in)
+        _run(connection=handed_in)
+        return
+    if context.is_offline_mode():
+        _run(dialect_name="postgresql", literal_binds=True)
         return
     url = context.config.get_main_option("sqlalchemy.url")
     if not url:
         raise RuntimeError("no connection was passed and sqlalchemy.url is empty")
     engine = create_engine(url)
     with engine.connect() as connection:
-        _run(connection)
+        _run(connection=connection)
     engine.dispose()
 
 

@@ -11,6 +11,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+# needed = False: the build works without it. oldest_build = "NNNN": older builds must not run after it.
 
 
 def upgrade() -> None:
