@@ -3,8 +3,7 @@ of them fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -15,83 +14,14 @@ from devservers.ports import free_ports
 from tests.builders import number, rows
 from tests.crash import next_build
 from tests.crash.balancer import Balancer
+from tests.crash.load import Load
 from tests.crash.processes import Running, api, migrate, worker
 from tests.soak import also_soaking
-from tests.world import World, until
+from tests.world import World
 
 DRAIN = "PT3S"
-CALLERS = 2
-PACE = 0.02
-"""Seconds between two requests of a caller: the processes that start need the time."""
 MICROS = 10_000
 DEBITS = "SELECT count(*) FROM ledger_entries WHERE kind = 'debit'"
-
-
-@dataclass(slots=True)
-class Load:
-    """Debits and webhooks, one after the other in each caller. Nothing is repeated: what is not
-    answered with success is in `failures`.
-    """
-
-    world: World
-    client: httpx.AsyncClient
-    debits: int = 0
-    webhooks: int = 0
-    failures: list[str] = field(default_factory=list)
-    _ending: bool = False
-
-    @asynccontextmanager
-    async def running(self, organization_id: str, subscription_id: str) -> AsyncIterator[None]:
-        """The debits are of one organization, the webhooks of another one's subscription."""
-        calling = [
-            *(asyncio.create_task(self._debit(organization_id, f"c{n}")) for n in range(CALLERS)),
-            asyncio.create_task(self._deliver(subscription_id)),
-        ]
-        try:
-            yield
-        finally:
-            self._ending = True
-            await asyncio.gather(*calling)
-
-    async def some_more(self) -> None:
-        """Wait until both were answered again."""
-        debits, webhooks = self.debits + 2 * CALLERS, self.webhooks + 2
-
-        async def answered() -> bool:
-            return bool(self.failures) or (self.debits >= debits and self.webhooks >= webhooks)
-
-        await until(answered, "further debits and webhooks")
-
-    async def _debit(self, organization_id: str, caller: str) -> None:
-        path = f"/v1/organizations/{organization_id}/wallet/debits"
-        for n in count():
-            if self._ending:
-                return
-            body = {"reference_id": f"{caller}-{n}", "amount": "0.01", "currency": "USD"}
-            if await self._succeeds(path, json=body):
-                self.debits += 1
-
-    async def _deliver(self, subscription_id: str) -> None:
-        """Lapsed and paid in turn; paid at the end."""
-        for n in count():
-            if self._ending and n % 2 == 0:
-                return
-            action = "pay" if n % 2 else "suspend"
-            for event_id in await self.world.happen(f"subscriptions/{subscription_id}/{action}"):
-                headers, body = await self.world.sign(event_id)
-                if await self._succeeds("/webhooks/paypal", headers=headers, content=body):
-                    self.webhooks += 1
-
-    async def _succeeds(self, path: str, **request: object) -> bool:
-        await asyncio.sleep(PACE)
-        try:
-            answer = await self.client.post(path, **request)  # type: ignore[arg-type]
-        except httpx.TransportError as problem:
-            self.failures.append(f"{path}: {problem!r}")
-            return False
-        if not answer.is_success:
-            self.failures.append(f"{path}: {answer.status_code} {answer.text}")
-        return answer.is_success
 
 
 @dataclass(slots=True)

@@ -1,114 +1,60 @@
 """The sample configuration of nginx from the deployment checklist, in front of the API."""
 
 import asyncio
-import contextlib
-import datetime as dt
-import os
-import re
-import shutil
 import socket
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
+from tests import nginx
+from tests.builders import number
 from tests.integration.conftest import Tollgate, organization
-from tests.world import until
+from tests.nginx import needs_nginx
 
-SAMPLE = Path(__file__).parent.parent.parent.parent / "docs" / "how-to" / "nginx.conf"
-NAME = "sms.example.com"
-NGINX = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ.get('PATH')}:/usr/sbin")
-
-pytestmark = pytest.mark.skipif(
-    NGINX is None, reason="nginx is not installed (apt-get install nginx)"
-)
-
-
-def certify(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "privkey.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-
-
-def configuration(directory: Path, api: str, port: int, read_timeout: str) -> str:
-    """The sample with this machine's ports and files, inside Debian's main configuration."""
-    sample = SAMPLE.read_text()
-    sample = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", sample, flags=re.DOTALL)
-    sample = sample.replace("    listen [::]:443 ssl;\n", "").replace(
-        "listen 443", f"listen 127.0.0.1:{port}"
-    )
-    sample = sample.replace("127.0.0.1:8000", urlsplit(api).netloc)
-    sample = sample.replace(f"/etc/letsencrypt/live/{NAME}", str(directory))
-    sample = sample.replace("proxy_read_timeout 60s", f"proxy_read_timeout {read_timeout}")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
-    user = "user root;" if os.getuid() == 0 else ""
-    return (
-        f"{user} daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log "
-        f"{directory}/error.log;\n"
-        f"events {{ worker_connections 512; }}\nhttp {{ access_log off; {paths}\n{sample}\n}}\n"
-    )
-
-
-async def listening(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
-    return False
+pytestmark = needs_nginx
+IMPATIENT = {"proxy_read_timeout 60s": "proxy_read_timeout 1s"}
+REASON = {"reason": "a test"}
+NEVER_RESTING = {"max_fails=3": "max_fails=0"}
 
 
 @asynccontextmanager
-async def nginx(
-    tollgate: Tollgate, directory: Path, read_timeout: str = "60s"
+async def outside_of(
+    tollgate: Tollgate,
+    directory: Path,
+    *further: str,
+    changes: Mapping[str, str] = nginx.NO_CHANGES,
 ) -> AsyncIterator[Tollgate]:
-    assert NGINX is not None
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    certify(directory)
-    at = directory / "nginx.conf"
-    at.write_text(configuration(directory, tollgate.url, port, read_timeout))
-    checked = await asyncio.create_subprocess_exec(NGINX, "-t", "-p", str(directory), "-c", str(at))
-    assert await checked.wait() == 0, (directory / "error.log").read_text()
-    running = await asyncio.create_subprocess_exec(NGINX, "-p", str(directory), "-c", str(at))
-    trusted = ssl.create_default_context(cafile=str(directory / "fullchain.pem"))
-    trusted.check_hostname = False
-    try:
-        async with httpx.AsyncClient(verify=trusted, timeout=30, headers={"Host": NAME}) as http:
-            await until(partial(listening, port))
-            yield replace(tollgate, url=f"https://127.0.0.1:{port}", http=http)
-    finally:
-        running.terminate()
-        await running.wait()
+    """The API through the sample; `further` are addresses of more processes."""
+    async with (
+        nginx.nginx(directory, [*further, urlsplit(tollgate.url).netloc], changes) as proxy,
+        httpx.AsyncClient(verify=proxy.trusted, timeout=30, headers={"Host": nginx.NAME}) as http,
+    ):
+        yield replace(tollgate, url=proxy.url, http=http)
+
+
+@dataclass(slots=True)
+class Dying:
+    """An API that reads a request and then dies; `requests` is how many it read."""
+
+    address: str = ""
+    requests: int = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{listener.getsockname()[1]}"
+        async with await asyncio.start_server(self._read, sock=listener):
+            yield
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(65536):
+            self.requests += 1
+        writer.close()
 
 
 async def test_the_api_is_served_through_the_sample(tollgate: Tollgate, tmp_path: Path) -> None:
@@ -117,7 +63,7 @@ async def test_the_api_is_served_through_the_sample(tollgate: Tollgate, tmp_path
     [event_id] = await tollgate.happen(subscription_id, "suspend")
     raw, headers = await tollgate.signed(event_id)
 
-    async with nginx(tollgate, tmp_path) as outside:
+    async with outside_of(tollgate, tmp_path) as outside:
         live = await outside.get("/health/live", scope=None)
         webhook = await outside.deliver(raw, headers)
         refused = await outside.debit("1.00", "d1")
@@ -149,11 +95,12 @@ async def test_paths_and_queries_pass_unchanged(tollgate: Tollgate, tmp_path: Pa
         await tollgate.post("/v1/organizations", organization("a.b-c_d", account))
     ).status_code == 201
 
-    async with nginx(tollgate, tmp_path) as outside:
+    async with outside_of(tollgate, tmp_path) as outside:
         encoded = await outside.get("/v1/organizations/a%2Eb-c_d/can-send")
+        keyed = await outside.post("/v1/organizations/a%2Eb-c_d/wallet/freeze", REASON, key="f1")
         doubled = await outside.get("/v1//organizations")
 
-    assert (encoded.status_code, doubled.status_code) == (200, 404)
+    assert (encoded.status_code, keyed.status_code, doubled.status_code) == (200, 200, 404)
 
 
 async def test_an_upload_may_take_longer_than_any_other_request(
@@ -169,7 +116,7 @@ async def test_an_upload_may_take_longer_than_any_other_request(
         "headers": {"Content-Type": "application/x-ndjson"},
     }
 
-    async with nginx(tollgate, tmp_path, read_timeout="1s") as outside:
+    async with outside_of(tollgate, tmp_path, changes=IMPATIENT) as outside:
         async with tollgate.services.engine.begin() as conn:
             await conn.execute(text("SELECT FROM campaigns FOR UPDATE"))
             upload = asyncio.create_task(
@@ -179,3 +126,47 @@ async def test_an_upload_may_take_longer_than_any_other_request(
         loaded = await upload
 
     assert (given_up.status_code, loaded.status_code) == (504, 200), loaded.text
+
+
+async def test_a_request_whose_process_dies_is_repeated_where_that_has_no_further_effect(
+    tollgate: Tollgate, tmp_path: Path
+) -> None:
+    """Two of each: one of them, or its repetition, reaches the process that dies."""
+    await tollgate.onboard()
+    subscription_id = await tollgate.subscribe()
+    [event_id] = await tollgate.happen(subscription_id, "pay")
+    raw, headers = await tollgate.signed(event_id)
+    freeze = "/v1/organizations/acme/wallet/freeze"
+    campaigns = "/v1/organizations/acme/campaigns"
+    draft = {"name": "x", "body": "x", "recipients": []}
+    dying = Dying()
+    statuses: dict[str, set[int]] = {}
+
+    async def twice(name: str, *requests: Awaitable[httpx.Response]) -> None:
+        before = dying.requests
+        statuses[name] = {(await each).status_code for each in requests}
+        assert dying.requests > before, name
+
+    async with (
+        dying.serving(),
+        outside_of(tollgate, tmp_path, dying.address, changes=NEVER_RESTING) as outside,
+    ):
+        await twice("webhook", outside.deliver(raw, headers), outside.deliver(raw, headers))
+        await twice("debit", outside.debit("1.00", "d1"), outside.debit("1.00", "d2"))
+        await twice(
+            "campaign",
+            outside.post(campaigns, draft, key="c1"),
+            outside.post(campaigns, draft, key="c2"),
+        )
+        await twice("list", outside.get(campaigns), outside.get(campaigns))
+        await twice("freeze", outside.post(freeze, REASON), outside.post(freeze, REASON))
+    wallet = (await tollgate.get("/v1/organizations/acme/wallet")).json()
+    made = await number(tollgate.services.engine, "SELECT count(*) FROM campaigns")
+
+    assert statuses["webhook"] == {200}
+    assert statuses["debit"] == {201}
+    assert statuses["campaign"] == {201}
+    assert statuses["list"] == {200}
+    assert 502 in statuses["freeze"]
+    assert wallet["balance"] == "8.00"
+    assert made == 2
