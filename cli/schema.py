@@ -8,7 +8,7 @@ from datetime import timedelta
 from cli.console import errors, output
 from cli.failures import Misused
 from devservers import postgres
-from runtime import logging, migrations
+from runtime import logging, migrations, passwords
 from runtime.server_wait import PATIENCE
 from runtime.servers import await_database, await_schema
 from runtime.settings import Settings, load, writable
@@ -70,7 +70,8 @@ def say(text: str) -> None:
 @contextmanager
 def _named_or_embedded(read: Settings) -> Iterator[str]:
     if read.database_url is not None:
-        yield read.database_url.get_secret_value()
+        url = read.database_url.get_secret_value()
+        yield passwords.named(url, read.database_password_command)
         return
     with postgres.serve(writable("TOLLGATE_DATA_DIR", read.data_dir)) as server:
         migrations.migrate(server.url())

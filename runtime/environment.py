@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from temporalio.envconfig import ClientConnectConfig
 
-from runtime import billing, formats, settings, twilio_accounts
+from runtime import billing, formats, passwords, settings, twilio_accounts
 from runtime.settings import BadSettings, Group, PayPal, Settings, Stripe, Twilio
 
 T = TypeVar("T")
@@ -53,7 +53,9 @@ def read() -> Environment:
         billing=groups,
         twilio=twilio,
         temporal=temporal,
-        database_url=common.database_url.get_secret_value(),
+        database_url=passwords.named(
+            common.database_url.get_secret_value(), common.database_password_command
+        ),
     )
 
 

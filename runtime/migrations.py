@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from db.migrations.schema_support import Schema
+from runtime import passwords
 from runtime.database import network_limits
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def _session(url: str) -> Iterator[sqlalchemy.Connection]:
             "application_name": "tollgate migrate",
         },
     )
+    passwords.ask_when_connecting(engine)
     lock = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(_MIGRATION_LOCK))
     with engine.connect() as connection:
         while not connection.execute(lock).scalar_one():

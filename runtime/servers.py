@@ -18,7 +18,7 @@ from runtime.migrations import schema_problem
 from runtime.server_wait import Say, until_it_answers
 from runtime.settings import BadSettings
 
-OLDEST_POSTGRES = 18
+OLDEST_POSTGRES = 16
 _NOT_YET = re.compile(
     r"starting up|shutting down|recovery|not (?:yet )?accepting|terminating connection|too many|connection slots"
 )

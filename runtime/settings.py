@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from providers import origins
 from runtime import formats, variables
+from runtime.commands import Command
 from runtime.formats import (
     AccountSid,
     AuthToken,
@@ -59,8 +60,12 @@ class Settings(Group):
     model_config = SettingsConfigDict(env_prefix="TOLLGATE_")
 
     database_url: DatabaseUrl | None = None
-    """`postgresql://...`, PostgreSQL 18 or later; unset: an embedded server in `data_dir`. Of
+    """`postgresql://...`, PostgreSQL 16 or later; unset: an embedded server in `data_dir`. Of
     several hosts (`host1:5432,host2:5432`) the writable one is used.
+    """
+    database_password_command: Command | None = None
+    """A command, without a shell, that prints the database's password; run for each new connection,
+    for ten seconds at most.
     """
     data_dir: Path = Path(".data")
     """Where embedded servers keep their data and logs."""

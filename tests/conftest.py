@@ -15,6 +15,7 @@ from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from devservers import postgres as postgres_server
 from devservers import temporal
 from devservers.postgres import Postgres
 from runtime import client, database, migrations
@@ -53,9 +54,10 @@ def server_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(server_dir: Path) -> Iterator[Postgres]:
     """A server with the migrated database TEMPLATE. Tests kill processes, not the machine, so it
-    need not sync.
+    need not sync. With TEST_POSTGRES=16 in the environment it is of the oldest version.
     """
-    server = Postgres(server_dir, {"fsync": "off"})
+    version = int(os.environ.get("TEST_POSTGRES", postgres_server.VERSION))
+    server = Postgres(server_dir, {"fsync": "off"}, version=version)
     server.start()
     _run(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
     migrations.migrate(server.url(TEMPLATE))

@@ -20,14 +20,18 @@ from domain.wallet.ledger import Debited, Outcome
 
 _AGAIN = text(
     """
-    WITH again AS (
-        UPDATE messages SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
-                            problem = NULL, attempt = attempt + :more,
-                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE sending_at END,
+    WITH lost AS MATERIALIZED (
+        SELECT id, attempt, problem, sending_at FROM messages
+        WHERE organization_id = :organization_id AND id = :id AND status = 'lost' AND provider_sid IS NULL
+        FOR UPDATE
+    ), again AS (
+        UPDATE messages m SET status = :status, provider_sid = NULL, delivery_status = NULL, error_code = NULL,
+                            problem = NULL, attempt = m.attempt + :more,
+                            sending_at = CASE WHEN :more = 1 THEN clock_timestamp() ELSE m.sending_at END,
                             sender = CASE WHEN :more = 1 THEN (SELECT o.sender FROM organizations o
                                                                WHERE o.id = :organization_id) ELSE sender END
-        WHERE organization_id = :organization_id AND id = :id AND status = 'lost' AND provider_sid IS NULL
-        RETURNING id, old.attempt, old.problem, old.sending_at
+        FROM lost WHERE m.organization_id = :organization_id AND m.id = lost.id
+        RETURNING lost.id, lost.attempt, lost.problem, lost.sending_at
     )
     INSERT INTO attempts (organization_id, message_id, attempt, status, problem, sending_at)
     SELECT :organization_id, id, attempt, 'lost', problem, sending_at FROM again

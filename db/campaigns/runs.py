@@ -44,12 +44,16 @@ _MARK_SILENT = text(
 )
 _NOTE = text(
     """
+    WITH noted AS MATERIALIZED (
+        SELECT waits_for FROM campaigns
+        WHERE organization_id = :organization_id AND id = :id AND status = 'running' FOR UPDATE
+    )
     UPDATE campaigns
     SET waits_for = :waits_for, waits_until = :until, detail = :detail,
-        since = CASE WHEN waits_for = :waits_for THEN since ELSE clock_timestamp() END,
+        since = CASE WHEN noted.waits_for = :waits_for THEN since ELSE clock_timestamp() END,
         heard_at = greatest(CAST(:until AS timestamptz), clock_timestamp())
-    WHERE organization_id = :organization_id AND id = :id AND status = 'running'
-    RETURNING old.waits_for AS before
+    FROM noted WHERE organization_id = :organization_id AND id = :id
+    RETURNING noted.waits_for AS before
     """
 )
 _OPEN = campaigns.c.status.in_(written_all(["running", "parked", "paused", "scheduled"]))

@@ -29,7 +29,8 @@ _SETTLE = text(
                              CAST(:opted_out AS boolean[]))
              AS r (id, attempt, status, provider_sid, delivery_status, error_code, problem, after_acceptance, opted_out)
     ), locked AS MATERIALIZED (  -- in the order of ids, as everybody does: two that settle the same must not deadlock
-        SELECT m.id FROM messages m JOIN reply USING (id)
+        SELECT m.id, m.status AS status_before, m.provider_sid AS sid_before
+        FROM messages m JOIN reply USING (id)
         WHERE m.organization_id = :organization_id ORDER BY m.id FOR UPDATE OF m
     ), settled AS (
         UPDATE messages m
@@ -44,7 +45,7 @@ _SETTLE = text(
                OR (m.status = 'accepted' AND (m.provider_sid IS NULL OR NOT m.sid_confirmed)
                    AND r.status IN ('refused', 'pending', 'reserved')))
         RETURNING m.id, m.attempt, m.status, m.error_code, m.problem, m.sending_at, m.recipient, r.opted_out,
-                  old.status AS status_before, coalesce(r.provider_sid, old.provider_sid) AS sid
+                  locked.status_before, coalesce(r.provider_sid, locked.sid_before) AS sid
     ), confirmed AS (  -- a callback came first, or no answer did: which message it is, only Twilio itself says
         UPDATE messages m
         SET provider_sid = r.provider_sid, sid_confirmed = true,

@@ -20,9 +20,34 @@ BEGIN
     RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'integrity_constraint_violation';
 END $$
 """
+UUIDV7 = """
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int < 180000 THEN  -- later ones have it
+        CREATE FUNCTION uuidv7() RETURNS uuid LANGUAGE sql VOLATILE AS $function$
+            SELECT encode(
+                set_bit(set_bit(
+                    overlay(uuid_send(gen_random_uuid())
+                            PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+                            FROM 1 FOR 6),
+                    52, 1), 53, 1),
+                'hex')::uuid
+        $function$;
+    END IF;
+END $$
+"""
+NO_UUIDV7 = """
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int < 180000 THEN
+        DROP FUNCTION uuidv7();
+    END IF;
+END $$
+"""
 
 
 def upgrade() -> None:
+    op.execute(UUIDV7)
     op.create_table(
         "alerts",
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -664,3 +689,4 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_table("alerts")
     op.execute("DROP FUNCTION refuse_changes()")
+    op.execute(NO_UUIDV7)

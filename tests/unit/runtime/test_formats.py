@@ -37,6 +37,12 @@ LINES = [
     ),
     ("DATABASE_URL", "mysql://app@db/x", "must be a postgresql:// URL"),
     (
+        "DATABASE_PASSWORD_COMMAND",
+        "/nowhere/token --for db",
+        "must begin with a program that can be run",
+    ),
+    ("DATABASE_PASSWORD_COMMAND", "cat 'x", "must begin with a program that can be run"),
+    (
         "DATABASE_URL",
         "postgresql:///tollgate",
         "names no host (for a socket: postgresql:///name?host=/directory)",
