@@ -1,9 +1,10 @@
 """What a request can use, and parameters that many routes share."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -27,6 +28,10 @@ from runtime.coalescer import Coalescer, Overloaded
 from runtime.database import snapshot
 from runtime.wiring import Services
 
+HELD_CALLBACKS = 200
+"""How many of Twilio's callbacks that cannot be taken a process holds for a moment; each occupies a
+connection.
+"""
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SHORT_KEY = re.compile(r"[\x21-\x7e]{1,240}")
 """It leaves room for a place in a list."""
@@ -45,6 +50,9 @@ class Context:
     turns: Turns
     webhook_turns: Turns
     setups: Setups
+    held_callbacks: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(HELD_CALLBACKS)
+    )
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for reading: all reads see the same moment."""

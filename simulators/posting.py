@@ -116,7 +116,10 @@ class Poster:
         self._slots = asyncio.Semaphore(limit)
         self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, patience: float | None = None
+    ) -> Posted:
+        """`patience` in seconds replaces that of all posts."""
         target = _target(url)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = (
@@ -125,7 +128,7 @@ class Poster:
         async with self._slots:
             started = time.monotonic()
             try:
-                status = await self._exchange(target, request)
+                status = await self._exchange(target, request, patience or self.timeout)
             except _NotConnected as error:
                 return Posted(0, time.monotonic() - started, str(error), connected=False)
             except (OSError, TimeoutError) as error:
@@ -138,28 +141,30 @@ class Poster:
                 connection.close()
         self._idle.clear()
 
-    async def _exchange(self, target: _Target, request: bytes) -> int:
+    async def _exchange(self, target: _Target, request: bytes, patience: float) -> int:
         idle = self._idle.setdefault((target.host, target.port, target.secure), [])
         while idle:
             connection = idle.pop()
             if connection.closed:
                 continue
             try:
-                return await self._ask(connection, idle, request)
+                return await self._ask(connection, idle, request, patience)
             except ConnectionResetError:
                 break  # the server closed the kept-alive connection: retry on a new one
-        return await self._ask(await self._connect(target), idle, request)
+        return await self._ask(await self._connect(target, patience), idle, request, patience)
 
-    async def _ask(self, connection: _Connection, idle: list[_Connection], request: bytes) -> int:
-        status = await connection.ask(request, self.timeout)
+    async def _ask(
+        self, connection: _Connection, idle: list[_Connection], request: bytes, patience: float
+    ) -> int:
+        status = await connection.ask(request, patience)
         if not connection.closed:
             idle.append(connection)
         return status
 
-    async def _connect(self, target: _Target) -> _Connection:
+    async def _connect(self, target: _Target, patience: float) -> _Connection:
         context = ssl.create_default_context() if target.secure else None
         try:
-            async with asyncio.timeout(min(self.timeout, 5.0)):
+            async with asyncio.timeout(min(patience, 5.0)):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     _Connection, target.host, target.port, ssl=context
                 )

@@ -2,17 +2,26 @@
 so repeats do no harm.
 """
 
+import asyncio
+
 import structlog
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 
-from api.context import Here
+from api.context import Context, Here
 from api.http.errors import Kind, Problem
 from api.http.fast_routes import BareRoute
 from db.campaigns.callbacks import Applied, SubaccountCallback
+from providers.errors import ProviderUnavailable
 from providers.twilio import parse_callback
+from runtime.coalescer import Overloaded
 
 log = structlog.get_logger()
 PATH = "/webhooks/twilio/status"
+HELD = 2.5
+"""Seconds before a callback that cannot be taken now is answered: Twilio's five repetitions follow
+each other without a documented pause, and so they span the fifteen seconds that it allows.
+"""
 router = APIRouter(tags=["webhooks"], route_class=BareRoute)
 
 
@@ -29,6 +38,16 @@ router = APIRouter(tags=["webhooks"], route_class=BareRoute)
     ),
 )
 async def twilio_status(request: Request, here: Here) -> Response:
+    try:
+        return await _take(request, here)
+    except (Overloaded, ProviderUnavailable, SQLAlchemyError, OSError):
+        if not here.held_callbacks.locked():
+            async with here.held_callbacks:
+                await asyncio.sleep(HELD)
+        raise
+
+
+async def _take(request: Request, here: Context) -> Response:
     raw = await request.body()
     url = _called(request, here.services.settings.public_url)
     callback = parse_callback(url, raw)

@@ -17,16 +17,18 @@ from providers.twilio.reading import SID
 
 Params = Sequence[tuple[str, str]] | bytes
 _MOST_FIELDS = 200
-_RETRY_OVERRIDES = "#rc=5&rp=all"
+_RETRY_OVERRIDES = "#rc=5&rp=all&rt=6000"
 
 
 def callback_url(public_url: str, attempt_id: str) -> str:
-    """The callback URL of an attempt: Twilio retries up to five times within 15 seconds in all.
+    """The callback URL of an attempt: Twilio retries up to five times within 15 seconds in all, and
+    waits for a response for six of them.
 
     By default it retries once, and only if it could not connect. The overrides are in the fragment,
     which is part of neither the request nor its signature (Twilio's "Webhooks: Connection
     Overrides": `rc`, 0 to 5, 1 unless given; `rp`, one or more of 4xx, 5xx, ct, rt or all, `ct`
-    unless given; `tt`, 15000 ms at most).
+    unless given; `rt` and `tt`, 15000 ms at most and unless given, so that without `rt` a process
+    that hangs would use up all the time).
     """
     return f"{public_url}/webhooks/twilio/status?attempt={attempt_id}{_RETRY_OVERRIDES}"
 

@@ -12,7 +12,8 @@ from simulators.posting import Posted, Poster
 from simulators.twilio.state import CallbackRecord, SentMessage, State
 
 _LONGEST = 15_000
-"""The most milliseconds for all tries of a callback together."""
+"""The most milliseconds for a response, and for all tries of a callback together."""
+_SHORTEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,16 @@ class Overrides:
 
     Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides": `rc` is 0 to 5, 1 if it is
     not given; `rp` is one or more of 4xx, 5xx, ct, rt, or all, and `ct` if it is not given. So by
-    default a callback is repeated once, and only if no connection could be made.
+    default a callback is repeated once, and only if no connection could be made. `rt` and `tt` are
+    100 to 15000 milliseconds, 15000 if they are not given: the wait for a response, and for all
+    tries together. How long Twilio waits between two tries is not documented: `repeated_after` of
+    the behaviour.
     """
 
     retries: int = 1
     policy: frozenset[str] = frozenset({"ct"})
+    read: float = _LONGEST / 1000
+    total: float = _LONGEST / 1000
 
     @classmethod
     def of(cls, fragment: str) -> "Overrides":
@@ -33,7 +39,10 @@ class Overrides:
         retries, policy = given.get("rc", ""), frozenset(given.get("rp", "ct").split(","))
         count = int(retries) if retries.isdigit() and int(retries) <= 5 else 1
         return cls(
-            count, policy if policy <= {"4xx", "5xx", "ct", "rt", "all"} else frozenset({"ct"})
+            count,
+            policy if policy <= {"4xx", "5xx", "ct", "rt", "all"} else frozenset({"ct"}),
+            _seconds(given.get("rt", "")),
+            _seconds(given.get("tt", "")),
         )
 
     def repeats(self, posted: Posted) -> bool:
@@ -47,6 +56,11 @@ class Overrides:
             else f"{posted.status // 100}xx"
         )
         return why in self.policy or "all" in self.policy
+
+
+def _seconds(milliseconds: str) -> float:
+    valid = milliseconds.isdigit() and _SHORTEST <= int(milliseconds) <= _LONGEST
+    return (int(milliseconds) if valid else _LONGEST) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +183,21 @@ class Callbacks:
 
     async def _post(self, callback: Callback) -> None:
         assert self._poster is not None
-        posted = Posted(0, 0.0)
-        tries, until = 0, asyncio.get_running_loop().time() + _LONGEST / 1000
-        while tries <= callback.overrides.retries:
+        posted, clock, overrides = (
+            Posted(0, 0.0),
+            asyncio.get_running_loop().time,
+            callback.overrides,
+        )
+        tries, until = 0, clock() + overrides.total
+        while tries <= overrides.retries and (left := until - clock()) > 0:
             tries += 1
-            posted = await self._poster.post(callback.url, callback.body, callback.headers)
+            posted = await self._poster.post(
+                callback.url, callback.body, callback.headers, patience=min(overrides.read, left)
+            )
             self.tries += 1
-            if not callback.overrides.repeats(posted) or asyncio.get_running_loop().time() > until:
+            if not overrides.repeats(posted):
                 break
-            await asyncio.sleep(0.05 * tries)
+            await asyncio.sleep(self.state.behaviour.repeated_after * tries)
         self._record(callback, posted, tries)
 
     def _record(self, callback: Callback, posted: Posted, tries: int) -> None:

@@ -70,7 +70,8 @@ class Behaviour:
     """Everything that `PATCH /_sim/behaviour` can set; times are seconds.
 
     `callback_statuses` are the intermediate statuses that cause a callback; a failure always causes
-    one. `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and
+    one, and is repeated, where its URL asks for that, `repeated_after` times the number of tries.
+    `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and
     `redact_numbers` are the account's settings: bodies are erased, and the last four digits of
     recipients masked, wherever messages are read. `smart_encoding` is a Messaging Service's, on
     unless it is switched off.
@@ -80,6 +81,7 @@ class Behaviour:
     sent_after: float = 0.05
     delivered_after: float = 0.05
     callback_statuses: list[str] = field(default_factory=lambda: ["sent", "delivered"])
+    repeated_after: float = 0.05
     redact_bodies: bool = False
     redact_numbers: bool = False
     smart_encoding: bool = True

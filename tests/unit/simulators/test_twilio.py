@@ -6,6 +6,7 @@ import pytest
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
+from simulators.twilio.callbacks import Overrides
 from tests.unit.simulators.receiver import Receiver, until
 
 API = "/2010-04-01/Accounts"
@@ -237,6 +238,24 @@ async def test_a_callback_is_repeated_only_as_its_url_asks_for(
 
     assert (len(receiver.received), twilio.state.callbacks[0].tries) == (posts, posts)
     assert {post.path for post in receiver.received} == {"/status"}
+
+
+@pytest.mark.parametrize(
+    ("fragment", "read", "total"),
+    [
+        ("", 15, 15),
+        ("rc=5&rp=all&rt=6000", 6, 15),
+        ("rt=100&tt=15000", 0.1, 15),
+        ("rt=99&tt=15001", 15, 15),
+        ("rt=-1&tt=1.5", 15, 15),
+    ],
+)
+def test_a_callbacks_url_shortens_the_waits_for_its_answer(
+    fragment: str, read: float, total: float
+) -> None:
+    overrides = Overrides.of(fragment)
+
+    assert (overrides.read, overrides.total) == (read, total)
 
 
 async def test_a_body_can_be_erased_and_a_message_deleted_only_when_it_is_through(
