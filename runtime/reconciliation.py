@@ -24,21 +24,30 @@ def passes(
     notifier: Notifier,
     reconciling: Reconciling,
 ) -> Passes:
+    steps: dict[Subject, Step] = {
+        Subject.AUDIT: reconciling.audit,
+        Subject.PRICES: reconciling.record_prices,
+        Subject.MESSAGES: reconciling.settle_unknown_messages,
+        Subject.WAITING: reconciling.notify_waiting,
+    }
+    return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
+
+
+def comparisons(
+    engine: AsyncEngine,
+    providers: Mapping[Provider, BillingProvider],
+    twilio: Twilio,
+    notifier: Notifier,
+) -> dict[Subject, Step]:
+    """The passes that compare organizations with Twilio and with their billing providers."""
     budgets = Budgets(engine)
     differences = Differences(engine, notifier, budgets)
 
     def of(name: Provider) -> Step:
         return SubscriptionComparison(engine, name, providers.get(name), differences, budgets).step
 
-    return Passes(
-        engine,
-        {
-            Subject.AUDIT: reconciling.audit,
-            Subject.PRICES: reconciling.record_prices,
-            Subject.MESSAGES: reconciling.settle_unknown_messages,
-            Subject.WAITING: reconciling.notify_waiting,
-            Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
-            Subject.PAYPAL: of(Provider.PAYPAL),
-            Subject.STRIPE: of(Provider.STRIPE),
-        },
-    )
+    return {
+        Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
+        Subject.PAYPAL: of(Provider.PAYPAL),
+        Subject.STRIPE: of(Provider.STRIPE),
+    }

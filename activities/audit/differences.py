@@ -95,7 +95,7 @@ class Differences:
                     await locks.hurry(conn)
                     await alerts.raise_(conn, organization_id, AlertKind.DIFFERS, difference.text)
             await self._notifier.notify_organization(organization_id)
-        except (DBAPIError, RPCError) as problem:  # the next pass reports it again
+        except (DBAPIError, RPCError, RuntimeError) as problem:  # the next pass reports it again
             log.warning(
                 "notification_failed", organization_id=organization_id, reason=first_line(problem)
             )

@@ -1,13 +1,15 @@
 """Twilio's responses: accounts, messages, pages and errors as JSON."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from simulators.twilio.state import Account, Behaviour, SentMessage, rfc2822
 
 API = "/2010-04-01"
+T = TypeVar("T", Account, SentMessage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,11 @@ def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
 
 
 def page_json(
-    name: str, path: str, query: dict[str, str], items: list[dict[str, Any]]
+    name: str,
+    path: str,
+    query: dict[str, str],
+    items: Sequence[T],
+    to_json: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
     """One page of `items`, the newest first, with the addresses of its neighbours.
 
@@ -116,7 +122,7 @@ def page_json(
     if number and not token:
         # pages by number alone are no longer served
         raise Refusal(400, 20006, "Page number out of range")
-    sids = [item["sid"] for item in items]
+    sids = [item.sid for item in items]
     start = sids.index(token[2:]) + 1 if token[2:] in sids else 0 if not token else len(items)
     shown = items[start : start + size]
 
@@ -126,7 +132,7 @@ def page_json(
         return f"{path}?{urlencode({**kept, 'PageSize': size, 'Page': of, **more})}"
 
     return {
-        name: shown,
+        name: [to_json(item) for item in shown],
         "page": number,
         "page_size": size,
         "start": start,

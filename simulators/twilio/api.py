@@ -116,13 +116,13 @@ class Api:
             return ok(account_json(self.state.open_account(name, owner=caller.sid)), 201)
         wanted = _form(query.encode())
         matches = [
-            account_json(account)
+            account
             for account in reversed(self.state.accounts.values())
             if account.owner == caller.sid
             and wanted.get("FriendlyName") in (None, account.friendly_name)
             and wanted.get("Status") in (None, account.status)
         ]
-        return ok(page_json("accounts", path, wanted, matches))
+        return ok(page_json("accounts", path, wanted, matches, account_json))
 
     def _account(self, caller: Account, account: Account, method: str, body: bytes) -> Answer:
         if method == "POST":
@@ -191,7 +191,7 @@ class Api:
         matches = [each for each in reversed(account.messages) if _matches(each, wanted, behaviour)]
         matches.sort(key=lambda each: each.sent or each.created, reverse=True)
         return ok(
-            page_json("messages", path, wanted, [message_json(each, behaviour) for each in matches])
+            page_json("messages", path, wanted, matches, lambda each: message_json(each, behaviour))
         )
 
     def _balance(self, account: Account, path: str) -> Answer:
