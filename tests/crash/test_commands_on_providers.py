@@ -3,6 +3,9 @@
 import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
 
 from domain.switching.switch import SwitchStatus
 from tests.crash.processes import environment
@@ -72,3 +75,29 @@ async def test_reconcile_prints_what_was_missed_and_takes_it_in(world: World) ->
     broken = await tollgate(world, "reconcile")
     assert broken.returncode == 1
     assert "paypal could not be queried" in broken.stderr
+
+
+async def test_recover_stops_everything_until_an_operator_opens_it_with_a_reason(
+    world: World,
+) -> None:
+    organization_id, _ = await world.organization()
+    long_ago = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S")
+
+    neither = await tollgate(world, "recover")
+    recovered = await tollgate(world, "recover", "--since", long_ago, "--yes")
+    refused = await world.debit(organization_id)
+    without_reason = await tollgate(world, "recover", "--open")
+    opened = await tollgate(world, "recover", "--open", "--reason", "a drill", "--by", "ops")
+    again = await tollgate(world, "recover", "--open", "--reason", "a drill")
+
+    assert (neither.returncode, without_reason.returncode) == (2, 2)
+    assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+    steps = [line.partition(":")[0] for line in recovered.stdout.splitlines() if ": " in line]
+    assert steps[:3] == ["fence", "campaigns", "messages"]
+    assert refused.status_code == 423
+    assert (opened.returncode, again.returncode) == (0, 1), opened.stderr
+    assert "the fence is not shut" in again.stderr
+    assert (await world.debit(organization_id)).status_code == 201
+    query = text("SELECT opened_by, opened_because FROM fences")
+    [fence] = await world.read(lambda conn: conn.execute(query))
+    assert tuple(fence) == ("ops", "a drill")

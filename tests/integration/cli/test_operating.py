@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
+from db.campaigns import unmatched_messages
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
+from db.campaigns.unmatched_messages import Unmatched
 from db.inbox import parking
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import MessageStatus
@@ -185,3 +187,33 @@ async def test_a_charge_that_the_wallet_refuses_says_why(
     assert refused.stderr.startswith("not charged: the wallet is frozen")
     assert nobody.stderr.strip() == "there is no organization nobody"
     assert await builders.balance(engine) == usd("10")
+
+
+async def test_unmatched_messages_are_listed_and_closed_with_a_reason(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await builders.onboard(engine)
+    found = Unmatched(
+        organization_id=ORGANIZATION, message_sid="SM1", problem="not known here", listed=True
+    )
+    async with engine.begin() as conn:
+        await unmatched_messages.note(conn, [found])
+
+    listed = tollgate("unmatched", "list", ORGANIZATION, "--json", database_url=database_url)
+    closed, again = (
+        tollgate(
+            "unmatched",
+            "close",
+            ORGANIZATION,
+            "SM1",
+            "--reason",
+            "waived",
+            database_url=database_url,
+        )
+        for _ in range(2)
+    )
+
+    assert listed.returncode == 0, listed.stderr
+    [row] = json.loads(listed.stdout)["data"]
+    assert (row["provider_sid"], row["problem"]) == ("SM1", "not known here")
+    assert (closed.returncode, again.returncode) == (0, 1)
