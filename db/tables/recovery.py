@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ForeignKey,
     Identity,
     Index,
     PrimaryKeyConstraint,
@@ -52,7 +51,8 @@ database_marks = Table(
 unmatched_messages = Table(
     "unmatched_messages",
     metadata,
-    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    # no foreign key: the restored database may lack an organization that a process remembers
+    Column("organization_id", Text, nullable=False),
     Column("message_sid", Text, nullable=False),
     Column("problem", Text, nullable=False),
     Column("listed", Boolean, nullable=False, server_default=FALSE),  # by Twilio itself

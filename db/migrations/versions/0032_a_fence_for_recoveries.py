@@ -76,11 +76,6 @@ def upgrade() -> None:
             "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (closed_because IS NULL)",
             name=op.f("unmatched_messages_closed_check"),
         ),
-        sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organizations.id"],
-            name=op.f("unmatched_messages_organization_id_fkey"),
-        ),
         sa.PrimaryKeyConstraint(
             "organization_id", "message_sid", name=op.f("unmatched_messages_pkey")
         ),
