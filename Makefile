@@ -9,7 +9,7 @@ OPENAPI := .venv/openapi/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak check lint types clients fmt bench migration clean
+.PHONY: help demo dev test soak trial check lint types clients fmt bench migration clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(READY) ## run the tests; ARGS="tests/unit -k wallet" picks some
 
 soak: $(READY) ## run the long versions of the tests that have one: more seeds, more examples, all combinations
 	$(BIN)/pytest --numprocesses 2 --dist load -m soak $(ARGS)
+
+trial: $(READY) ## try the Compose file on this machine's Docker engine, with simulated providers; KEEP=1 leaves it running
+	$(BIN)/python -m tools.compose_trial $(if $(KEEP),--keep)
 
 check: lint types clients test ## what CI runs: lint, format, types, import contracts, generated clients, tests
 

@@ -13,18 +13,18 @@ def main() -> None:
     options = _parser().parse_args()
     simulator = _simulator(options)
     if sys.platform == "win32":
-        asyncio.run(_run(simulator, options.port))
+        asyncio.run(_run(simulator, options))
         return
     import uvloop  # noqa: PLC0415 - not available everywhere
 
-    uvloop.run(_run(simulator, options.port))
+    uvloop.run(_run(simulator, options))
 
 
-async def _run(simulator: Simulator, port: int) -> None:
+async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with serve(simulator, port=port):
+    async with serve(simulator, host=options.host, port=options.port, url=options.url):
         print(f"listening {simulator.url}", flush=True)  # noqa: T201 - the line that callers wait for
         await stopped.wait()
 
@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     twilio.add_argument("--account-sid", default="AC00000000000000000000000000000001")
     twilio.add_argument("--auth-token", default="11111111111111111111111111111111")
     for each in (paypal, stripe, twilio):
+        each.add_argument("--host", default="127.0.0.1", help="the address to listen on")
         each.add_argument("--port", type=int, default=0)
+        each.add_argument("--url", help="where others reach it, if not at its host and port")
         each.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)))
     return parser
 

@@ -1,4 +1,4 @@
-"""Serves a simulator on 127.0.0.1 within the running event loop."""
+"""Serves a simulator within the running event loop, on 127.0.0.1 unless told otherwise."""
 
 import asyncio
 import socket
@@ -66,12 +66,15 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
-    """Yield the simulator once it answers at `simulator.url`; a free port is taken if `port` is
-    0.
+async def serve(
+    simulator: S, *, host: str = "127.0.0.1", port: int = 0, url: str | None = None
+) -> AsyncIterator[S]:
+    """Yield the simulator once it answers; a free port is taken if `port` is 0.
+
+    `simulator.url` is where others reach it: pass `url` if that is not the address that it binds.
     """
-    listener = _listen(port)
-    simulator.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener = _listen(host, port)
+    simulator.url = url or f"http://{host}:{listener.getsockname()[1]}"
     server = Server(_config(simulator.app))
     await simulator.start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -84,11 +87,11 @@ async def serve(simulator: S, *, port: int = 0) -> AsyncIterator[S]:
         listener.close()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     """Names the protocol: asyncio sets TCP_NODELAY only then, and responses wait 40 ms without it."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((host, port))
     return listener
 
 

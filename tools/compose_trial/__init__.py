@@ -1,0 +1,1 @@
+"""Brings the Compose file up with simulated providers, and tries it: `make compose-trial`."""
