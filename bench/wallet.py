@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bench import wire, yardsticks
+from bench import empty_route, wire, yardsticks
 from bench.outcome import BenchFailed, Measured, from_callers
 from bench.yardsticks import PgBench
 from db.audit.certify import examine
@@ -48,6 +48,7 @@ class Report:
     many_evenly: Measured
     many_by_zipf: Measured
     http: Measured
+    empty_route: Measured
     list_per_second: float
     certified: bool
     settings: dict[str, str]
@@ -74,6 +75,7 @@ class Report:
             "pgbench_many_wallets_100": round(self.pgbench_many.per_second),
             "http_100": round(self.http.per_second),
             "http_100_p99_ms": round(self.http.p99_ms, 1),
+            "empty_route_100": round(self.empty_route.per_second),
             "list_1000": round(self.list_per_second),
             "alone_ms": round(self.one_wallet[1].p50_ms, 3),
             "pgbench_alone_ms": round(self.pgbench[1].average_ms, 3),
@@ -84,12 +86,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A running installation: two engines for its database, its API, and an API key."""
+    """A running installation: two engines for its database, its API, and an API key; and
+    `bench.empty_route`.
+    """
 
     engine: AsyncEngine
     crowded: AsyncEngine
     database_url: str
     api_url: str
+    empty_route_url: str
     key: str
 
 
@@ -118,7 +123,8 @@ async def run(target: Target, say: Say) -> Report:
     await _check(target.engine)
     say("ours, lists and HTTP")
     list_per_second = await _lists(coalescer)
-    http = await _http(target)
+    http = await _http(target, target.api_url)
+    empty = await _http(target, target.empty_route_url)
     await _check(target.engine)
     say("certifying")
     return Report(
@@ -130,6 +136,7 @@ async def run(target: Target, say: Say) -> Report:
         many_evenly=many_evenly,
         many_by_zipf=many_by_zipf,
         http=http,
+        empty_route=empty,
         list_per_second=list_per_second,
         certified=await _certified(target.engine),
         settings=settings,
@@ -215,9 +222,9 @@ async def _lists(coalescer: Coalescer) -> float:
     return LISTS * LIST / (time.perf_counter() - began)
 
 
-async def _http(target: Target) -> Measured:
-    connections = await wire.connect(target.api_url, target.key, CONNECTIONS)
-    path = "/v1/organizations/one-http/wallet/debits"
+async def _http(target: Target, url: str) -> Measured:
+    connections = await wire.connect(url, target.key, CONNECTIONS)
+    path = empty_route.PATH.format(organization_id="one-http")
 
     async def debit_once(caller: int, number: int) -> None:
         body = b'{"reference_id":"%d-%d","amount":"0.000001","currency":"USD"}' % (caller, number)
