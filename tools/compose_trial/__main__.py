@@ -248,7 +248,9 @@ def _try(project: Project, *, keep: bool) -> int:
     finally:
         if not keep:
             project.compose("down", "--volumes", "--remove-orphans")
-            simulators, api = (project.variables[name] for name in (SIMULATORS, "TOLLGATE_BUILD_ID"))
+            simulators, api = (
+                project.variables[name] for name in (SIMULATORS, "TOLLGATE_BUILD_ID")
+            )
             images.remove(stand_ins, [simulators, f"tollgate:{api}"])
     with_stand_ins = f", with stand-ins for {', '.join(stand_ins)}" if stand_ins else ""
     output.print(f"\nThe Compose file was tried on this engine{with_stand_ins}.")
