@@ -17,6 +17,11 @@ async def nothing(organization_id: str, body: dict[str, Any]) -> dict[str, Any]:
     return {"organization_id": organization_id, **body}
 
 
+@app.get("/health/ready")
+async def ready() -> dict[str, Any]:
+    return {}
+
+
 if __name__ == "__main__":
     uvicorn.run(
         app,

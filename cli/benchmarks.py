@@ -19,12 +19,12 @@ from bench import wallet as bench_wallet
 from bench.lifecycle import Report
 from bench.load import Target
 from bench.outcome import BenchFailed
-from cli import keys
+from cli import keys, wallet_figures
 from cli.console import errors, output, write
 from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.simulated import HOST
-from cli.stack import Stack, check_settings, serve
+from cli.stack import Stack, all_serve, check_settings, serve
 from db.api_keys import Scope
 from devservers.ports import free_ports
 from domain.billing.subscription import Provider
@@ -119,13 +119,14 @@ async def _wallet(plot: Path | None, *, as_json: bool) -> int:
                 key=key,
             )
             async with stack.children.run("empty-route", "bench.empty_route", [str(port)], {}):
+                await all_serve(stack.children, [f"{target.empty_route_url}/health/ready"])
                 report = await bench_wallet.run(target, _say)
         except BenchFailed as problem:
             raise CommandFailed(str(problem)) from problem
         finally:
             await engine.dispose()
             await crowded.dispose()
-    output.print(_wallet_table(report))
+    output.print(wallet_figures.table(report))
     if plot is not None:
         _draw(report, plot)
     if as_json:
@@ -141,87 +142,6 @@ def _draw(report: bench_wallet.Report, directory: Path) -> None:
     except ImportError as problem:
         raise CommandFailed("to draw the chart, install tollgate[plot]") from problem
     _say(f"wrote {', '.join(str(path) for path in written)}")
-
-
-def _wallet_rows(report: bench_wallet.Report) -> list[tuple[str, float, float | None, str]]:
-    """Label, debits a second, p99 in ms, and what to reach."""
-    rows: list[tuple[str, float, float | None, str]] = [
-        (f"pgbench, one wallet, {n} clients", measured.per_second, None, "")
-        for n, measured in report.pgbench.items()
-    ]
-    rows += [
-        (
-            "SQLAlchemy, SERIALIZABLE, 100 callers",
-            report.serializable.per_second,
-            report.serializable.p99_ms,
-            "",
-        ),
-        (
-            "SQLAlchemy, row lock, 100 callers",
-            report.row_lock.per_second,
-            report.row_lock.p99_ms,
-            "",
-        ),
-        *(
-            (f"ours, one wallet, {n} callers", measured.per_second, measured.p99_ms, "")
-            for n, measured in report.one_wallet.items()
-        ),
-        ("pgbench, 2,000 wallets, 100 clients", report.pgbench_many.per_second, None, ""),
-        (
-            "ours, 2,000 wallets, 100 callers",
-            report.many_evenly.per_second,
-            report.many_evenly.p99_ms,
-            "",
-        ),
-        ("ours, the same by Zipf", report.many_by_zipf.per_second, report.many_by_zipf.p99_ms, ""),
-        ("ours, lists of 1,000", report.list_per_second, None, ""),
-        (
-            "ours, HTTP, 100 connections",
-            report.http.per_second,
-            report.http.p99_ms,
-            "",
-        ),
-        (
-            "an empty route, 100 connections",
-            report.empty_route.per_second,
-            report.empty_route.p99_ms,
-            "",
-        ),
-    ]
-    return rows
-
-
-def _wallet_table(report: bench_wallet.Report) -> Table:
-    best, ours = report.best_of_pgbench, report.one_wallet[100]
-    alone = report.one_wallet[1].p50_ms / report.pgbench[1].average_ms
-    many = report.many_evenly.per_second / report.pgbench_many.per_second
-    table = Table(
-        "debits a second",
-        "figure",
-        "p99",
-        "to reach",
-        title="tollgate bench wallet",
-        title_justify="left",
-    )
-    for label, per_second, p99_ms, reach in _wallet_rows(report):
-        table.add_row(
-            label, f"{per_second:,.0f}", "" if p99_ms is None else f"{p99_ms:.1f} ms", reach
-        )
-    for what, ratio, reach in (
-        ("one wallet, 100 callers, to pgbench's best", ours.per_second / best, "6 x"),
-        ("2,000 wallets to pgbench", many, "2 x"),
-        ("lists of 1,000 to pgbench's best", report.list_per_second / best, "12 x"),
-        ("HTTP to pgbench's best", report.http.per_second / best, "1 x"),
-        (
-            "HTTP to an empty route",
-            report.http.per_second / report.empty_route.per_second,
-            "0.7 x",
-        ),
-        ("one alone to pgbench's, in time", alone, "at most 2 x"),
-    ):
-        table.add_row(what, f"{ratio:.2f} x", "", reach)
-    table.add_row("certify", "holds" if report.certified else "broken", "", "holds")
-    return table
 
 
 def _say(line: str) -> None:

@@ -126,13 +126,13 @@ async def _start(
     environment |= simulated.environment()
     at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
     # the PayPal simulator writes the file that the API reads
-    await _all_serve(children, [f"{url}/_sim/counts" for url in at])
+    await all_serve(children, [f"{url}/_sim/counts" for url in at])
     on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(
         children.run("api", "cli.main", ["api", "--port", str(api_port)], environment)
     )
-    await _all_serve(children, [f"{api_url}/health/ready"])
+    await all_serve(children, [f"{api_url}/health/ready"])
     await _worker_polls(children, connection, queues)
     on_started("API and worker", time.monotonic() - began)
     return Stack(
@@ -188,7 +188,7 @@ async def _temporal(
     return server.connection, server.ui_url
 
 
-async def _all_serve(children: Children, urls: Sequence[str]) -> None:
+async def all_serve(children: Children, urls: Sequence[str]) -> None:
     async with httpx.AsyncClient(timeout=5) as client:
         for url in urls:
             await _until(children, url, partial(_serves, client, url))
