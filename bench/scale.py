@@ -6,7 +6,7 @@ Costs are the processor time of the connection's server process: other load chan
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,20 @@ class Certified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfInstallation:
+    """Measured on a complete installation."""
+
+    actions_per_idle_organization_month: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """`costs` has, for each call, the microseconds at each size."""
 
     organizations: Sequence[int]
     costs: dict[str, list[float]]
     certified: Certified
+    of_installation: OfInstallation | None = None
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -56,6 +64,7 @@ class Report:
             "organizations": list(self.organizations),
             "cpu_us": {name: [round(us) for us in costs] for name, costs in self.costs.items()},
             "ratio": {name: round(ratio, 2) for name, ratio in self.ratios.items()},
+            **({} if self.of_installation is None else asdict(self.of_installation)),
             "certify_new_s_per_10k": round(self.certified.seconds, 2),
             "certify_new_cpu_s_per_10k": round(self.certified.cpu_seconds, 2),
             "certify": self.certified.holds,

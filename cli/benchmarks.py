@@ -1,25 +1,20 @@
 """`tollgate bench`: measures on its own complete installation, and fails if a guarantee is broken."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 import uvloop
 from rich.table import Table
-from temporalio.client import Client
-from temporalio.envconfig import ClientConnectConfig
 
 from bench import campaign as bench_campaign
 from bench import lifecycle as bench_lifecycle
-from bench import load
 from bench import wallet as bench_wallet
 from bench.lifecycle import Report
-from bench.load import Target
 from bench.outcome import BenchFailed
 from cli import keys, wallet_figures
+from cli.bench_target import target_of
 from cli.console import errors, output, write
 from cli.dev import until_stopped
 from cli.failures import CommandFailed
@@ -28,12 +23,9 @@ from cli.stack import Stack, all_serve, check_settings, serve
 from db.api_keys import Scope
 from devservers.ports import free_ports
 from domain.billing.subscription import Provider
-from providers.http import fast_client
-from runtime.client import connect
 from runtime.database import create_engine
 
 BARE_QUEUE = "bench-bare"
-TIMEOUT = 60.0
 
 
 def lifecycle(organizations: int, provider: Provider, *, as_json: bool) -> None:
@@ -58,7 +50,7 @@ async def _campaign(messages: int, *, as_json: bool) -> int:
         on_started=lambda part, seconds: _say(f"{part}: {seconds:.1f} s"), say=_say
     ) as stack:
         try:
-            async with _target(stack) as (target, client):
+            async with target_of(stack) as (target, client):
                 worker = stack.children.running["worker"].pid
                 report = await bench_campaign.run(target, client, worker, messages, _say)
         except BenchFailed as problem:
@@ -167,34 +159,8 @@ async def _lifecycle(organizations: int, provider: Provider, *, as_json: bool) -
 
 
 async def _measure(stack: Stack, organizations: int, provider: Provider) -> Report:
-    async with _target(stack) as (target, client):
+    async with target_of(stack) as (target, client):
         return await bench_lifecycle.run(target, client, BARE_QUEUE, organizations, provider, _say)
-
-
-@asynccontextmanager
-async def _target(stack: Stack) -> AsyncIterator[tuple[Target, Client]]:
-    key = await keys.make(stack.database_url, "bench", Scope.OPERATOR)
-    client = await connect(
-        ClientConnectConfig(
-            target_host=stack.temporal_address, namespace=stack.environment["TEMPORAL_NAMESPACE"]
-        )
-    )
-    engine = create_engine(stack.database_url, pool_size=4)
-    try:
-        async with (
-            fast_client(stack.api_url, read=TIMEOUT) as api,
-            fast_client(stack.paypal_url, read=TIMEOUT) as paypal,
-            fast_client(stack.stripe_url, read=TIMEOUT) as stripe,
-            fast_client(stack.twilio_url, read=TIMEOUT) as twilio,
-        ):
-            api.headers["authorization"] = f"Bearer {key}"
-            await load.alone(client)
-            yield (
-                Target(api=api, paypal=paypal, stripe=stripe, twilio=twilio, engine=engine),
-                client,
-            )
-    finally:
-        await engine.dispose()
 
 
 def _table(report: Report) -> Table:

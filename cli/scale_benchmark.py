@@ -1,8 +1,12 @@
-"""`tollgate bench scale`: measures on a PostgreSQL server of its own; nothing else is started."""
+"""`tollgate bench scale`: measures on a complete installation with one organization, then on a
+PostgreSQL server of its own with many.
+"""
 
 import json
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -11,10 +15,14 @@ import uvloop
 from psycopg import sql
 from rich.table import Table
 
-from bench import scale
+from bench import at_rest, scale
 from bench.outcome import BenchFailed
+from bench.scale import OfInstallation
+from cli.bench_target import target_of
 from cli.console import errors, output, write
+from cli.dev import until_stopped
 from cli.failures import CommandFailed
+from cli.stack import check_settings, serve
 from devservers import postgres
 from devservers.postgres import Postgres
 from runtime.database import create_engine
@@ -24,20 +32,54 @@ MOST = 2.0
 
 
 def measure(organizations: int, *, as_json: bool) -> None:
-    sizes = [organizations // 100, organizations // 10, organizations]
+    check_settings()
+    raise typer.Exit(uvloop.run(until_stopped(_run(organizations, as_json=as_json))))
+
+
+async def _run(organizations: int, *, as_json: bool) -> int:
+    try:
+        of_installation = await _of_installation()
+        report = await _among([organizations // 100, organizations // 10, organizations])
+    except BenchFailed as problem:
+        raise CommandFailed(str(problem)) from problem
+    report = replace(report, of_installation=of_installation)
+    output.print(_table(report))
+    if as_json:
+        write(json.dumps(report.as_json()))
+    return 0 if report.certified.holds else 1
+
+
+async def _among(sizes: Sequence[int]) -> scale.Report:
+    with _server() as server:
+        async with AsyncExitStack() as stack:
+            engines = {}
+            for size in sizes:
+                engines[size] = create_engine(_database(server, f"scale_{size}"), pool_size=1)
+                stack.push_async_callback(engines[size].dispose)
+            return await scale.run(engines, _say)
+
+
+@contextmanager
+def _server() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="tollgate-") as directory:
         place = Path(directory)
         place.chmod(0o711)  # the server does not run as root
         with postgres.serve(place) as server:
-            urls = {size: _database(server, f"scale_{size}") for size in sizes}
-            try:
-                report = uvloop.run(_measured(urls))
-            except BenchFailed as problem:
-                raise CommandFailed(str(problem)) from problem
-    output.print(_table(report))
-    if as_json:
-        write(json.dumps(report.as_json()))
-    raise typer.Exit(0 if report.certified.holds else 1)
+            yield server
+
+
+async def _of_installation() -> OfInstallation:
+    async with (
+        serve(on_started=lambda part, seconds: _say(f"{part}: {seconds:.1f} s"), say=_say) as stack,
+        target_of(stack) as (target, client),
+    ):
+        _say("an organization at rest")
+        a_month = await at_rest.actions_in_a_month(target, client)
+        return OfInstallation(actions_per_idle_organization_month=a_month)
+
+
+def _say(line: str) -> None:
+    errors.print(line, highlight=False)
 
 
 def _database(server: Postgres, name: str) -> str:
@@ -46,14 +88,6 @@ def _database(server: Postgres, name: str) -> str:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     migrate(server.url(name))
     return server.url(name)
-
-
-async def _measured(urls: dict[int, str]) -> scale.Report:
-    async with AsyncExitStack() as stack:
-        engines = {size: create_engine(url, pool_size=1) for size, url in urls.items()}
-        for engine in engines.values():
-            stack.push_async_callback(engine.dispose)
-        return await scale.run(engines, lambda line: errors.print(line, highlight=False))
 
 
 def _table(report: scale.Report) -> Table:
@@ -68,6 +102,10 @@ def _table(report: scale.Report) -> Table:
     for name, costs in report.costs.items():
         figures = (f"{cost:,.0f}" for cost in costs)
         table.add_row(name, *figures, f"{report.ratios[name]:.2f}", f"<= {MOST:.0f}")
+    if report.of_installation is not None:
+        a_month = report.of_installation.actions_per_idle_organization_month
+        row = ("Temporal's actions of an idle organization in a month", "", "", f"{a_month:.0f}")
+        table.add_row(*row, "", "<= 20")
     seconds = f"{report.certified.seconds:.2f} s"
     table.add_row("certify --new, 10,000 entries", "", "", seconds, "", "< 2 s")
     table.add_row("certify", "", "", "holds" if report.certified.holds else "broken", "", "holds")
