@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sqlalchemy import text
@@ -111,7 +112,7 @@ async def _cost(
         ends = time.perf_counter() + LONGEST
         while len(spent) < repeated and (not spent or time.perf_counter() < ends):
             spent.append(await _spent(engine, call, prepare))
-    return sum(spent) / len(spent) / 1000
+    return median(spent) / 1000
 
 
 async def _spent(engine: AsyncEngine, call: Call, prepare: Call | None) -> int:

@@ -63,6 +63,8 @@ async def _examine_all(
     try:
         with shown_progress() as progress:
             async with proof.snapshot(engine, read_only=not only_new) as conn:
+                if only_new and not await checkpoints.may_add(conn):
+                    raise Misused("--new does not work on a replica, or for a role that only reads")
                 since = await checkpoints.newest(conn, VERSION) if only_new else None
                 if only_new and since is None:
                     errors.print(NOTHING_VERIFIED, highlight=False)

@@ -186,6 +186,19 @@ async def test_who_may_only_read_leaves_no_checkpoint(
     assert await numbers(engine) == []
 
 
+async def test_one_connection_examines_what_is_new_again_and_again(database_url: str) -> None:
+    engine = database.create_engine(database_url, pool_size=1)
+    await verified(engine)
+    for number in range(8):  # a statement that was repeated often enough is prepared
+        await post(engine, debit(f"again-{number}", usd("0.01")))
+        await seal(engine)
+        findings = await of_new_rows(engine)
+
+        assert broken(findings) == set()
+        assert findings[FOLLOW].examined == 1
+    await engine.dispose()
+
+
 async def test_several_connections_find_on_one_snapshot_what_one_finds(
     engine: AsyncEngine,
 ) -> None:

@@ -69,6 +69,32 @@ async def test_certify_says_that_all_guarantees_hold(
         assert any(line.startswith(f"✓   {number}  ") for line in lines), done.stdout
 
 
+async def test_certify_new_examines_everything_only_the_first_time(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await builders.onboard(engine)
+    async with engine.begin() as conn:
+        await seals.seal(conn)
+
+    first = tollgate("certify", "--new", "--json", database_url=database_url)
+    second = tollgate("certify", "--new", "--json", database_url=database_url)
+    shared = tollgate("certify", "--connections", "2", "--json", database_url=database_url)
+    both = tollgate("certify", "--connections", "2", "--new", database_url=database_url)
+
+    assert [done.returncode for done in (first, second, shared, both)] == [0, 0, 0, 2]
+    assert "examining everything" in first.stderr
+    assert "examining everything" not in second.stderr
+    everything, new, of_two = (
+        [
+            check["examined"]
+            for of in json.loads(done.stdout)["guarantees"]
+            for check in of["checks"]
+        ]
+        for done in (first, second, shared)
+    )
+    assert sum(new) < sum(everything) == sum(of_two) - 2  # with two checkpoints
+
+
 async def test_certify_names_what_fails_and_ends_with_1(
     engine: AsyncEngine, database_url: str
 ) -> None:
