@@ -31,10 +31,13 @@ _OF_THE_CONNECTION = ("user-agent", "grpc-", "content-type", "te")
 
 @dataclass(slots=True)
 class Proxy:
-    """`refused` are beginnings of methods; `calls` counts the calls of each method by its name."""
+    """`refused` are beginnings of methods, and `naming` is in each request that is refused; `calls`
+    counts the calls of each method by its name.
+    """
 
     channel: grpc.aio.Channel
     refused: tuple[str, ...] = ()
+    naming: str = ""
     status: grpc.StatusCode = grpc.StatusCode.PERMISSION_DENIED
     api_key: str | None = None
     address: str = ""
@@ -46,7 +49,7 @@ class Proxy:
             metadata = [(str(name), value) for name, value in context.invocation_metadata() or ()]
             if self.api_key and ("authorization", f"Bearer {self.api_key}") not in metadata:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Request unauthorized.")
-            if method.startswith(self.refused or ("-",)):
+            if method.startswith(self.refused or ("-",)) and self.naming.encode() in request:
                 await context.abort(self.status, "Request unauthorized.")
             return await self._forward(method, request, metadata, context)
 

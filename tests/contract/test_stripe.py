@@ -476,3 +476,33 @@ async def test_paying_an_older_invoice_makes_nothing_active(world: World) -> Non
 
     snapshot = await world.stripe.get_subscription(subscription["id"])
     assert (subscription["status"], snapshot.owes) == ("past_due", True)
+
+
+async def test_subscriptions_are_listed_by_hundreds_and_behind_them_those_with_an_unpaid_invoice(
+    world: World,
+) -> None:
+    subscriptions = [world.subscribe() for _ in range(103)]
+    world.simulator.lifecycle.cancel(subscriptions[0], comment="")
+    world.simulator.lifecycle.fail_payment(subscriptions[1])
+    pages = [await world.stripe.list_subscriptions(None)]
+    while pages[-1].next is not None:
+        pages.append(await world.stripe.list_subscriptions(pages[-1].next))
+
+    listed = {id_: found for page in pages for id_, found in page.snapshots.items()}
+    assert [(len(page.snapshots), len(page.unpaid)) for page in pages] == [(100, 0), (2, 0), (0, 1)]
+    assert listed.keys() == {subscription["id"] for subscription in subscriptions[1:]}
+    assert pages[-1].unpaid == {subscriptions[1]["id"]}
+    for id_ in (subscriptions[2]["id"], subscriptions[102]["id"]):
+        assert listed[id_].paid_until == (await world.stripe.get_subscription(id_)).paid_until
+
+
+async def test_a_page_continues_behind_a_subscription_that_was_canceled_meanwhile(
+    world: World,
+) -> None:
+    subscriptions = [world.subscribe() for _ in range(102)]
+    first = await world.stripe.list_subscriptions(None)
+    world.simulator.lifecycle.cancel(subscriptions[2], comment="")  # the last one of the page
+
+    second = await world.stripe.list_subscriptions(first.next)
+
+    assert second.snapshots.keys() == {subscriptions[0]["id"], subscriptions[1]["id"]}

@@ -185,3 +185,22 @@ async def test_a_main_account_is_refused_whichever_it_is(both: Tollgate) -> None
         assert refused.status_code == 422
         assert "main account" in refused.text
     assert await number(both.services.engine, "SELECT count(*) FROM organizations") == 0
+
+
+async def test_the_subaccounts_of_all_parents_are_listed(
+    both: Tollgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers.twilio.adapter._MOST_LISTED", 2)
+    opened = {await onboard(both, f"first-{n}", MAIN_SID) for n in range(3)}
+    opened |= {await onboard(both, f"second-{n}", SECOND) for n in range(2)}
+    twilio = two_parents(both)
+
+    pages = [await twilio.list_accounts()]
+    while pages[-1].next is not None:
+        pages.append(await twilio.list_accounts(page=pages[-1].next))
+    behind_a_parent_that_is_gone = await twilio.list_accounts(page=f"AC{'3' * 32} /more")
+
+    listed = [account.sid for page in pages for account in page.accounts]
+    assert sorted(listed) == sorted({*opened, MAIN_SID, SECOND})
+    assert [len(page.accounts) for page in pages] == [2, 2, 2, 1]
+    assert behind_a_parent_that_is_gone.next is None

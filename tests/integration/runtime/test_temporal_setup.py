@@ -33,9 +33,17 @@ from runtime.settings import BadSettings, Settings
 from runtime.wiring import Services
 from simulators.paypal.certificate import Authority
 from tests import temporal_proxy
+from tests.builders import onboard, rows, run
 from tests.temporal_proxy import ADMINISTRATIVE, OPERATOR, WORKFLOW, Proxy
 from tests.world import until, world
 
+BEHIND = """
+    UPDATE standings SET epoch = 1, decided_at = now() - interval '5 minutes' WHERE organization_id = :of
+"""
+RUNG = """
+    SELECT organization_id FROM standings
+    WHERE organization_id LIKE 'refused-%' AND rung_at IS NOT NULL ORDER BY 1
+"""
 SCHEDULE_CALLS = ("CreateSchedule", "DescribeSchedule", "UpdateSchedule")
 
 
@@ -130,6 +138,23 @@ async def test_the_relay_notifies_although_administrative_calls_are_refused(
     await relay.step()
 
     assert proxy.calls["SignalWithStartWorkflowExecution"] == 1
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+async def test_an_organization_that_cannot_be_notified_does_not_stop_those_around_it(
+    proxy: Proxy, relay: Relay, services: Services, name: str
+) -> None:
+    """Whether it comes first or last; it is due again within seconds."""
+    for id_ in ("refused-a", "refused-m", "refused-z"):
+        await onboard(services.engine, id_)
+        await run(services.engine, BEHIND, of=id_)
+    proxy.refused, proxy.naming = (f"{WORKFLOW}SignalWithStart",), f"organization/refused-{name}"
+
+    await relay.step()
+
+    rung = [row.organization_id for row in await rows(services.engine, RUNG)]
+    assert proxy.calls["SignalWithStartWorkflowExecution"] == 4
+    assert rung == sorted({"refused-a", "refused-m", "refused-z"} - {f"refused-{name}"})
 
 
 async def test_missing_search_attributes_are_added(bare: Client) -> None:
