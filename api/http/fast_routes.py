@@ -39,7 +39,7 @@ class FastRoute(APIRoute):
     async def serve(self, request: Request) -> Response:
         here: Context = request.app.state.context
         for needs in self.dependencies:
-            await needs.dependency(request.state.caller)  # type: ignore[misc]
+            await needs.dependency(request.scope["state"]["caller"])  # type: ignore[misc]
         await refuse_unknown(request)
         organization_id = checked_organization_id(request.path_params["organization_id"])
         key = checked_key(request.headers.get("idempotency-key"))

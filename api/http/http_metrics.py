@@ -21,6 +21,7 @@ class Answers:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._series: dict[tuple[str, str, int], Histogram] = {}
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Routes are identified by their templates; all unknown paths are one series, since anybody
@@ -28,4 +29,7 @@ class Answers:
         """
         route = getattr(scope.get("route"), "path", None)
         method, path = (UNMATCHED, UNMATCHED) if route is None else (scope["method"], route)
-        self._seconds.labels(method, path, status).observe(seconds)
+        key = (method, path, status)
+        if key not in self._series:
+            self._series[key] = self._seconds.labels(*key)
+        self._series[key].observe(seconds)

@@ -7,7 +7,7 @@ Written for plain ASGI, since it is on the hot path.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from uuid import uuid4
+from os import urandom
 
 import structlog
 from starlette.requests import Request
@@ -17,8 +17,8 @@ from api.http.auth import authenticate, is_behind_a_key
 from api.http.error_handlers import as_problem
 from api.http.errors import Kind, Problem, not_found, response
 from domain.plain_text import is_plain
+from runtime import logging
 
-log = structlog.get_logger()
 _LONGEST_ID = 64
 
 
@@ -52,6 +52,7 @@ class Requests:
         self._app = app
         self._limits = limits
         self._answered = answered
+        self._log = logging.direct(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,7 +89,7 @@ class Requests:
         spent = time.perf_counter() - started
         self._answered(scope, status, spent)
         if scope["path"].startswith("/v1/"):
-            log.info(
+            self._log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
@@ -146,4 +147,4 @@ def _request_id(header: bytes) -> str:
         and text.replace("-", "").replace("_", "").isalnum()
     ):
         return text
-    return uuid4().hex
+    return urandom(16).hex()

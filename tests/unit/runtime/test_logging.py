@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from domain.lifecycle.standing import Block
 from domain.redaction import redact_text
 from runtime import logging as our_logging
 from runtime.logging import redact
+
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\S+Z")
 
 
 @pytest.fixture
@@ -115,3 +118,19 @@ def test_a_clients_chatter_about_its_calls_is_not_logged(stream: io.StringIO, cl
     )
 
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_direct_logger_writes_the_same_line(stream: io.StringIO, form: str) -> None:
+    our_logging.configure("info", form, build_id="b1", stream=stream)
+
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        for logger in (structlog.get_logger("api"), our_logging.direct("api")):
+            logger.debug("unseen")
+            logger.info("request", path="/v1/+15550001142", token="x", status=201, ms=0.4)
+
+    through_logging, direct = stream.getvalue().splitlines()
+    assert re.sub(MOMENT, "", direct) == re.sub(MOMENT, "", through_logging)
+    assert "+1555***42" in direct
+    assert "r1" in direct
+    assert "b1" in direct
