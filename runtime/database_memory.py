@@ -33,7 +33,7 @@ class Memory:
             return ""
         why = "" if known is None else went_back(known, found, watched=True)
         if why:
-            self.fence = in_words(why)
+            self.fence = in_words(why, found)
             return self.fence
         self.fence = ""
         if self.known is None or self.known.number <= found.number:
@@ -41,8 +41,9 @@ class Memory:
         return ""
 
 
-def in_words(why: str) -> str:
-    return f"the database went back in time: {why}"
+def in_words(why: str, found: Mark) -> str:
+    used = "never" if found.last_used is None else f"at {found.last_used:%Y-%m-%dT%H:%M:%S%z}"
+    return f"the database went back in time: {why}; it was last used {used}"
 
 
 def remember(engine: AsyncEngine, memory: Memory) -> None:

@@ -34,10 +34,10 @@ async def open_fence(engine: AsyncEngine, client: Client, *, by: str, because: s
     Temporal learns the mark first: otherwise the next process would shut the fence again.
     """
     async with engine.begin() as conn:
-        read = await marks.advance(conn)
-    if read is None or read[1] is None:
+        mark, fence = await marks.advance(conn)
+    if fence is None:
         return False
-    await marks_at_temporal.write(client, read[0])
+    await marks_at_temporal.write(client, mark)
     async with engine.begin() as conn:
         opened = await fences.open_(conn, by=by, because=because)
         await alerts.clear(conn, alerts.INSTALLATION, AlertKind.FENCED)
@@ -68,19 +68,16 @@ class DatabaseWatch:
 
     async def _step(self) -> float:
         found = await self._look()
-        if found is not None and not self._memory.fence and self._is_due(found):
+        if not self._memory.fence and self._is_due(found):
             await self._compare_with_temporal(found)
         if self._memory.fence != self._alerted:
             await self._tell()
         return EVERY.total_seconds()
 
-    async def _look(self) -> Mark | None:
+    async def _look(self) -> Mark:
         known = self._memory.known
         async with self._engine.begin() as conn:
-            read = await marks.advance(conn)
-        if read is None:
-            return None
-        found, fence = read
+            found, fence = await marks.advance(conn)
         why = self._memory.compare(known, found, fence)
         if why:
             await self._shut(why)
@@ -96,12 +93,12 @@ class DatabaseWatch:
         try:
             remembered = await marks_at_temporal.read(self._client, found.installation)
             now = await self._look()  # after Temporal's answer, so that it must not be lower
-            if now is None or self._memory.fence:
+            if self._memory.fence:
                 return
             watched = self._remembered is not None
             why = "" if remembered is None else went_back(remembered, now, watched=watched)
             if why:
-                await self._shut(in_words(why))
+                await self._shut(in_words(why, now))
                 return
             await marks_at_temporal.write(self._client, now)
         except (RPCError, RuntimeError) as problem:

@@ -4,7 +4,6 @@ It is the note of a paused schedule that starts nothing: readable and writable w
 """
 
 import json
-from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
 
@@ -38,13 +37,28 @@ async def read(client: Client, installation: UUID) -> Mark | None:
         if problem.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
-    note = json.loads(described.schedule.state.note or "{}")
-    return Mark(**note | {"installation": UUID(note["installation"])})
+    try:
+        note = json.loads(described.schedule.state.note or "")
+        return Mark(
+            installation=UUID(note["installation"]),
+            number=int(note["number"]),
+            server=int(note["server"]),
+            timeline=int(note["timeline"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None  # somebody wrote another note
 
 
 async def write(client: Client, mark: Mark) -> None:
     assert mark.installation is not None
-    note = json.dumps(asdict(mark) | {"installation": str(mark.installation)})
+    note = json.dumps(
+        {
+            "installation": str(mark.installation),
+            "number": mark.number,
+            "server": mark.server,
+            "timeline": mark.timeline,
+        }
+    )
     handle = client.get_schedule_handle(schedule_id(mark.installation))
     try:
         await handle.pause(note=note, rpc_timeout=RPC_TIMEOUT)

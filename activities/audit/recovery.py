@@ -29,7 +29,8 @@ from providers.billing import BillingProvider
 from providers.errors import ProviderError
 from providers.twilio import Twilio
 
-PAGE = 500
+PAGE, AT_ONCE = 500, 8
+"""Organizations read together from the database, and at Twilio."""
 ATTEMPTS = 5
 """At the events of one organization, each as long as its provider takes to answer."""
 Say = Callable[[str], None]
@@ -72,7 +73,7 @@ class Recovering:
         self._backfill = backfill
         self._say = say
         self._problems: list[str] = []
-        self._left: dict[str, tuple[SentMessage, ...]] = {}
+        self._left: list[tuple[Organization, tuple[SentMessage, ...]]] = []
 
     async def run(self, since: datetime, *, by: str) -> Summary:
         """Everything up to the opening of the fence, which is a person's decision."""
@@ -125,33 +126,38 @@ class Recovering:
     async def _book_messages(self, since: datetime) -> None:
         """What the wallets can pay now; the rest waits for the payments."""
         listed = booked = 0
-        async for organization in self._organizations():
-            try:
-                found = await sent_since.unknown_since(
-                    self._engine, self._twilio, organization, since
-                )
-            except ProviderError as problem:
-                self._problems.append(f"messages of {organization.id}: {problem}")
-                continue
-            listed += found.listed
-            if found.left:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def book(organization: Organization) -> None:
+            nonlocal listed, booked
+            async with turns:
+                try:
+                    found = await sent_since.unknown_since(
+                        self._engine, self._twilio, organization, since
+                    )
+                except ProviderError as problem:
+                    self._problems.append(f"messages of {organization.id}: {problem}")
+                    return
+                listed += found.listed
+                if not found.left:
+                    return
                 done = await sent_since.book(
                     self._engine, organization, found.left, since=since, finally_=False
                 )
-                booked += done.booked
-                if done.left:
-                    self._left[organization.id] = done.left
-        left = sum(len(messages) for messages in self._left.values())
+            booked += done.booked
+            if done.left:
+                self._left.append((organization, done.left))
+
+        async for page in self._organizations():
+            await asyncio.gather(*(book(organization) for organization in page))
+        left = sum(len(messages) for _, messages in self._left)
         self._say(f"messages: {listed} at Twilio, {booked} booked, {left} left")
 
     async def _book_the_rest(self, since: datetime) -> None:
         if not self._left:
             return
         booked = left = 0
-        async for organization in self._organizations():
-            messages = self._left.get(organization.id)
-            if messages is None:
-                continue
+        for organization, messages in self._left:
             done = await sent_since.book(
                 self._engine, organization, messages, since=since, finally_=True
             )
@@ -185,13 +191,12 @@ class Recovering:
             await asyncio.sleep(1)
         self._problems.append(f"payments of {organization_id}: {problem}")
 
-    async def _organizations(self) -> AsyncIterator[Organization]:
+    async def _organizations(self) -> AsyncIterator[list[Organization]]:
         after: str | None = None
         while True:
             async with self._engine.connect() as conn:
                 page = await organizations.page(conn, after=after, limit=PAGE)
-            for organization in page:
-                yield organization
+            yield page
             if len(page) < PAGE:
                 return
             after = page[-1].id

@@ -45,12 +45,7 @@ async def unknown_since(
     async with aclosing(pages) as found:
         async for page in found:
             listed += len(page)
-            sids = [sent.sid for sent in page]
-            async with engine.connect() as conn:
-                named = await messages.named_by(conn, organization.id, sids)
-                closed = await unmatched_messages.closed(conn, organization.id, sids)
-            known = closed | {each.sid for each in named if each.confirmed}
-            unknown += [sent for sent in page if sent.sid not in known]
+            unknown += await _unknown(engine, organization, page)
     unknown.sort(key=lambda sent: (sent.created_at or since, sent.sid))
     return Recovered(listed=listed, left=tuple(unknown))
 
@@ -69,16 +64,28 @@ async def book(
     async with engine.connect() as conn:
         ours = await recovered_sends.candidates(conn, organization.id, unknown)
     matches, left = _match(organization, ours, unknown, since)
-    unpaid: list[Match] = []
     for start in range(0, len(matches), TOGETHER):
         async with engine.begin() as conn:
             some = matches[start : start + TOGETHER]
-            unpaid += await recovered_sends.book(conn, organization.id, some, finally_=finally_)
+            not_booked = await recovered_sends.book(conn, organization.id, some, finally_=finally_)
+        left += [match.sent for match in not_booked]
+    left = await _unknown(engine, organization, left)  # some were settled meanwhile
     if finally_:
         async with engine.begin() as conn:
             await unmatched_messages.note(conn, [_named(organization, sent) for sent in left])
-    not_paid = [each.sent for each in unpaid]
-    return Recovered(booked=len(matches) - len(unpaid), left=(*left, *not_paid))
+    return Recovered(booked=len(unknown) - len(left), left=tuple(left))
+
+
+async def _unknown(
+    engine: AsyncEngine, organization: Organization, listed: Sequence[SentMessage]
+) -> list[SentMessage]:
+    """Those that match none of ours, and that no person has closed."""
+    sids = [sent.sid for sent in listed]
+    async with engine.connect() as conn:
+        named = await messages.named_by(conn, organization.id, sids)
+        closed = await unmatched_messages.closed(conn, organization.id, sids)
+    known = closed | {each.sid for each in named if each.confirmed}
+    return [sent for sent in listed if sent.sid not in known]
 
 
 def _match(

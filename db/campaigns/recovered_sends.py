@@ -29,6 +29,7 @@ _CANDIDATES = text(
     WHERE organization_id = :organization_id
       AND (recipient = ANY(CAST(:recipients AS text[])) OR recipient LIKE ANY(CAST(:beginnings AS text[])))
       AND (status = ANY(CAST(:open AS text[]))
+           OR status = 'accepted' AND NOT sid_confirmed
            OR status = 'skipped'
               AND EXISTS (SELECT FROM unmatched_messages u WHERE u.organization_id = m.organization_id
                           AND u.message_id = m.id AND u.listed AND u.closed_at IS NULL))
@@ -84,7 +85,12 @@ async def candidates(
     }
     ids: Sequence[UUID] = (await conn.execute(_CANDIDATES, params)).scalars().all()
     found = await messages.in_window(conn, organization_id, list(ids))
-    order = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.RESERVED)
+    order = (
+        MessageStatus.ACCEPTED,
+        MessageStatus.SENDING,
+        MessageStatus.UNKNOWN,
+        MessageStatus.RESERVED,
+    )
     return sorted(
         found,
         key=lambda each: order.index(each.status) if each.status in order else len(order),
@@ -94,11 +100,12 @@ async def candidates(
 async def book(
     conn: AsyncConnection, organization_id: str, matches: Sequence[Match], *, finally_: bool
 ) -> list[Match]:
-    """Debit and settle the matched messages; returns those that the wallet could not pay.
+    """Debit and settle the matched messages; returns those that the wallet could not pay, and those
+    that changed meanwhile.
 
     The fence does not refuse these debits; the gate, a freeze and the balance do. `finally_`: what
-    cannot be paid is skipped, so that it is not sent again, and named. A message that was settled
-    meanwhile is left as it is. Locks the campaigns, the wallet, the messages; the caller commits.
+    cannot be paid is skipped, so that it is not sent again, and named. Locks the campaigns, the
+    wallet, the messages; the caller commits.
     """
     for campaign_id in sorted(
         {match.message.campaign_id for match in matches if match.message.campaign_id is not None}
@@ -106,15 +113,16 @@ async def book(
         await campaigns.lock(conn, organization_id, campaign_id)
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
-        return []
+        return list(matches)
     ids = [match.message.id for match in matches]
     now = {message.id: message for message in await messages.lock(conn, organization_id, ids)}
-    current = [match for match in matches if now[match.message.id] == match.message]
+    current = [match for match in matches if now.get(match.message.id) == match.message]
+    changed = [match for match in matches if match not in current]
     paid, unpaid = await _pay(conn, wallet, current)
     await _settle(conn, organization_id, paid)
     if finally_ and unpaid:
         await _skip(conn, organization_id, unpaid)
-    return unpaid
+    return [*unpaid, *changed]
 
 
 async def _pay(

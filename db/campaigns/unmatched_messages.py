@@ -25,6 +25,7 @@ _NOTE = text(
     SET problem = excluded.problem, listed = true, message_id = excluded.message_id,
         created_at = excluded.created_at
     WHERE excluded.listed AND unmatched_messages.closed_at IS NULL
+      AND (excluded.message_id IS NOT NULL OR unmatched_messages.message_id IS NULL)
     RETURNING organization_id, message_sid
     """
 )

@@ -1,19 +1,22 @@
 """Tells whether a database went back in time, from its mark, which is advanced every second. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """What identifies a state of a database. `server` is the identifier of PostgreSQL's cluster,
-    `timeline` counts its promotions and point-in-time recoveries.
+    `timeline` counts its promotions and point-in-time recoveries. `last_used` is when the mark was
+    advanced before.
     """
 
     installation: UUID | None
     number: int
     server: int
     timeline: int
+    last_used: datetime | None = field(default=None, compare=False)
 
 
 def went_back(known: Mark, found: Mark, *, watched: bool) -> str:

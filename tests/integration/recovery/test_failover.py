@@ -61,9 +61,8 @@ async def mark(url: str, memory: Memory) -> None:
     """What a process does every second."""
     engine = create_engine(url, pool_size=1)
     async with engine.begin() as conn:
-        read = await marks.advance(conn)
-    assert read is not None
-    assert memory.compare(memory.known, *read) == ""
+        found, fence = await marks.advance(conn)
+    assert memory.compare(memory.known, found, fence) == ""
     await engine.dispose()
 
 
