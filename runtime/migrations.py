@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError, PendingRollbackError
 from db.migrations.schema_support import Schema
 from runtime import passwords
 from runtime.database import network_limits
+from runtime.settings import BadSettings
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -139,8 +140,20 @@ def _session(url: str) -> Iterator[sqlalchemy.Connection]:
     passwords.ask_when_connecting(engine)
     lock = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(_MIGRATION_LOCK))
     with engine.connect() as connection:
+        _refuse_pooler(connection)
         while not connection.execute(lock).scalar_one():
             connection.commit()
             time.sleep(REST)
         connection.commit()
         yield connection
+
+
+def _refuse_pooler(connection: sqlalchemy.Connection) -> None:
+    """Behind one, the lock and the limits would stay with a session that others use next."""
+    pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection) and driver.info.backend_pid != pid:
+        raise BadSettings(
+            "TOLLGATE_DATABASE_URL: a pooler is in front of PostgreSQL, and `tollgate migrate` needs "
+            "the server itself"
+        )

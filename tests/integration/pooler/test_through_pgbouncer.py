@@ -67,5 +67,10 @@ async def test_a_pooler_that_refuses_our_parameters_is_reported_with_its_remedy(
         await await_database(_named(url, direct_url), patience=NONE, say=print)
 
 
+def test_migrations_do_not_run_behind_a_pooler(database_url: str) -> None:
+    with pytest.raises(BadSettings, match="`tollgate migrate` needs the server itself"):
+        migrations.migrate(database_url)
+
+
 def _named(url: URL, direct_url: str) -> str:
     return url.set(database=make_url(direct_url).database).render_as_string(hide_password=False)
