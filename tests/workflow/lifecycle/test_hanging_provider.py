@@ -1,6 +1,8 @@
 """A provider that does not answer holds up its own customers alone."""
 
 import asyncio
+import json
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,8 +11,8 @@ import pytest
 from activities.workflow_contracts import organization_workflow_id
 from runtime import billing, worker
 from tests.builders import onboard as store
-from tests.builders import subscribe
-from tests.workflow.actors import AtStripe, onboard
+from tests.builders import subscribe, usd
+from tests.workflow.actors import AtStripe, ids_of, onboard
 from tests.world import World, until
 
 HANGING = 120
@@ -72,4 +74,44 @@ async def test_a_suspension_at_stripe_waits_for_none_of_120_calls_that_hang_at_p
 
     assert await world.subaccount_status(organization_id) == "suspended"
     assert waiting == HANGING
+    world.heal()
+
+
+async def test_the_owner_of_a_delivery_of_stripe_is_found_while_paypal_does_not_answer(
+    idle_world: World,
+) -> None:
+    world = idle_world
+    world.start_worker()
+    stripe = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world, balance="0")
+    link = await stripe.link(organization_id, "25.00")
+    subscribed = await world.act("subscriptions", {"custom_id": "nobody-knows"})
+    hangs = world.paypal.faults.add(
+        "timeout_before", method="GET", path="/v1/billing/subscriptions/", seconds=600
+    )
+    for event in subscribed["events"]:
+        assert await world.deliver(event["id"]) == 200
+
+    async def hanging() -> bool:
+        return hangs.hits > 0
+
+    await until(hanging, "a query that hangs")
+    hits = hangs.hits
+    completed = await stripe.act(f"checkout/{link}/complete")
+    [paid] = [
+        world.stripe.events.all[event_id]
+        for event_id in ids_of(completed)
+        if "checkout" in world.stripe.events.all[event_id].type
+    ]
+    assert paid.body is not None
+    session = {**paid.body["data"]["object"], "metadata": {}, "client_reference_id": None}
+    await stripe.deliver_raw(
+        json.dumps({**paid.body, "id": f"evt_{uuid.uuid4().hex}", "data": {"object": session}})
+    )
+
+    async def credited() -> bool:
+        return (await world.wallet(organization_id)).available_micros == usd("25.00").micros
+
+    await until(credited, "the top-up")
+    assert hangs.hits == hits
     world.heal()
