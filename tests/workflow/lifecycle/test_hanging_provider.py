@@ -89,8 +89,7 @@ async def test_the_owner_of_a_delivery_of_stripe_is_found_while_paypal_does_not_
     hangs = world.paypal.faults.add(
         "timeout_before", method="GET", path="/v1/billing/subscriptions/", seconds=600
     )
-    for event in subscribed["events"]:
-        assert await world.deliver(event["id"]) == 200
+    assert await world.deliver(subscribed["events"][0]["id"]) == 200
 
     async def hanging() -> bool:
         return hangs.hits > 0
