@@ -14,6 +14,7 @@ from activities.audit.budgets import Budgets, Endpoint
 from activities.audit.differences import Differences
 from activities.audit.passes import Pass
 from activities.failures import translated_forever
+from activities.lifecycle import subaccounts
 from db import locks
 from db.audit import comparisons
 from db.audit.comparisons import Recorded
@@ -54,6 +55,8 @@ class TwilioComparison:
         await self._budgets.take(Endpoint.TWILIO_ACCOUNTS)
         with translated_forever():
             page = await self._twilio.list_accounts(page=at.at)
+        async with self._engine.begin() as conn:
+            await subaccounts.keep(conn, self._twilio, page.accounts)
         statuses = {account.sid: account.status for account in page.accounts}
         async with self._engine.connect() as conn:
             found = await comparisons.of_accounts(conn, list(statuses))

@@ -228,7 +228,7 @@ class Sending:
             parent = await self._twilio.parent_of(organization.twilio_account_sid)
         except ProviderError:  # if it still cannot be found, each message's answer says so
             return pace.WHOLE_ACCOUNT
-        return pace.WHOLE_ACCOUNT if parent == self._twilio.main_parent else parent
+        return pace.of_account(parent, main=parent == self._twilio.main_parent)
 
     async def _shut_with_the_account(self, organization: Organization) -> bool:
         """Handle Twilio's rejection of the account: whether the gate is shut or changing, by the

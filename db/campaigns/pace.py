@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 WHOLE_ACCOUNT = ""
+"""The key of the main account at Twilio; see `of_account`."""
 # In order of the key, so that two processes that take turns of the same keys never deadlock.
 _TAKE = text(
     """
@@ -20,6 +21,11 @@ _TAKE = text(
               extract(epoch FROM next_at - clock_timestamp())::float8 AS ends_in
     """
 )
+
+
+def of_account(account_sid: str, *, main: bool) -> str:
+    """The key of a parent account at Twilio: no organization's id, which contains no slash."""
+    return WHOLE_ACCOUNT if main else f"accounts/{account_sid}"
 
 
 async def take(conn: AsyncConnection, of: str, many: int, *, per_second: int) -> float:

@@ -6,11 +6,14 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
+from activities.audit.passes import Pass
 from activities.lifecycle import subaccounts as stored
 from api.http import twilio_tokens
 from api.http.twilio_tokens import Tokens
+from domain.audit.reconciliation import Subject
 from providers.twilio import Twilio
 from simulators.twilio.app import MAIN_SID
 from tests.builders import rows, run
@@ -169,6 +172,32 @@ async def test_after_a_change_of_the_parents_token_each_is_fetched_and_stored_ag
         assert await process.accepts(account_sid, token_of(tollgate, account_sid))
 
     assert calls(tollgate) == before + 1
+
+
+async def test_a_comparison_stores_the_tokens_and_parents_of_all_by_pages(
+    tollgate: Tollgate,
+) -> None:
+    """As the first one after an upgrade."""
+    engine = tollgate.services.engine
+    for number in range(3):
+        await tollgate.onboard(f"organization-{number}", balance=None)
+    await run(engine, "DELETE FROM subaccount_tokens")
+    await run(engine, "UPDATE organizations SET twilio_parent_sid = NULL")
+    rotated = tollgate.accounts["organization-1"]
+    tollgate.twilio.state.accounts[rotated].auth_token = "c" * 32
+    before = calls(tollgate)
+
+    at = Pass(subject=Subject.TWILIO)
+    while not at.done:
+        at = await ActivityEnvironment().run(tollgate.services.passes.reconcile, at)
+    await down(tollgate)
+    process = Process.new(tollgate)
+
+    for account_sid in tollgate.accounts.values():
+        assert await process.accepts(account_sid, token_of(tollgate, account_sid))
+    parents = await rows(engine, "SELECT twilio_parent_sid FROM organizations")
+    assert {row.twilio_parent_sid for row in parents} == {MAIN_SID}
+    assert calls(tollgate) == before
 
 
 async def test_what_has_not_changed_is_not_written_again(tollgate: Tollgate) -> None:
