@@ -3,10 +3,13 @@
 import binascii
 import re
 from base64 import b64decode
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
+
+from runtime import formats
 
 CLEAR = "clear"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -31,6 +34,19 @@ def payload_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _split(value: object) -> object:
+    """Separated by commas or, in a file, by line breaks."""
+    if isinstance(value, str) and value.startswith("@"):
+        path = Path(value.removeprefix("@"))
+        try:
+            value = path.read_text().replace("\n", ",")
+        except (OSError, UnicodeDecodeError):
+            raise ValueError(f"{path} cannot be read") from None
+        if not formats.split(value):
+            raise ValueError(f"{path} has no key")
+    return formats.split(value)
+
+
 def _consistent(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     ids = [secret.get_secret_value().partition(":")[0] for secret in secrets]
     if len(set(ids)) != len(ids):
@@ -43,6 +59,7 @@ def _consistent(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 PayloadKeys = Annotated[
     tuple[Annotated[SecretStr, AfterValidator(payload_key)], ...],
     NoDecode,
+    BeforeValidator(_split),
     AfterValidator(_consistent),
 ]
 

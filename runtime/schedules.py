@@ -15,6 +15,7 @@ from temporalio.client import (
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleDescription,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -84,9 +85,9 @@ async def ensure(
     plan: Sequence[Planned] = PLAN,
     retired: Sequence[str] = RETIRED,
 ) -> None:
-    """Create schedules that are missing, update older ones, and delete retired ones with what they
-    started. Any number of processes may call it. One that fails does not stop the others; the first
-    failure is raised at the end.
+    """Create schedules that are missing, update older ones and those of another task queue, and
+    delete retired ones with what they started. Any number of processes may call it. One that fails
+    does not stop the others; the first failure is raised at the end.
 
     What an operator paused stays paused. Where Temporal refuses it, a warning says so.
     """
@@ -121,12 +122,9 @@ async def _retire(client: Client, id_: str) -> None:
             raise
         return
     log.info("schedule_deleted", schedule=id_)
-    for running in found.info.running_actions:
-        if isinstance(running, ScheduleActionExecutionStartWorkflow):
-            with suppress(RPCError):  # it has ended meanwhile
-                await client.get_workflow_handle(running.workflow_id).cancel(
-                    rpc_timeout=RPC_TIMEOUT
-                )
+    for workflow_id in _started(found):
+        with suppress(RPCError):  # it has ended meanwhile
+            await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
 
 
 async def _ensure(client: Client, planned: Planned, task_queue: str) -> None:
@@ -143,20 +141,42 @@ async def _ensure(client: Client, planned: Planned, task_queue: str) -> None:
         except ScheduleAlreadyRunningError:
             return  # another process was faster, or its description is refused
         return
-    if await _version(client, found.schedule) < planned.version:
+    version = await _version(client, found.schedule)
+    # an older build leaves a newer one's alone
+    moved = version <= planned.version and _action(found.schedule).task_queue != task_queue
+    if moved or version < planned.version:
 
         def update(current: ScheduleUpdateInput) -> ScheduleUpdate:
             state = current.description.schedule.state
             return ScheduleUpdate(replace(_schedule(planned, task_queue), state=state))
 
         await handle.update(update, rpc_timeout=RPC_TIMEOUT)
-        log.info("schedule_updated", schedule=planned.id, version=planned.version)
+        log.info(
+            "schedule_updated", schedule=planned.id, version=planned.version, task_queue=task_queue
+        )
+    if moved:  # nobody may work on the old queue any more, and a run that is open prevents the next
+        for workflow_id in _started(found):
+            with suppress(RPCError):  # it has ended meanwhile
+                await client.get_workflow_handle(workflow_id).terminate(
+                    reason="its schedule has another task queue", rpc_timeout=RPC_TIMEOUT
+                )
+
+
+def _started(found: ScheduleDescription) -> list[str]:
+    return [
+        running.workflow_id
+        for running in found.info.running_actions
+        if isinstance(running, ScheduleActionExecutionStartWorkflow)
+    ]
+
+
+def _action(schedule: Schedule) -> ScheduleActionStartWorkflow:
+    assert isinstance(schedule.action, ScheduleActionStartWorkflow)
+    return schedule.action
 
 
 async def _version(client: Client, schedule: Schedule) -> int:
-    action = schedule.action
-    assert isinstance(action, ScheduleActionStartWorkflow)
-    payload = (action.memo or {}).get(VERSION)
+    payload = (_action(schedule).memo or {}).get(VERSION)
     if payload is None:
         return 1
     [version] = await client.data_converter.decode([payload], [int])

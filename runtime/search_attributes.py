@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -17,6 +20,11 @@ from runtime.temporal_refusals import is_refusal
 
 log = structlog.get_logger()
 SEARCH_ATTRIBUTES = {ORGANIZATION_ID.name: "Keyword", STANDING.name: "Keyword", STUCK.name: "Bool"}
+INDEXED = {
+    number: name.removeprefix("INDEXED_VALUE_TYPE_").title().replace("_", "")
+    for name, number in IndexedValueType.items()
+}
+"""The types' names, as the CLI writes them."""
 _EXAMPLES = {"Keyword": "'-'", "Bool": "true"}
 
 
@@ -24,8 +32,9 @@ async def register(client: Client) -> None:
     """Add the SEARCH_ATTRIBUTES that the namespace lacks; the dev server gets them at its start.
 
     Raises BadSettings, with the commands for an operator, if the namespace lacks some and Temporal
-    refuses to add them: it would refuse to start every workflow.
+    refuses to add them, or has some as another type: it would refuse to start every workflow.
     """
+    await _check_types(client)
     try:
         lacking = await missing(client)
     except RPCError as problem:
@@ -65,6 +74,36 @@ def remedy(namespace: str, names: Sequence[str] = tuple(SEARCH_ATTRIBUTES)) -> s
     )
 
 
+async def _check_types(client: Client) -> None:
+    """Only operators may list types; for others, a query of a wrong type fails as if it was
+    missing.
+    """
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    try:
+        listed = await client.operator_service.list_search_attributes(request, timeout=RPC_TIMEOUT)
+    except RPCError as problem:
+        if not is_refusal(problem):
+            raise
+        return
+    wrong = {
+        name: INDEXED[number]
+        for name, number in listed.custom_attributes.items()
+        if name in SEARCH_ATTRIBUTES and INDEXED[number] != SEARCH_ATTRIBUTES[name]
+    }
+    if wrong:
+        removals = " && ".join(
+            f"temporal operator search-attribute remove --yes --namespace {client.namespace} "
+            f"--name {name}"
+            for name in wrong
+        )
+        raise BadSettings(
+            f"TEMPORAL_NAMESPACE: {client.namespace} has the search attributes "
+            f"{', '.join(f'{name} as {type_}' for name, type_ in wrong.items())}, and needs "
+            f"{', '.join(f'{name} as {SEARCH_ATTRIBUTES[name]}' for name in wrong)}: `{removals}`, "
+            f"then {remedy(client.namespace, tuple(wrong))}"
+        )
+
+
 async def _is_known(client: Client, name: str) -> bool:
     query = f"{name} = {_EXAMPLES[SEARCH_ATTRIBUTES[name]]}"
     try:
@@ -90,7 +129,7 @@ async def _add(client: Client, names: list[str]) -> None:
         if is_refusal(problem) or problem.status is RPCStatusCode.INVALID_ARGUMENT:
             raise BadSettings(
                 f"TEMPORAL_NAMESPACE: {client.namespace} lacks the search attributes "
-                f"{', '.join(names)}, and Temporal refuses to add them ({problem.message}): "
-                f"{remedy(client.namespace, names)}"
+                f"{', '.join(names)} (or has them as other types), and Temporal refuses to add "
+                f"them ({problem.message}): {remedy(client.namespace, names)}"
             ) from problem
         raise

@@ -108,8 +108,8 @@ class Settings(Group):
     """The Temporal task queue of sending."""
     payload_keys: PayloadKeys = ()
     """Keys that encrypt what is stored at Temporal, separated by commas, each `id:key` with 32
-    bytes in base64. The first one encrypts, all decrypt; unset, or with `clear` first, nothing is
-    encrypted.
+    bytes in base64; or `@/path/keys`, a file that has them. The first one encrypts, all decrypt;
+    unset, or with `clear` first, nothing is encrypted.
     """
     codec_token: Secret | None = None
     """The bearer token of `tollgate codec-server`."""
@@ -122,7 +122,7 @@ class Settings(Group):
     """
 
     _lower_words = field_validator("log_level", "log_format", mode="before")(formats.lower)
-    _split_lists = field_validator("other_products", "payload_keys", mode="before")(formats.split)
+    _split_lists = field_validator("other_products", mode="before")(formats.split)
 
 
 class PayPal(Group):

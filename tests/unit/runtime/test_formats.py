@@ -1,6 +1,8 @@
 """Each wrong setting is named in one line, with its problem but never with its value."""
 
 import os
+from base64 import b64encode
+from pathlib import Path
 
 import httpx
 import pytest
@@ -162,6 +164,8 @@ LINES = [
         "AC0123456789abcdef0123456789abcdef",
         "is a SID: the account's auth token is needed",
     ),
+    ("PAYLOAD_KEYS", "@/nowhere/keys", "/nowhere/keys cannot be read"),
+    ("PAYLOAD_KEYS", "@/dev/null", "/dev/null has no key"),
     (
         "TWILIO_FURTHER_ACCOUNTS",
         f"AC{'1' * 32}",
@@ -197,6 +201,21 @@ def line() -> str:
     with pytest.raises(BadSettings) as refusal:
         environment.read()
     return str(refusal.value)
+
+
+def test_payload_keys_may_be_in_a_file_one_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [
+        f"{name}:{b64encode(bytes([number] * 32)).decode()}" for number, name in enumerate("ab")
+    ]
+    file = tmp_path / "keys"
+    file.write_text("\n".join(keys) + "\n")
+    monkeypatch.setenv("TOLLGATE_PAYLOAD_KEYS", f"@{file}")
+
+    read = load(Settings).payload_keys
+
+    assert [key.get_secret_value() for key in read] == keys
 
 
 def test_the_first_parent_account_is_not_named_again(monkeypatch: pytest.MonkeyPatch) -> None:
