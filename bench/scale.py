@@ -47,6 +47,7 @@ class OfInstallation:
     """Measured on a complete installation."""
 
     actions_per_idle_organization_month: float
+    other_provider_suspended_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import uvloop
 from psycopg import sql
 from rich.table import Table
 
-from bench import at_rest, scale
+from bench import at_rest, other_provider, scale
 from bench.outcome import BenchFailed
 from bench.scale import OfInstallation
 from cli.bench_target import target_of
@@ -75,7 +75,12 @@ async def _of_installation() -> OfInstallation:
     ):
         _say("an organization at rest")
         a_month = await at_rest.actions_in_a_month(target, client)
-        return OfInstallation(actions_per_idle_organization_month=a_month)
+        _say(f"a suspension at Stripe, while {other_provider.HANGING} queries of PayPal hang")
+        suspended = await other_provider.suspended_seconds(target)
+        return OfInstallation(
+            actions_per_idle_organization_month=a_month,
+            other_provider_suspended_s=round(suspended, 2),
+        )
 
 
 def _say(line: str) -> None:
@@ -106,6 +111,9 @@ def _table(report: scale.Report) -> Table:
         a_month = report.of_installation.actions_per_idle_organization_month
         row = ("Temporal's actions of an idle organization in a month", "", "", f"{a_month:.0f}")
         table.add_row(*row, "", "<= 20")
+        suspended = f"{report.of_installation.other_provider_suspended_s:.2f} s"
+        row = ("a suspension at Stripe, while PayPal hangs", "", "", suspended)
+        table.add_row(*row, "", "< 5 s")
     seconds = f"{report.certified.seconds:.2f} s"
     table.add_row("certify --new, 10,000 entries", "", "", seconds, "", "< 2 s")
     table.add_row("certify", "", "", "holds" if report.certified.holds else "broken", "", "holds")

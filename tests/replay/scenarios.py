@@ -49,6 +49,14 @@ async def rung_at_rest(world: World) -> Handle:
     return await _lifecycle(world, organization_id)
 
 
+async def queried_and_suspended_on_several_queues(world: World) -> Handle:
+    organization_id, subscription_id = await world.organization()
+    await world.applied(organization_id, "active")
+    await _deliver(world, subscription_id, "suspend")
+    await world.applied(organization_id, "suspended")
+    return await _lifecycle(world, organization_id)
+
+
 async def superseded_in_its_first_step(world: World) -> Handle:
     organization_id, subscription_id = await world.organization()
     await world.applied(organization_id, "active")
@@ -254,6 +262,7 @@ async def switch_waited_for_a_renewal_and_canceled(world: World) -> Handle:
 SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     suspended_and_reactivated,
     rung_at_rest,
+    queried_and_suspended_on_several_queues,
     superseded_in_its_first_step,
     stuck_and_freed,
     grace_ended_by_the_timer,

@@ -432,6 +432,7 @@ def test_a_variable_that_nothing_reads_is_refused(
     [
         ("TOLLGATE_API_PORT", "8000"),
         ("TOLLGATE_DB_PASSWORD", "x"),
+        ("TOLLGATE_SELF_CHECK_INTERVAL", "PT6H"),
         ("TOLLGATE_GRACE_PERIODE", ""),
         ("TOLLGATE_PORT", "tcp://10.0.0.1:8000"),
         ("TOLLGATE_SERVICE_HOST", "10.0.0.1"),
