@@ -110,10 +110,9 @@ class _Standing:
             WENT_OUT if delivery_status is not DeliveryStatus.UNDELIVERED else ARRIVED
         )
 
-    def never_sent(self, attempt: int | None) -> bool:
-        """Whether the database does not know that the attempt was handed over: it may have been
-        restored.
-        """
+    def never_sent(self, received: SubaccountCallback) -> bool:
+        """Whether the attempt was not handed over as far as the database, perhaps restored, knows."""
+        attempt = _attempt(received.callback.attempt_id)
         if attempt is None:
             return False
         return attempt > self.attempt or (
@@ -158,7 +157,8 @@ async def apply(
             answers.append(None)
             continue
         message = None if key is None else messages.get(key)
-        if message is None or message.never_sent(_attempt(item.callback.attempt_id)):
+        known = (item.organization_id, item.callback.message_sid) in by_sid
+        if not known and (message is None or message.never_sent(item)):
             _note_unmatched(item, key, message, findings)
         if key is None or message is None:
             answers.append(Applied.NOT_OURS)

@@ -36,11 +36,14 @@ _SETTLE = text(
         UPDATE messages m
         SET status = r.status, provider_sid = CASE WHEN r.status <> 'pending' THEN r.provider_sid END,
             delivery_status = r.delivery_status, error_code = r.error_code, problem = r.problem,
-            settled_at = clock_timestamp(), sid_confirmed = true
+            settled_at = clock_timestamp(), sid_confirmed = true,
+            sending_at = CASE WHEN m.status = 'reserved' AND r.status = 'accepted'
+                              THEN clock_timestamp() ELSE m.sending_at END
         FROM reply r JOIN locked USING (id)
         WHERE m.organization_id = :organization_id AND m.id = r.id AND m.attempt = r.attempt
           AND (m.status IN ('sending', 'unknown')
                OR (m.status = 'reserved' AND r.status = 'pending')
+               OR (m.status = 'reserved' AND r.status = 'accepted' AND r.provider_sid IS NOT NULL)  -- a failover
                OR (m.status = 'accepted' AND r.after_acceptance AND m.provider_sid IS NOT DISTINCT FROM r.provider_sid)
                OR (m.status = 'accepted' AND (m.provider_sid IS NULL OR NOT m.sid_confirmed)
                    AND r.status IN ('refused', 'pending', 'reserved')))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.campaigns import parked_campaigns
 from db.recovery import fences, marks
 from db.wallet import wallets
-from domain.campaigns.campaign import CampaignStatus, Next, Park
+from domain.campaigns.campaign import CampaignStatus, MessageStatus, Next, Park
 from domain.recovery.marks import Mark
 from domain.wallet.entries import credit, debit
 from domain.wallet.ledger import Credited, Debited, Frozen
@@ -18,12 +18,17 @@ from runtime.database import create_engine
 from runtime.database_memory import Memory, remember
 from tests.builders import (
     ORGANIZATION,
+    accepted,
     begin_window,
+    broken_claims,
     campaign,
     campaign_now,
+    hand_over,
+    message_now,
     onboard,
     reserve,
     run,
+    settle_replies,
     usd,
 )
 from tests.integration.conftest import Tollgate
@@ -202,3 +207,19 @@ async def test_a_mark_is_advanced_once_a_second_by_all_processes_together(
     assert first.installation is not None
     assert mark.number - number <= 1
     assert (await advance(engine)).number > first.number
+
+
+async def test_a_message_whose_hand_over_was_lost_in_a_failover_is_not_handed_over_again(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    sending = await campaign(engine, messages=2)
+    first, second = await hand_over(engine, sending)
+    await run(engine, "UPDATE messages SET status = 'reserved', sending_at = NULL, sender = NULL")
+
+    await settle_replies(engine, accepted(first), accepted(second))
+
+    statuses = {(await message_now(engine, message)).status for message in (first, second)}
+    assert statuses == {MessageStatus.ACCEPTED}
+    assert not await begin_window(engine, sending)
+    assert await broken_claims(engine) == set()
