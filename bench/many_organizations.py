@@ -26,10 +26,14 @@ _SEALS = f"""
            ledger_chain({_ZEROS}, ledger_entry_bytes(l)) OVER (PARTITION BY organization_id ORDER BY seq)
     FROM ledger_entries l
 """
+_HISTORY = """
+    (SELECT coalesce(string_agg({change}_text(c), '' ORDER BY c.id), '') FROM {change}s c
+     WHERE c.organization_id = newest.organization_id AND c.after_seq < entries)
+"""
 _LINKS = f"""
     INSERT INTO ledger_heads (number, organization_id, seq, sha256)
     SELECT number, organization_id, entries, ledger_chain({_ZEROS}, head_bytes(organization_id, entries, sha256,
-        wallet_history(organization_id, 0, entries))) OVER (ORDER BY number)
+        {_HISTORY.format(change="gate_change")} || {_HISTORY.format(change="money_change")})) OVER (ORDER BY number)
     FROM (
         SELECT row_number() OVER (ORDER BY organization_id) AS number, organization_id, entries, s.sha256
         FROM wallets w JOIN ledger_seals s USING (organization_id) WHERE s.seq = w.entries
