@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -167,12 +167,15 @@ async def work(
     """Poll `queues` until `stop` is set, then let running tasks end within half a minute."""
     watch = DatabaseWatch(services.engine, services.client, services.memory)
     await watch.look_first()
+    workers = [create_worker(services, queue, versioned=versioned) for queue in queues]
+    workers += [
+        create_activity_worker(services, beside_it, versioned=versioned)
+        for queue in queues
+        for beside_it in queues_beside(services, queue)
+    ]
     async with AsyncExitStack() as stack:
-        for queue in queues:
-            await stack.enter_async_context(create_worker(services, queue, versioned=versioned))
-            for beside_it in queues_beside(services, queue):
-                beside_worker = create_activity_worker(services, beside_it, versioned=versioned)
-                await stack.enter_async_context(beside_worker)
+        for each in workers:
+            await stack.enter_async_context(each)
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
         beside = [asyncio.create_task(watch.run(), name="database watch")]
         if services.settings.lifecycle_task_queue in queues:
@@ -188,3 +191,15 @@ async def work(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         log.info("worker_stopping")
+        await end_together(workers)
+
+
+class Stoppable(Protocol):
+    async def shutdown(self) -> None: ...
+
+
+async def end_together(workers: Sequence[Stoppable]) -> None:
+    """One after the other, each would have its own half minute, and those behind it would accept
+    tasks meanwhile.
+    """
+    await asyncio.gather(*(each.shutdown() for each in workers))
