@@ -21,7 +21,7 @@ from domain.campaigns.telephony import CLOCKS_DIFFER, SentMessage
 from providers.twilio import Twilio
 
 TOGETHER = 200
-"""Messages booked in one transaction."""
+"""Messages looked up, and booked, in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,13 @@ async def _unknown(
     engine: AsyncEngine, organization: Organization, listed: Sequence[SentMessage]
 ) -> list[SentMessage]:
     """Those that match none of ours, and that no person has closed."""
-    sids = [sent.sid for sent in listed]
-    async with engine.connect() as conn:
-        named = await messages.named_by(conn, organization.id, sids)
-        closed = await unmatched_messages.closed(conn, organization.id, sids)
-    known = closed | {each.sid for each in named if each.confirmed}
+    known: set[str] = set()
+    for start in range(0, len(listed), TOGETHER):
+        sids = [sent.sid for sent in listed[start : start + TOGETHER]]
+        async with engine.connect() as conn:
+            named = await messages.named_by(conn, organization.id, sids)
+            known |= await unmatched_messages.closed(conn, organization.id, sids)
+        known |= {each.sid for each in named if each.confirmed}
     return [sent for sent in listed if sent.sid not in known]
 
 
