@@ -81,15 +81,21 @@ async def clear(
 
 
 async def clear_each(
-    conn: AsyncConnection, organization_ids: Collection[str], kind: AlertKind, *, naming: str
+    conn: AsyncConnection,
+    organization_ids: Collection[str],
+    kind: AlertKind,
+    *,
+    naming: str,
+    otherwise: bool = False,
 ) -> None:
-    """Clear the alert of each of these organizations whose detail contains `naming`. The caller
-    commits.
+    """Clear the alert of each of these organizations whose detail contains `naming`; `otherwise`,
+    where it does not. The caller commits.
     """
+    named = alerts.c.detail.contains(naming, autoescape=True)
     await conn.execute(
         update(alerts)
         .where(alerts.c.organization_id.in_(organization_ids), alerts.c.kind == kind.value)
-        .where(alerts.c.cleared_at.is_(None), alerts.c.detail.contains(naming, autoescape=True))
+        .where(alerts.c.cleared_at.is_(None), ~named if otherwise else named)
         .values(cleared_at=func.clock_timestamp())
     )
 

@@ -100,12 +100,20 @@ class Differences:
                 "notification_failed", organization_id=organization_id, reason=first_line(problem)
             )
 
-    async def agree(self, organization_ids: Collection[str], source: str) -> None:
-        """Clear what `source` reported about these organizations."""
+    async def agree(self, organization_ids: Collection[str], *, with_twilio: bool) -> None:
+        """Clear what a comparison with Twilio, or with a billing provider, reported about these
+        organizations.
+        """
         if organization_ids:
             async with self._engine.begin() as conn:
                 await locks.hurry(conn)
-                await alerts.clear_each(conn, organization_ids, AlertKind.DIFFERS, naming=source)
+                await alerts.clear_each(
+                    conn,
+                    organization_ids,
+                    AlertKind.DIFFERS,
+                    naming="Twilio",
+                    otherwise=not with_twilio,
+                )
 
 
 async def _looked(

@@ -77,12 +77,14 @@ class SubscriptionComparison:
         alike = [each.organization_id for each in found if each.id not in suspected]
         listed = [recorded for recorded in found if recorded.id in page.snapshots]
         if page.snapshots:
-            await self._differences.agree([*alike, *compared.agreeing], self._name.value)
+            await self._differences.agree([*alike, *compared.agreeing], with_twilio=False)
         census = Census(at.listed)
         census.add(
             recorded.id
             for recorded in listed
-            if recorded.linked_at is not None and recorded.linked_at < at.since
+            if recorded.linked_at is not None
+            and recorded.linked_at < at.since
+            and recorded.snapshot.state in comparisons.LISTED
         )
         at = replace(
             at.beyond(page.next, compared=len(listed), differing=compared.differing),
@@ -113,7 +115,7 @@ class SubscriptionComparison:
         self, provider: BillingProvider, at: Pass, found: Sequence[Subscription]
     ) -> Pass:
         compared = await self._look(provider, found)
-        await self._differences.agree(compared.agreeing, self._name.value)
+        await self._differences.agree(compared.agreeing, with_twilio=False)
         number = len(compared.agreeing) + compared.differing
         if len(found) < _PAGE:
             at = at.beyond(None, compared=number, differing=compared.differing)
@@ -133,6 +135,8 @@ class SubscriptionComparison:
             )
         compared = await self._look(provider, found)
         if len(found) < _PAGE:
+            async with self._engine.begin() as conn:
+                await comparisons.clear_ended(conn)
             return at.beyond(None, differing=compared.differing).end()
         last = found[-1]
         return at.beyond(f"{last.organization_id}/{last.id}", differing=compared.differing)

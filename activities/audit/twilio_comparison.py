@@ -29,7 +29,6 @@ from providers.errors import NotFound
 from providers.twilio import Twilio
 
 _LIST, _MISSING = "list", "missing"
-_SOURCE = "Twilio"
 _UNLISTED_AT_ONCE = 20
 
 
@@ -68,8 +67,12 @@ class TwilioComparison:
             _id,
         )
         suspected = {recorded.organization.id for recorded in suspects}
-        alike = [each.organization.id for each in found if each.organization.id not in suspected]
-        await self._differences.agree([*alike, *compared.agreeing], _SOURCE)
+        alike = [
+            each.organization.id
+            for each in found
+            if not each.standing.behind and each.organization.id not in suspected
+        ]
+        await self._differences.agree([*alike, *compared.agreeing], with_twilio=True)
         census = Census(at.listed)
         census.add(
             recorded.organization.twilio_account_sid
@@ -96,7 +99,7 @@ class TwilioComparison:
         compared = await self._differences.find(
             Endpoint.TWILIO_ACCOUNTS, unlisted, self._difference, _id
         )
-        await self._differences.agree(compared.agreeing, _SOURCE)
+        await self._differences.agree(compared.agreeing, with_twilio=True)
         if len(unlisted) < _UNLISTED_AT_ONCE:
             return at.beyond(None, differing=compared.differing).end()
         return at.beyond(unlisted[-1].id, differing=compared.differing)

@@ -7,16 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import paid_back
 from db.billing import subscriptions as stored
 from db.lifecycle.organizations import Organization, organization_of
 from db.lifecycle.standings import standing_of
+from db.tables.audit import alerts
 from db.tables.billing import subscriptions, topups
 from db.tables.columns import written, written_all
 from db.tables.lifecycle import organizations, standings
+from domain.alerts import AlertKind
 from domain.audit.reconciliation import BUCKETS
 from domain.billing.subscription import ENDED, Provider, State, Subscription
 from domain.lifecycle.standing import Standing
@@ -26,6 +40,9 @@ _ACCOUNTS = select(organizations, standings).join(
 )
 _SUBSCRIPTIONS = select(subscriptions, paid_back.AT.label("paid_back_at"))
 _NOT_OVER = subscriptions.c.state.not_in(written_all(sorted(ENDED)))
+LISTED = frozenset(State) - ENDED - {State.NONE, State.PENDING, State.UNKNOWN}
+"""The states in which a provider lists a subscription: not while it is a checkout, or has ended."""
+_LISTED = subscriptions.c.state.in_(written_all(sorted(LISTED)))
 TOPUP_EVERY = timedelta(hours=6)
 DUE_FOR = timedelta(minutes=17)
 """A little longer than the interval of what asks for them."""
@@ -107,10 +124,12 @@ async def current(
 async def by_bucket(
     conn: AsyncConnection, provider: Provider, *, before: datetime
 ) -> Mapping[int, int]:
-    """The number of the same in each bucket, of those linked before a time."""
+    """The number of current subscriptions that have to be listed in each bucket, of those linked
+    before a time.
+    """
     number = _bucket(subscriptions.c.provider_subscription_id).label("bucket")
     query = select(number, func.count().label("all")).where(
-        *_of(provider), subscriptions.c.linked_at < before
+        *_of(provider), _LISTED, subscriptions.c.linked_at < before
     )
     return {row.bucket: row.all for row in await conn.execute(query.group_by(number))}
 
@@ -124,10 +143,30 @@ async def current_in(
     after: str,
     limit: int,
 ) -> list[Subscription]:
-    """The same of these buckets, by organization."""
-    some = _bucket(subscriptions.c.provider_subscription_id).in_(buckets)
-    query = _page([*_of(provider), some, subscriptions.c.linked_at < before], after, limit)
+    """The same of these buckets, and checkouts, which are in no list; by organization."""
+    some = and_(
+        _bucket(subscriptions.c.provider_subscription_id).in_(buckets),
+        subscriptions.c.linked_at < before,
+    )
+    query = _page([*_of(provider), or_(some, ~_LISTED)], after, limit)
     return [stored.read(row) for row in await conn.execute(query)]
+
+
+async def clear_ended(conn: AsyncConnection) -> None:
+    """Clear what was reported about subscriptions that are compared no more: they have ended. The
+    caller commits.
+    """
+    compared = exists().where(
+        subscriptions.c.organization_id == alerts.c.organization_id,
+        subscriptions.c.is_current,
+        _NOT_OVER,
+    )
+    await conn.execute(
+        update(alerts)
+        .where(alerts.c.kind == AlertKind.DIFFERS.value, alerts.c.cleared_at.is_(None))
+        .where(~alerts.c.detail.contains("Twilio"), ~compared)
+        .values(cleared_at=func.clock_timestamp())
+    )
 
 
 async def open_checkouts(

@@ -30,7 +30,9 @@ class Rhythm:
 
 RHYTHMS: Mapping[Subject, Rhythm] = {
     Subject.AUDIT: Rhythm(summary="Check the guarantees", late_after=timedelta(hours=2)),
-    Subject.PRICES: Rhythm(summary="Record Twilio's prices", late_after=timedelta(hours=6)),
+    Subject.PRICES: Rhythm(
+        summary="Record Twilio's prices", late_after=timedelta(hours=6), every=timedelta(hours=1)
+    ),
     Subject.MESSAGES: Rhythm(summary="Look up unknown messages", late_after=timedelta(hours=1)),
     Subject.WAITING: Rhythm(summary="Notify what waits", late_after=timedelta(hours=1)),
     Subject.TWILIO: Rhythm(summary="Compare with Twilio", late_after=timedelta(hours=1)),
@@ -39,7 +41,7 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
     Subject.STRIPE: Rhythm(summary="Compare with Stripe", late_after=timedelta(hours=1)),
 }
 
-BUCKETS = 1024
+BUCKETS = 4096
 
 
 def bucket(id_: str) -> int:

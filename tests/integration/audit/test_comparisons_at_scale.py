@@ -32,7 +32,7 @@ from simulators.serving import serve
 from simulators.stripe.app import API_KEY, WEBHOOK_SECRET, StripeSimulator
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN, TwilioSimulator
 from simulators.twilio.state import Account
-from tests.builders import rows
+from tests.builders import rows, run
 from tests.soak import also_soaking
 
 ALL_AT_STRIPE = """
@@ -42,6 +42,11 @@ ALL_AT_STRIPE = """
 DIFFERING = (
     "SELECT organization_id, detail FROM alerts WHERE kind = 'differs' AND cleared_at IS NULL"
 )
+ALERT = "INSERT INTO alerts (organization_id, kind, detail) VALUES (:of, 'differs', :detail)"
+CHECKOUT = """
+    UPDATE subscriptions SET provider_subscription_id = :id, state = 'pending', checkout_url = 'https://pay'
+    WHERE organization_id = :of
+"""
 LONGEST = 15 * 60
 
 
@@ -140,7 +145,7 @@ async def comparing(engine: AsyncEngine, number: int) -> AsyncIterator[Compared]
 async def test_organizations_are_compared_by_pages_of_a_thousand_and_of_a_hundred(
     engine: AsyncEngine, soaking: bool
 ) -> None:
-    number = 100_000 if soaking else 1_500
+    number = 100_000 if soaking else 2_000
     async with comparing(engine, number) as world:
         began = time.monotonic()
         at_twilio = await world.reconcile(Subject.TWILIO)
@@ -185,6 +190,51 @@ async def test_only_what_looks_different_or_is_not_listed_is_read_by_itself(
     }
     assert world.calls["GET Accounts.json"] == 1
     assert world.calls.total() < 20
+
+
+async def test_what_was_reported_is_cleared_when_it_agrees_or_has_ended(
+    engine: AsyncEngine,
+) -> None:
+    """What Twilio's comparison reported is left to Twilio's, and the other way round."""
+    async with comparing(engine, 300) as world:
+        await run(engine, "DELETE FROM alerts")
+        for organization_id, detail in (
+            ("org-1", "paypal reports active, the database has paused"),  # before it moved
+            ("org-2", "stripe reports canceled, the database has active"),
+            ("org-3", "the standing is active, the Twilio subaccount suspended"),
+        ):
+            await run(engine, ALERT, of=organization_id, detail=detail)
+        await run(
+            engine, "UPDATE subscriptions SET state = 'canceled' WHERE organization_id = 'org-2'"
+        )
+        world.stripe.state.objects["sub_2"]["status"] = "canceled"
+
+        await world.reconcile(Subject.STRIPE)
+        left = [row.organization_id for row in await rows(engine, DIFFERING)]
+        await world.reconcile(Subject.TWILIO)
+
+    assert left == ["org-3"]
+    assert await rows(engine, DIFFERING) == []
+    assert world.calls.total() == 3 + 1 + 1
+
+
+async def test_a_checkout_is_read_by_itself_and_raises_no_suspicion_of_others(
+    engine: AsyncEngine,
+) -> None:
+    async with comparing(engine, 300) as world:
+        for n in (1, 2):
+            checkout = world.stripe.state.add(
+                "checkout.session", "cs", id=f"cs_{n}", status="open", subscription=None
+            )
+            checkout["client_reference_id"] = f"org-{n}"
+            del world.stripe.state.objects[f"sub_{n}"]
+            await run(engine, CHECKOUT, of=f"org-{n}", id=f"cs_{n}")
+        world.stripe.state.objects["cs_2"]["status"] = "expired"
+
+        compared = await world.reconcile(Subject.STRIPE)
+
+    assert compared.differing == 1
+    assert world.calls.total() == 3 + 1 + 2
 
 
 async def test_a_later_attempt_continues_behind_what_the_earlier_one_has_compared(

@@ -128,6 +128,7 @@ async def test_what_reconciles(engine: AsyncEngine) -> None:
         await prices.forget_listed(conn, before=NOW.date())
         await comparisons.of_accounts(conn, ["AC1", "AC2"])
         await comparisons.with_open_topups(conn, now=NOW, limit=1000)
+        await comparisons.clear_ended(conn)
         await reconciliations.watch(conn, now=NOW)
         for provider in Provider:
             await comparisons.of_ids(conn, provider, ["I-1", "I-2"])

@@ -318,14 +318,16 @@ def test_a_changed_schedule_has_a_new_version() -> None:
         for planned in PLAN
     ] == [
         *(
-            (
-                f"reconcile-{subject}",
-                1,
-                "Reconciliation",
-                timedelta(minutes=15),
-                timedelta(minutes=1),
+            (f"reconcile-{subject}", 1, "Reconciliation", every, timedelta(minutes=1))
+            for subject, every in (
+                ("audit", timedelta(minutes=15)),
+                ("prices", timedelta(hours=1)),
+                ("messages", timedelta(minutes=15)),
+                ("waiting", timedelta(minutes=15)),
+                ("twilio", timedelta(minutes=15)),
+                ("paypal", timedelta(minutes=15)),
+                ("stripe", timedelta(minutes=15)),
             )
-            for subject in ("audit", "prices", "messages", "waiting", "twilio", "paypal", "stripe")
         ),
         ("reconcile-events", 2, "ReconcileEvents", timedelta(minutes=15), timedelta(minutes=1)),
     ]
