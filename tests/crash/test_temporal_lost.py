@@ -98,7 +98,9 @@ async def _completed(world: World, organization_id: str, campaign_id: UUID) -> b
 
 
 async def _scheduled(connected: Client) -> bool:
-    return "reconcile-twilio" in [schedule.id async for schedule in await connected.list_schedules()]
+    return "reconcile-twilio" in [
+        schedule.id async for schedule in await connected.list_schedules()
+    ]
 
 
 async def _runs(connected: Client, organization_id: str) -> bool:
