@@ -19,7 +19,7 @@ MEANINGS: Mapping[Status, str] = MappingProxyType(
     {
         Status.DONE: "Success; whatever was checked holds.",
         Status.NO: "Negative result: a guarantee is broken, an object does not exist, a cohort is paused.",
-        Status.MISUSED: "An option, an argument or a setting is wrong, or the schema belongs to another build.",
+        Status.MISUSED: "An option, an argument or a setting is wrong, or the schema does not suit this build.",
         Status.UNAVAILABLE: "A server does not answer. Try again.",
         Status.MISTAKE: "An error in Tollgate, with a traceback.",
         Status.INTERRUPTED: "Interrupted by Ctrl-C.",
