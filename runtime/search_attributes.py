@@ -20,7 +20,7 @@ from runtime.temporal_refusals import is_refusal
 
 log = structlog.get_logger()
 SEARCH_ATTRIBUTES = {ORGANIZATION_ID.name: "Keyword", STANDING.name: "Keyword", STUCK.name: "Bool"}
-INDEXED = {
+_TYPES = {
     number: name.removeprefix("INDEXED_VALUE_TYPE_").title().replace("_", "")
     for name, number in IndexedValueType.items()
 }
@@ -86,9 +86,10 @@ async def _check_types(client: Client) -> None:
             raise
         return
     wrong = {
-        name: INDEXED[number]
+        name: _TYPES.get(number, "another type")
         for name, number in listed.custom_attributes.items()
-        if name in SEARCH_ATTRIBUTES and INDEXED[number] != SEARCH_ATTRIBUTES[name]
+        if name in SEARCH_ATTRIBUTES
+        and _TYPES.get(number, "another type") != SEARCH_ATTRIBUTES[name]
     }
     if wrong:
         removals = " && ".join(

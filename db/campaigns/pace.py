@@ -7,13 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 WHOLE_ACCOUNT = ""
 """The key of the main account at Twilio; see `of_account`."""
-# In order of the key, so that two processes that take turns of the same keys never deadlock.
+# In order of the key, so that two processes that take turns of the same keys never deadlock; the
+# accounts' keys, which most want, are locked last.
 _TAKE = text(
     """
     INSERT INTO pace (organization_id, next_at)
     SELECT wanted.key, statement_timestamp() + make_interval(secs => wanted.seconds)
     FROM unnest(CAST(:keys AS text[]), CAST(:seconds AS float8[])) AS wanted (key, seconds)
-    ORDER BY wanted.key
+    ORDER BY wanted.key DESC
     ON CONFLICT (organization_id) DO UPDATE
     SET next_at = greatest(pace.next_at, clock_timestamp())
                 + (excluded.next_at - statement_timestamp())
@@ -25,7 +26,7 @@ _TAKE = text(
 
 def of_account(account_sid: str, *, main: bool) -> str:
     """The key of a parent account at Twilio: no organization's id, which contains no slash."""
-    return WHOLE_ACCOUNT if main else f"accounts/{account_sid}"
+    return WHOLE_ACCOUNT if main else f"/{account_sid}"
 
 
 async def take(conn: AsyncConnection, of: str, many: int, *, per_second: int) -> float:

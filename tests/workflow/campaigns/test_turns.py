@@ -44,7 +44,7 @@ async def test_each_parent_account_has_its_own_pace(idle_world: World) -> None:
     paces = {row.organization_id for row in await rows(services.engine, "SELECT * FROM pace")}
 
     assert [each.accepted for each in sent] == [2, 2]
-    assert paces == {pace.WHOLE_ACCOUNT, f"accounts/{SECOND}"}
+    assert paces == {pace.WHOLE_ACCOUNT, f"/{SECOND}"}
 
 
 async def test_no_turn_of_the_account_is_taken_while_the_organization_waits_for_its_own(
