@@ -103,7 +103,8 @@ class Calls:
     async def _lists(self, conn: AsyncConnection) -> None:
         id_ = self._organization()
         suspended = directory.Filters(status=Status.SUSPENDED)
-        await directory.page(conn, suspended, after=None, limit=50)
+        # so many are suspended at the smallest size, too
+        await directory.page(conn, suspended, after=None, limit=10)
         await directory.page(conn, directory.Filters(), after="org-5", limit=50)
         await campaigns.page(conn, id_, before=None, limit=50)
         await message_lists.of_organization(conn, id_, message_lists.Filters(), last=None, limit=50)
