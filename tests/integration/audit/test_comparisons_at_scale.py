@@ -19,9 +19,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.audit import differences
+from activities.audit.budgets import CALLS_PER_SECOND, Budgets, Endpoint
 from activities.audit.passes import Pass, Passes
 from activities.notifier import Notifier
 from bench import many_organizations
+from db.campaigns import pace
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
 from providers.http import fast_client
@@ -266,3 +268,20 @@ async def test_a_provider_that_answers_nothing_costs_one_round_of_calls(
             await world.reconcile(Subject.STRIPE)
 
     assert world.calls.total() < 3 + differences.AT_ONCE + 1
+
+
+async def test_all_workers_share_a_budget(engine: AsyncEngine) -> None:
+    """A turn of another worker begins behind ten minutes' worth of calls of the first one."""
+    per_second = CALLS_PER_SECOND[Endpoint.PAYPAL]
+
+    await Budgets(engine).take(Endpoint.PAYPAL, 600 * per_second)
+
+    async with engine.begin() as conn:
+        assert await pace.take(conn, Endpoint.PAYPAL, 1, per_second=per_second) > 0
+        assert await pace.take(conn, Endpoint.STRIPE, 1, per_second=per_second) == 0
+
+
+def test_no_organization_can_have_the_key_of_a_budget() -> None:
+    assert all("/" in endpoint for endpoint in Endpoint)
+    assert CALLS_PER_SECOND.keys() == set(Endpoint)
+    assert CALLS_PER_SECOND[Endpoint.STRIPE] <= 25
