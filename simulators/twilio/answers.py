@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from simulators.twilio.state import Account, Behaviour, SentMessage, rfc2822
 
 API = "/2010-04-01"
-T = TypeVar("T", Account, SentMessage)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,10 @@ def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
         "error_message": None,
         "from": message.sender,
         "messaging_service_sid": message.service_sid,
-        "num_media": "0",
+        "num_media": "1" if message.channel == "mms" else "0",
         "num_segments": "0" if through_service else str(message.segments),
         "price": None if message.price is None else f"{message.price:.5f}",
-        "price_unit": "USD",
+        "price_unit": behaviour.currency,
         "sid": message.sid,
         "status": message.status,
         "subresource_uris": {"media": f"{uri}/Media.json"},
@@ -105,24 +106,32 @@ def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
     }
 
 
+def _page_number(query: dict[str, str], name: str, default: int) -> int:
+    value = query.get(name) or str(default)
+    if not (value.isascii() and value.isdigit()):
+        raise Refusal(400, 20001, f"Invalid {name}: {value}")
+    return int(value)
+
+
 def page_json(
     name: str,
     path: str,
     query: dict[str, str],
     items: Sequence[T],
     to_json: Callable[[T], dict[str, Any]],
+    key: Callable[[T], str] = attrgetter("sid"),
 ) -> dict[str, Any]:
     """One page of `items`, the newest first, with the addresses of its neighbours.
 
     A following page is requested with the token in `next_page_uri`, which names the last item of
     the previous page, so new messages do not shift pages.
     """
-    size = min(int(query.get("PageSize", "50")), 1000)
-    number, token = int(query.get("Page", "0")), query.get("PageToken", "")
+    size = min(_page_number(query, "PageSize", 50) or 1, 1000)
+    number, token = _page_number(query, "Page", 0), query.get("PageToken", "")
     if number and not token:
         # pages by number alone are no longer served
         raise Refusal(400, 20006, "Page number out of range")
-    sids = [item.sid for item in items]
+    sids = [key(item) for item in items]
     start = sids.index(token[2:]) + 1 if token[2:] in sids else 0 if not token else len(items)
     shown = items[start : start + size]
 

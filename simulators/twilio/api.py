@@ -4,7 +4,6 @@ import operator
 import time
 from base64 import b64decode
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 
 from simulators.twilio.answers import (
     API,
@@ -17,7 +16,9 @@ from simulators.twilio.answers import (
     page_json,
     shown_to,
 )
+from simulators.twilio.billing.billing import Billing
 from simulators.twilio.messages import Messages
+from simulators.twilio.parameters import form
 from simulators.twilio.state import Account, Behaviour, SentMessage, State
 
 _STATUSES = ("active", "suspended", "closed")
@@ -28,9 +29,10 @@ class Api:
     loop.
     """
 
-    def __init__(self, state: State, messages: Messages) -> None:
+    def __init__(self, state: State, messages: Messages, billing: Billing) -> None:
         self.state = state
         self.messages = messages
+        self.billing = billing
 
     def answer(self, method: str, path: str, query: str, authorization: str, body: bytes) -> Answer:
         try:
@@ -73,7 +75,11 @@ class Api:
                     self._readable(caller, sid, path), message_sid, method, path, body
                 )
             case ["Accounts", sid, "Balance"]:
-                return self._balance(self._owned(caller, sid, path), path)
+                return self.billing.balance(self._owned(caller, sid, path), path)
+            case ["Accounts", sid, "Usage", *rest]:
+                return self._usage(
+                    self._readable(caller, sid, path), rest, method, path, form(query), body
+                )
         raise not_found(path)
 
     def _owned(self, caller: Account, sid: str, path: str) -> Account:
@@ -194,16 +200,28 @@ class Api:
             page_json("messages", path, wanted, matches, lambda each: message_json(each, behaviour))
         )
 
-    def _balance(self, account: Account, path: str) -> Answer:
-        if account.owner != account.sid:
-            raise not_found(path)  # subaccounts have no balance of their own
-        return ok(
-            {"account_sid": account.sid, "balance": self.state.behaviour.balance, "currency": "USD"}
-        )
+    def _usage(
+        self,
+        account: Account,
+        parts: list[str],
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: bytes,
+    ) -> Answer:
+        match parts:
+            case ["Records", *named] if method == "GET" and len(named) < 2:
+                return self.billing.records(account, "".join(named), path, query)
+            case ["Triggers"]:
+                given = form(body.decode()) if method == "POST" else query
+                return self.billing.triggers.answer(account, method, None, path, given)
+            case ["Triggers", sid]:
+                return self.billing.triggers.answer(account, method, sid, path, form(body.decode()))
+        raise not_found(path)
 
 
 def _form(body: bytes) -> dict[str, str]:
-    return dict(parse_qsl(body.decode(), keep_blank_values=True))
+    return form(body.decode())
 
 
 def _matches(message: SentMessage, wanted: dict[str, str], behaviour: Behaviour) -> bool:

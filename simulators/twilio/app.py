@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from simulators.faults import Faults, FaultyApp, read_body, respond
 from simulators.twilio.answers import API, fault_body
 from simulators.twilio.api import Api
+from simulators.twilio.billing.billing import Billing
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.control import Control
 from simulators.twilio.messages import Messages
@@ -32,8 +33,11 @@ class TwilioSimulator:
         self.faults = Faults()
         self.callbacks = Callbacks(self.state, limit=callback_limit)
         self.messages = Messages(self.state, self.callbacks)
-        self.api = Api(self.state, self.messages)
-        self._control = Control(self.state, self.api, self.callbacks, self.faults).app()
+        self.billing = Billing(self.state, self.callbacks)
+        self.api = Api(self.state, self.messages, self.billing)
+        self._control = Control(
+            self.state, self.api, self.callbacks, self.faults, self.billing
+        ).app()
         self._app = FaultyApp(self._answer, self.faults, fault_body)
 
     @property
@@ -42,8 +46,10 @@ class TwilioSimulator:
 
     async def start(self) -> None:
         self.callbacks.start()
+        self.billing.start()
 
     async def stop(self) -> None:
+        await self.billing.stop()
         await self.callbacks.stop()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,7 +112,19 @@ class Callbacks:
         """Send the message's present status to its StatusCallback; returns at once."""
         if message.callback_url is None:
             return
-        callback = self._callback(message, message.callback_url)
+        self.post(
+            message.account_sid,
+            message.sid,
+            message.status,
+            message.callback_url,
+            self._params(message),
+        )
+
+    def post(
+        self, account_sid: str, subject_sid: str, status: str, url: str, params: dict[str, str]
+    ) -> None:
+        """Send any signed callback; `subject_sid` and `status` are what the record of it says."""
+        callback = self._callback(account_sid, subject_sid, status, url, params)
         fault = self.faults.strike(callback.status) if self.faults.standing else None
         if fault is not None:
             self._go_wrong(fault, callback)
@@ -142,10 +154,11 @@ class Callbacks:
             self._overtaken.remove(callback)
             self._send(callback)
 
-    def _callback(self, message: SentMessage, url: str) -> Callback:
+    def _callback(
+        self, account_sid: str, subject_sid: str, status: str, url: str, params: dict[str, str]
+    ) -> Callback:
         target, fragment = urldefrag(url)  # never sent, and not signed
-        params = self._params(message)
-        token = self.state.accounts[message.account_sid].auth_token
+        token = self.state.accounts[account_sid].auth_token
         headers = {
             "content-type": "application/x-www-form-urlencoded; charset=UTF-8",
             "x-twilio-signature": sign(token, target, params),
@@ -155,9 +168,7 @@ class Callbacks:
         }
         body = urlencode(params).encode()
         again = Overrides.of(fragment)
-        return Callback(
-            message.account_sid, message.sid, message.status, target, body, headers, again
-        )
+        return Callback(account_sid, subject_sid, status, target, body, headers, again)
 
     def _params(self, message: SentMessage) -> dict[str, str]:
         params = {

@@ -11,13 +11,18 @@ from simulators.control import BAD_REQUESTS, faults_route, not_found, read_json
 from simulators.faults import Faults
 from simulators.twilio.answers import account_json
 from simulators.twilio.api import Api
+from simulators.twilio.billing.billing import Billing
+from simulators.twilio.billing.control import BillingControl
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.state import Account, SentMessage, State
 
 
 class Control:
-    def __init__(self, state: State, api: Api, callbacks: Callbacks, faults: Faults) -> None:
+    def __init__(
+        self, state: State, api: Api, callbacks: Callbacks, faults: Faults, billing: Billing
+    ) -> None:
         self.state = state
+        self.billing = billing
         self.api = api
         self.callbacks = callbacks
         self.faults = faults
@@ -43,6 +48,7 @@ class Control:
                 Route("/_sim/numbers", self.numbers, methods=["POST", "DELETE"]),
                 Route("/_sim/settle_prices", self.settle_prices, methods=["POST"]),
                 Route("/_sim/reset", self.reset, methods=["POST"]),
+                *BillingControl(self.state, self.billing).routes(),
             ],
             exception_handlers={**BAD_REQUESTS, KeyError: not_found},
         )
@@ -222,6 +228,7 @@ class Control:
 
     async def reset(self, _: Request) -> Response:
         self.state.reset()
+        self.billing.reset()
         self.faults.clear()
         self.callbacks.faults.clear()
         return JSONResponse({})

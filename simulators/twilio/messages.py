@@ -10,6 +10,7 @@ from functools import partial
 
 from simulators.twilio import senders
 from simulators.twilio.answers import Refusal
+from simulators.twilio.billing.charges import charge_failed, charge_sent
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.segments import count_segments
 from simulators.twilio.smart_encoding import encode_smartly
@@ -73,13 +74,14 @@ class Messages:
         sender, service = form.get("From") or None, form.get("MessagingServiceSid") or None
         if service is not None and self.state.behaviour.smart_encoding:
             body = encode_smartly(body)
-        code = self._refusal(account, to, sender, service, body)
+        code = self._refusal(account, to, sender, service, body or form.get("MediaUrl", ""))
         if code is not None:
             raise self.refusal(code, to=to, sender=sender)
-        now = time.time()
+        now = self.state.clock.now()
+        media = bool(form.get("MediaUrl"))
         scheduled = form.get("ScheduleType") == "fixed" and "SendAt" in form
         message = SentMessage(
-            sid=self.state.new_sid("SM"),
+            sid=self.state.new_sid("MM" if media else "SM"),
             account_sid=account.sid,
             to=to,
             sender=sender,
@@ -91,6 +93,7 @@ class Messages:
             created=now,
             accepted_at=time.monotonic(),
             updated=now,
+            channel="mms" if media else "sms",
         )
         self.state.record(message)
         if not scheduled:
@@ -180,7 +183,8 @@ class Messages:
         if ending is not None and ending[0] == "failed":
             self._fail(message, *ending)
             return
-        message.sent = time.time()
+        message.sent = self.state.clock.now()
+        charge_sent(self.state, message)
         self._advance(message, "sent")
         self._later(self.state.behaviour.delivered_after, partial(self._end, ending), message)
 
@@ -203,6 +207,7 @@ class Messages:
         message.error_code = code
         self._leave_queue(message)
         self._move(message, status)
+        charge_failed(self.state, message)
         self.callbacks.notify(message)
         self._price_later(message)
 
@@ -213,7 +218,7 @@ class Messages:
 
     def _move(self, message: SentMessage, status: str) -> None:
         message.status = status
-        message.updated = time.time()
+        message.updated = self.state.clock.now()
 
     def _leave_queue(self, message: SentMessage) -> None:
         account = self.state.accounts.get(message.account_sid)

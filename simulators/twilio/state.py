@@ -10,6 +10,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from simulators.twilio.billing.books import Books
+from simulators.twilio.billing.clock import Clock
+from simulators.twilio.billing.rates import Rates, micros
+
 
 @dataclass(slots=True, kw_only=True)
 class Account:
@@ -59,6 +63,7 @@ class SentMessage:
     error_code: int | None = None
     price: Decimal | None = None
     direction: str = "outbound-api"
+    channel: str = "sms"
 
     @property
     def in_progress(self) -> bool:
@@ -74,7 +79,9 @@ class Behaviour:
     `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and
     `redact_numbers` are the account's settings: bodies are erased, and the last four digits of
     recipients masked, wherever messages are read. `smart_encoding` is a Messaging Service's, on
-    unless it is switched off.
+    unless it is switched off. `balance` is what the main account had before the first charge.
+    Usage records show what was booked `usage_lag` ago or earlier; usage triggers are evaluated
+    every `trigger_every`.
     """
 
     sending_after: float = 0.05
@@ -93,6 +100,13 @@ class Behaviour:
     segment_price: str = "0.00750"
     price_after: float | None = None
     balance: str = "100.00"
+    currency: str = "USD"
+    usage_lag: float = 0.0
+    trigger_every: float = 60.0
+
+    @property
+    def balance_micros(self) -> int:
+        return micros(self.balance)
 
     def change(self, values: dict[str, Any]) -> None:
         names = {each.name for each in fields(self)}
@@ -139,10 +153,14 @@ class State:
     refused: Counter[int] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     behaviour: Behaviour = field(default_factory=Behaviour)
+    clock: Clock = field(default_factory=Clock)
+    rates: Rates = field(default_factory=Rates)
+    books: Books = field(init=False)
     chance: random.Random = field(default_factory=random.Random)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
+        self.books = Books(self.clock)
         self.reset()
 
     def reset(self) -> None:
@@ -160,6 +178,9 @@ class State:
         self.status_changes.clear()
         self.refused.clear()
         self.calls.clear()
+        self.clock.offset = 0.0
+        self.rates.clear()
+        self.books.clear()
         self.behaviour.change(Behaviour().to_json())
         self.chance = random.Random(self.seed)  # noqa: S311 - chance, not a secret
         self.accounts[self.main_sid] = Account(
@@ -199,6 +220,7 @@ class State:
             auth_token=auth_token or f"{self.chance.getrandbits(128):032x}",
             friendly_name=friendly_name,
             owner=owner or self.main_sid,
+            created=self.clock.now(),
         )
         self.accounts[account.sid] = account
         return account
@@ -211,7 +233,9 @@ class State:
         self.per_recipient[(message.to, message.body)] += 1
 
     def settle_prices(self, messages: Iterable[SentMessage] | None = None) -> int:
-        """Set the price of every finished message that has none, as Twilio does hours later."""
+        """Set the price of every finished message that has none, as Twilio does hours later, and
+        correct its charge if the price is another one by now.
+        """
         settled = 0
         for message in self.messages.values() if messages is None else messages:
             if message.price is None and message.status in (
@@ -220,17 +244,13 @@ class State:
                 "undelivered",
                 "failed",
             ):
-                message.price = self._price(message)
+                price = self.rates.of_message(message, self.behaviour)
+                charge = self.books.by_source.get(message.sid)
+                if charge is not None:
+                    self.books.correct(charge.number, price)
+                message.price = -Decimal(price) / 1_000_000
                 settled += 1
         return settled
-
-    def _price(self, message: SentMessage) -> Decimal:
-        if message.status != "failed":
-            return -Decimal(self.behaviour.segment_price) * message.segments
-        return Decimal("0.00000") if message.error_code in _FREE_FAILURES else Decimal("-0.00100")
-
-
-_FREE_FAILURES = frozenset({30002, 30008, 30036, 30450, 21408, 90010})
 
 
 def rfc2822(at: float | None) -> str | None:
