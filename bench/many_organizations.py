@@ -9,6 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench.organizations_rows import MESSAGE_COLUMNS, PAST, ROWS
+from db.wallet import wallets
+from domain.money import Money
+from domain.wallet.entries import debit
 
 BIGGEST = "org-100"
 """The organization that has the additional messages; it is suspended."""
@@ -40,24 +43,19 @@ _LINKS = f"""
     ) newest
 """
 _SENT = """
-    WITH chosen AS MATERIALIZED (
-        SELECT organization_id, entries + 1 AS seq, balance_micros - 10000 AS after, gen_random_uuid() AS id
+    INSERT INTO messages (organization_id, id, recipient, body, segments, price_micros, status, attempt,
+        delivery_status, provider_sid, idempotency_key, sending_at, settled_at)
+    SELECT organization_id, id, '+14170000000', 'Hello', 1, 10000, 'accepted', 1, 'sent', 'SM' || id, 'new',
+        clock_timestamp() + interval '5 minutes', clock_timestamp() + interval '5 minutes'
+    FROM (
+        SELECT organization_id, gen_random_uuid() AS id
         FROM generate_series(1, :number, greatest(:number / :messages, 1)) n
         JOIN wallets ON organization_id = 'org-' || n WHERE gate_open
-    ), booked AS (
-        INSERT INTO ledger_entries (organization_id, seq, kind, amount_micros, balance_after_micros, reference_id)
-        SELECT organization_id, seq, 'debit', -10000, after, 'message:' || id || ':' || 1 FROM chosen
-        RETURNING organization_id, seq, balance_after_micros
-    ), sent AS (
-        INSERT INTO messages (organization_id, id, recipient, body, segments, price_micros, status, attempt,
-            delivery_status, provider_sid, idempotency_key, sending_at, settled_at)
-        SELECT organization_id, id, '+14170000000', 'Hello', 1, 10000, 'accepted', 1, 'sent', 'SM' || id, 'new',
-            clock_timestamp() + interval '1 second', clock_timestamp() + interval '1 second'
-        FROM chosen
-    )
-    UPDATE wallets w SET entries = b.seq, balance_micros = b.balance_after_micros
-    FROM booked b WHERE b.organization_id = w.organization_id
+    ) chosen
+    RETURNING organization_id, 'message:' || id || ':' || attempt
 """
+"""Sent a little later, when all of them are paid."""
+AT_ONCE = 500
 
 
 async def fill(
@@ -92,7 +90,12 @@ async def fill(
 
 
 async def send(conn: AsyncConnection, organizations: int, messages: int) -> None:
-    """A message of each of so many organizations, as if each had been sent now. The caller
-    commits.
-    """
-    await conn.execute(text(_SENT), {"number": organizations, "messages": messages})
+    """A message of each of so many organizations, paid and sent. The caller commits."""
+    params = {"number": organizations, "messages": messages}
+    sent = [tuple(row) for row in await conn.execute(text(_SENT), params)]
+    for start in range(0, len(sent), AT_ONCE):
+        debits = {
+            organization_id: [debit(reference, Money(10_000, "USD"))]
+            for organization_id, reference in sent[start : start + AT_ONCE]
+        }
+        await wallets.post_all(conn, debits)
