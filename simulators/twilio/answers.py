@@ -106,7 +106,7 @@ def message_json(message: SentMessage, behaviour: Behaviour) -> dict[str, Any]:
     }
 
 
-def _page_number(query: dict[str, str], name: str, default: int) -> int:
+def page_number(query: dict[str, str], name: str, default: int) -> int:
     value = query.get(name) or str(default)
     if not (value.isascii() and value.isdigit()):
         raise Refusal(400, 20001, f"Invalid {name}: {value}")
@@ -126,8 +126,8 @@ def page_json(
     A following page is requested with the token in `next_page_uri`, which names the last item of
     the previous page, so new messages do not shift pages.
     """
-    size = min(_page_number(query, "PageSize", 50) or 1, 1000)
-    number, token = _page_number(query, "Page", 0), query.get("PageToken", "")
+    size = min(page_number(query, "PageSize", 50) or 1, 1000)
+    number, token = page_number(query, "Page", 0), query.get("PageToken", "")
     if number and not token:
         # pages by number alone are no longer served
         raise Refusal(400, 20006, "Page number out of range")

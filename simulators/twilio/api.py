@@ -17,6 +17,8 @@ from simulators.twilio.answers import (
     shown_to,
 )
 from simulators.twilio.billing.billing import Billing
+from simulators.twilio.billing.numbers import Numbers
+from simulators.twilio.billing.v1 import PREFIX, NewerApis
 from simulators.twilio.messages import Messages
 from simulators.twilio.parameters import form
 from simulators.twilio.state import Account, Behaviour, SentMessage, State
@@ -29,10 +31,19 @@ class Api:
     loop.
     """
 
-    def __init__(self, state: State, messages: Messages, billing: Billing) -> None:
+    def __init__(
+        self,
+        state: State,
+        messages: Messages,
+        billing: Billing,
+        numbers: Numbers,
+        newer: NewerApis,
+    ) -> None:
         self.state = state
         self.messages = messages
         self.billing = billing
+        self.numbers = numbers
+        self.newer = newer
 
     def answer(self, method: str, path: str, query: str, authorization: str, body: bytes) -> Answer:
         try:
@@ -51,11 +62,15 @@ class Api:
         except ValueError:
             raise refused from None
         account = self.state.accounts.get(sid)
-        if account is None or account.auth_token != token or account.status == "closed":
+        if account is None or account.status == "closed":
+            raise refused
+        if token not in (account.auth_token, account.secondary_token):
             raise refused
         return account
 
     def _route(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
+        if path.startswith(PREFIX):
+            return self._newer(caller, method, path, query, body)
         if not path.endswith(".json"):
             raise not_found(path)
         parts = path[len(API) + 1 : -5].split("/")
@@ -74,12 +89,44 @@ class Api:
                 return self._message(
                     self._readable(caller, sid, path), message_sid, method, path, body
                 )
-            case ["Accounts", sid, "Balance"]:
-                return self.billing.balance(self._owned(caller, sid, path), path)
-            case ["Accounts", sid, "Usage", *rest]:
-                return self._usage(
-                    self._readable(caller, sid, path), rest, method, path, form(query), body
-                )
+            case ["Accounts", sid, *rest]:
+                given = form(body.decode() if method == "POST" else query)
+                return self._billed(caller, sid, rest, method, path, given)
+        raise not_found(path)
+
+    def _newer(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
+        room = path.removeprefix(PREFIX).partition("/")[0]
+        self.state.calls[f"{method} {PREFIX}{room}"] += 1
+        if room == "Services":
+            self._must_be_active(caller)
+        given = form(body.decode() if method == "POST" else query)
+        return self.newer.answer(caller, method, path, given)
+
+    def _billed(
+        self,
+        caller: Account,
+        sid: str,
+        parts: list[str],
+        method: str,
+        path: str,
+        given: dict[str, str],
+    ) -> Answer:
+        """Balance, numbers, usage records and triggers. Of a suspended account, only the main
+        account changes anything.
+        """
+        account = self._readable(caller, sid, path)
+        if caller is account and method != "GET":
+            self._must_be_active(account)
+        match parts:
+            case ["Balance"]:
+                return self.billing.balance(account, path)
+            case ["IncomingPhoneNumbers", *rest] if len(rest) < 2:
+                return self.numbers.answer(account, method, "".join(rest) or None, path, given)
+            case ["Usage", "Records", *rest] if method == "GET" and len(rest) < 2:
+                return self.billing.records(account, "".join(rest), path, given)
+            case ["Usage", "Triggers", *rest] if len(rest) < 2:
+                triggers = self.billing.triggers
+                return triggers.answer(account, method, "".join(rest) or None, path, given)
         raise not_found(path)
 
     def _owned(self, caller: Account, sid: str, path: str) -> Account:
@@ -199,25 +246,6 @@ class Api:
         return ok(
             page_json("messages", path, wanted, matches, lambda each: message_json(each, behaviour))
         )
-
-    def _usage(
-        self,
-        account: Account,
-        parts: list[str],
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: bytes,
-    ) -> Answer:
-        match parts:
-            case ["Records", *named] if method == "GET" and len(named) < 2:
-                return self.billing.records(account, "".join(named), path, query)
-            case ["Triggers"]:
-                given = form(body.decode()) if method == "POST" else query
-                return self.billing.triggers.answer(account, method, None, path, given)
-            case ["Triggers", sid]:
-                return self.billing.triggers.answer(account, method, sid, path, form(body.decode()))
-        raise not_found(path)
 
 
 def _form(body: bytes) -> dict[str, str]:

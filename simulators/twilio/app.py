@@ -8,6 +8,8 @@ from simulators.faults import Faults, FaultyApp, read_body, respond
 from simulators.twilio.answers import API, fault_body
 from simulators.twilio.api import Api
 from simulators.twilio.billing.billing import Billing
+from simulators.twilio.billing.numbers import Numbers
+from simulators.twilio.billing.v1 import PREFIX, NewerApis
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.control import Control
 from simulators.twilio.messages import Messages
@@ -34,9 +36,11 @@ class TwilioSimulator:
         self.callbacks = Callbacks(self.state, limit=callback_limit)
         self.messages = Messages(self.state, self.callbacks)
         self.billing = Billing(self.state, self.callbacks)
-        self.api = Api(self.state, self.messages, self.billing)
+        self.numbers = Numbers(self.state, self.billing)
+        newer = NewerApis(self.state, lambda: self.url)
+        self.api = Api(self.state, self.messages, self.billing, self.numbers, newer)
         self._control = Control(
-            self.state, self.api, self.callbacks, self.faults, self.billing
+            self.state, self.api, self.callbacks, self.faults, self.billing, self.numbers
         ).app()
         self._app = FaultyApp(self._answer, self.faults, fault_body)
 
@@ -54,7 +58,7 @@ class TwilioSimulator:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if not path.startswith(API):
+        if not path.startswith((API, PREFIX)):
             await self._control(scope, receive, send)
             return
         authorization = next(

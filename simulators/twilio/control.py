@@ -13,19 +13,27 @@ from simulators.twilio.answers import account_json
 from simulators.twilio.api import Api
 from simulators.twilio.billing.billing import Billing
 from simulators.twilio.billing.control import BillingControl
+from simulators.twilio.billing.numbers import Numbers
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.state import Account, SentMessage, State
 
 
 class Control:
     def __init__(
-        self, state: State, api: Api, callbacks: Callbacks, faults: Faults, billing: Billing
+        self,
+        state: State,
+        api: Api,
+        callbacks: Callbacks,
+        faults: Faults,
+        billing: Billing,
+        numbers: Numbers,
     ) -> None:
         self.state = state
-        self.billing = billing
         self.api = api
         self.callbacks = callbacks
         self.faults = faults
+        self.billing = billing
+        self.numbers_owned = numbers
 
     def app(self) -> Starlette:
         return Starlette(
@@ -48,7 +56,7 @@ class Control:
                 Route("/_sim/numbers", self.numbers, methods=["POST", "DELETE"]),
                 Route("/_sim/settle_prices", self.settle_prices, methods=["POST"]),
                 Route("/_sim/reset", self.reset, methods=["POST"]),
-                *BillingControl(self.state, self.billing).routes(),
+                *BillingControl(self.state, self.billing, self.numbers_owned).routes(),
             ],
             exception_handlers={**BAD_REQUESTS, KeyError: not_found},
         )
@@ -229,6 +237,7 @@ class Control:
     async def reset(self, _: Request) -> Response:
         self.state.reset()
         self.billing.reset()
+        self.numbers_owned.clear()
         self.faults.clear()
         self.callbacks.faults.clear()
         return JSONResponse({})

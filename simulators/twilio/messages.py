@@ -13,6 +13,7 @@ from simulators.twilio.answers import Refusal
 from simulators.twilio.billing.charges import charge_failed, charge_sent
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.segments import count_segments
+from simulators.twilio.senders import TEST_NUMBER
 from simulators.twilio.smart_encoding import encode_smartly
 from simulators.twilio.state import Account, SentMessage, State
 
@@ -93,7 +94,7 @@ class Messages:
             created=now,
             accepted_at=time.monotonic(),
             updated=now,
-            channel="mms" if media else "sms",
+            channel=self._channel(account, service, media=media),
         )
         self.state.record(message)
         if not scheduled:
@@ -164,6 +165,21 @@ class Messages:
             return 21610
         return senders.refusal(self.state.accounts, account, to, sender, service)
 
+    def _channel(self, account: Account, service: str | None, *, media: bool) -> str:
+        """A service with an RCS sender in its pool tries RCS first (Twilio's page "Send and receive
+        RCS messages").
+        """
+        pool = account.services.get(service or "", ())
+        if self.state.behaviour.rcs_reaches and any(each.startswith("rcs:") for each in pool):
+            return "rcs"
+        return "mms" if media else "sms"
+
+    def _from_pool(self, message: SentMessage) -> str:
+        pool = self.state.accounts[message.account_sid].services.get(message.service_sid or "", ())
+        if message.channel == "rcs":
+            return next((each for each in pool if each.startswith("rcs:")), TEST_NUMBER)
+        return TEST_NUMBER  # every pool can use this number
+
     def _later(
         self, seconds: float, step: Callable[[SentMessage], None], message: SentMessage
     ) -> None:
@@ -174,7 +190,7 @@ class Messages:
             return
         self._leave_queue(message)
         if message.sender is None:
-            message.sender = "+15005550006"  # the service's pool has one number
+            message.sender = self._from_pool(message)
         self._advance(message, "sending")
         self._later(self.state.behaviour.sent_after, self._sent, message)
 

@@ -37,6 +37,8 @@ class Account:
     senders: dict[str, bool] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     services: dict[str, list[str]] = field(default_factory=dict)
+    service_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secondary_token: str | None = None
     regions_off: set[str] = field(default_factory=set)
     refuse_code: int | None = None
     messages: list["SentMessage"] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Behaviour:
     recipients masked, wherever messages are read. `smart_encoding` is a Messaging Service's, on
     unless it is switched off. `balance` is what the main account had before the first charge.
     Usage records show what was booked `usage_lag` ago or earlier; usage triggers are evaluated
-    every `trigger_every`.
+    every `trigger_every`. `rcs_reaches` says whether recipients' phones can receive RCS.
     """
 
     sending_after: float = 0.05
@@ -101,6 +103,7 @@ class Behaviour:
     price_after: float | None = None
     balance: str = "100.00"
     currency: str = "USD"
+    rcs_reaches: bool = True
     usage_lag: float = 0.0
     trigger_every: float = 60.0
 
@@ -243,6 +246,7 @@ class State:
                 "delivered",
                 "undelivered",
                 "failed",
+                "received",
             ):
                 price = self.rates.of_message(message, self.behaviour)
                 charge = self.books.by_source.get(message.sid)

@@ -6,6 +6,7 @@ failure is free. Nothing that is booked here asks whether the account is suspend
 
 from simulators.twilio.billing.books import Entry
 from simulators.twilio.billing.rates import FAILED, number_kind
+from simulators.twilio.segments import count_segments
 from simulators.twilio.state import Account, SentMessage, State
 
 
@@ -32,14 +33,14 @@ def charge_failed(state: State, message: SentMessage) -> None:
 
 
 def receive(
-    state: State, account: Account, to: str, sender: str, body: str, *, segments: int, media: bool
+    state: State, account: Account, to: str, sender: str, body: str, *, media: bool
 ) -> SentMessage | None:
     """An inbound message; a suspended account receives nothing ("cannot … receive", Twilio's page
     of subaccounts).
     """
     if account.status != "active" or state.parent_of(account).status != "active":
         return None
-    now = state.clock.now()
+    now, segments = state.clock.now(), count_segments(body)
     message = SentMessage(
         sid=state.new_sid("MM" if media else "SM"),
         account_sid=account.sid,
@@ -59,14 +60,7 @@ def receive(
     )
     state.messages[message.sid] = message
     account.messages.append(message)
-    category = state.rates.category_of(message)
-    kind = number_kind(to)
-    if not media:
-        category = f"sms-inbound-{kind}"
-    price = state.rates.prices[category] * (1 if media else segments)
-    state.books.book(
-        account.sid, category, price, source=message.sid, usage=1 if media else segments
-    )
+    charge_sent(state, message)
     return message
 
 

@@ -10,14 +10,17 @@ from starlette.routing import Route
 
 from simulators.control import read_json
 from simulators.twilio.billing.billing import Billing
+from simulators.twilio.billing.charges import call, receive
+from simulators.twilio.billing.numbers import Numbers
 from simulators.twilio.billing.rates import micros
-from simulators.twilio.state import State
+from simulators.twilio.state import Account, State
 
 
 class BillingControl:
-    def __init__(self, state: State, billing: Billing) -> None:
+    def __init__(self, state: State, billing: Billing, numbers: Numbers) -> None:
         self.state = state
         self.billing = billing
+        self.numbers = numbers
 
     def routes(self) -> list[Route]:
         return [
@@ -25,6 +28,11 @@ class BillingControl:
             Route("/_sim/usage/entries", self.entries, methods=["GET", "POST"]),
             Route("/_sim/usage/entries/{number:int}", self.correct, methods=["PATCH"]),
             Route("/_sim/usage/evaluate", self.evaluate, methods=["POST"]),
+            Route("/_sim/rates", self.rates, methods=["GET", "PATCH"]),
+            Route("/_sim/accounts/{sid}/inbound", self.inbound, methods=["POST"]),
+            Route("/_sim/accounts/{sid}/calls", self.call, methods=["POST"]),
+            Route("/_sim/accounts/{sid}/phone_numbers", self.buy, methods=["POST"]),
+            Route("/_sim/accounts/{sid}/fees", self.fee, methods=["POST"]),
         ]
 
     async def clock(self, request: Request) -> Response:
@@ -72,6 +80,66 @@ class BillingControl:
             request.path_params["number"], None if price is None else micros(str(price))
         )
         return JSONResponse(entry.to_json())
+
+    async def rates(self, request: Request) -> Response:
+        """`prices` by category and `countries` by ISO code (outbound SMS)."""
+        if request.method == "PATCH":
+            self.state.rates.change(await read_json(request))
+        return JSONResponse(
+            {"prices": self.state.rates.prices, "countries": self.state.rates.countries}
+        )
+
+    async def inbound(self, request: Request) -> Response:
+        """Receive `count` messages; none if the account is suspended."""
+        body = await read_json(request)
+        received = [
+            receive(
+                self.state,
+                self._account(request),
+                str(body["to"]),
+                str(body.get("from", "+15551234567")),
+                str(body.get("body", "Hello")),
+                media=bool(body.get("media", False)),
+            )
+            for _ in range(int(body.get("count", 1)))
+        ]
+        sids = [message.sid for message in received if message is not None]
+        return JSONResponse({"count": len(sids), "sids": sids}, 201)
+
+    async def call(self, request: Request) -> Response:
+        """A call that ended: `to`, `seconds`, `inbound` (false)."""
+        body = await read_json(request)
+        entry = call(
+            self.state,
+            self._account(request).sid,
+            inbound=bool(body.get("inbound", False)),
+            to=str(body.get("to", "+15551234567")),
+            seconds=int(body.get("seconds", 60)),
+        )
+        return JSONResponse(entry.to_json(), 201)
+
+    async def buy(self, request: Request) -> Response:
+        body = await read_json(request)
+        number = self.numbers.buy(
+            self._account(request),
+            str(body["phone_number"]),
+            kind=body.get("kind"),
+            sms=bool(body.get("sms", True)),
+        )
+        return JSONResponse({"sid": number.sid, "phone_number": number.phone_number}, 201)
+
+    async def fee(self, request: Request) -> Response:
+        """A monthly fee of a `category` with a price, that of a 10DLC campaign unless given."""
+        body = await read_json(request)
+        fee = self.billing.start_fee(
+            self._account(request).sid,
+            str(body.get("category", "a2p-10dlc-registrationfees-monthly")),
+            str(body.get("source") or self.state.new_sid("QE")),
+        )
+        return JSONResponse({"source": fee.source, "due": fee.due.isoformat()}, 201)
+
+    def _account(self, request: Request) -> Account:
+        return self.state.accounts[request.path_params["sid"]]
 
     async def evaluate(self, _: Request) -> Response:
         return JSONResponse({"fired": self.billing.evaluate()})

@@ -105,7 +105,7 @@ class Rates:
         if message.channel == "rcs":
             size = "basic" if len(message.body) <= 160 else "single"
             return f"usage-rcs-{size}-messages-outbound"
-        kind = number_kind(message.sender)
+        kind = number_kind(message.to if message.direction == "inbound" else message.sender)
         if message.channel == "mms" and message.direction == "inbound" and kind == "tollfree":
             return "mms-inbound-toll-free"
         return f"{message.channel}-{message.direction.partition('-')[0]}-{kind}"
