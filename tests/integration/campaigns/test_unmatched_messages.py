@@ -1,7 +1,6 @@
 """A callback of an attempt that the database does not know is a sign that it was restored."""
 
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,7 +25,9 @@ async def alert(engine: AsyncEngine) -> tuple[str, int] | None:
     return next(((each.detail, each.times) for each in found if each.kind == kind), None)
 
 
-@pytest.mark.parametrize("attempt_id", [f"{uuid4()}.1", "the message's own, later"])
+@pytest.mark.parametrize(
+    "attempt_id", ["5b0d2f0c-6d1e-4c1d-9d44-5a2b0c3f1e77.1", "the message's own, later"]
+)
 async def test_a_callback_of_an_unknown_attempt_raises_an_alert_at_once_and_once(
     engine: AsyncEngine, attempt_id: str
 ) -> None:
