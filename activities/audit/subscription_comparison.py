@@ -159,7 +159,7 @@ class SubscriptionComparison:
 
 
 def _looks_different(recorded: Subscription, page: SubscriptionPage) -> bool:
-    """A list does not show which invoices are unpaid, so that one which owes is always read."""
+    """A list does not show what is unpaid, so that one which owes is always read."""
     listed = page.snapshots.get(recorded.id)
     if listed is None:
         return recorded.debt is None
