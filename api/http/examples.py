@@ -132,6 +132,7 @@ ANSWERS: dict[str, Any] = {
     },
     "Organization": {
         **_SETTINGS,
+        "twilio_parent_sid": "ACfedcba9876543210fedcba9876543210",
         "messages_per_second": None,
         "created_at": _AT,
         "standing": {
