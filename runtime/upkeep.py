@@ -31,9 +31,9 @@ WATCH_EVERY = timedelta(seconds=30)
 RESUME_EVERY = timedelta(seconds=5)
 """Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
-SEALED_PER_SECOND = 2_500
-"""Entries, about a tenth of a core: money has priority, and what is booked faster is sealed at
-night. Not a share of the time, of which a busy server leaves sealing too little when it matters.
+IDLE_SHARE = 9
+"""Sealing rests this many times a batch's duration: money has priority, and what is booked faster
+is sealed at night.
 """
 ORGANIZATIONS, AT_ONCE = 100, 4
 """In one pass, and concurrently."""
@@ -92,10 +92,8 @@ class Upkeep:
         async with self._engine.begin() as conn:
             sealed = await seals.seal(conn, self._unsealed)
         self._unsealed = sealed.found
-        if not sealed.entries and not sealed.found.waiting:
-            return EVERY.total_seconds()
-        spent = time.monotonic() - began
-        return max(spent, sealed.entries / SEALED_PER_SECOND - spent)
+        busy = sealed.entries or sealed.found.waiting
+        return (time.monotonic() - began) * IDLE_SHARE if busy else EVERY.total_seconds()
 
     async def _check(self) -> float:
         """Without a rest while callbacks arrive faster than they are read."""

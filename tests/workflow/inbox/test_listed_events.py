@@ -284,7 +284,7 @@ async def test_an_event_on_its_way_is_not_missed_yet(own_world: World) -> None:
     assert tally.missed == 0
 
 
-async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(
+async def test_the_schedule_is_there_after_a_worker_s_start_and_runs_when_triggered(
     idle_world: World,
 ) -> None:
     world = idle_world
@@ -296,7 +296,7 @@ async def test_the_hourly_schedule_is_there_after_a_worker_s_start_and_runs_when
     async def exists() -> bool:
         with suppress(RPCError):
             [interval] = (await schedule.describe()).schedule.spec.intervals
-            return interval.every == timedelta(hours=1)
+            return interval.every == timedelta(minutes=15)
         return False
 
     await until(exists, "the schedule")
