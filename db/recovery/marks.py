@@ -39,7 +39,10 @@ async def advance(conn: AsyncConnection) -> tuple[Mark, str | None]:
     """Advance the mark unless another process did so within the second; returns it, and why the
     fence is shut if it is. What is returned holds once the caller has committed.
     """
-    return read((await conn.execute(_ADVANCE)).one())
+    mark, fence = read((await conn.execute(_ADVANCE)).one())
+    if mark.installation is None:  # another process named it while this statement waited
+        mark, fence = read((await conn.execute(_ADVANCE)).one())
+    return mark, fence
 
 
 def read(row: Any) -> tuple[Mark, str | None]:

@@ -1,5 +1,6 @@
 """While the fence is shut nothing is debited or sent, and readiness says why."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +30,7 @@ from tests.builders import (
     reserve,
     run,
     settle_replies,
+    until_it_waits_for,
     usd,
 )
 from tests.integration.conftest import Tollgate
@@ -223,3 +225,20 @@ async def test_a_message_whose_hand_over_was_lost_in_a_failover_is_not_handed_ov
     assert statuses == {MessageStatus.ACCEPTED}
     assert not await begin_window(engine, sending)
     assert await broken_claims(engine) == set()
+
+
+async def test_processes_that_start_together_on_a_new_database_agree_about_its_name(
+    engine: AsyncEngine,
+) -> None:
+    async def advanced() -> Mark:
+        async with engine.begin() as conn:
+            mark, _ = await marks.advance(conn)
+        return mark
+
+    async with engine.begin() as first:
+        named, _ = await marks.advance(first)
+        second = asyncio.create_task(advanced())
+        await until_it_waits_for(engine, first, second)
+
+    assert named.installation is not None
+    assert (await second).installation == named.installation
