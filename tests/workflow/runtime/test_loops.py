@@ -33,7 +33,9 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(
     await idle_world.organization()
 
     def refuse(*_: Any) -> None:
-        raise KeyError("nobody expected this")
+        """Not before the loops begin: a worker that cannot compare its database does not start."""
+        if any(record["event"] == "worker_started" for record in logged):
+            raise KeyError("nobody expected this")
 
     async def all_failed_twice() -> bool:
         return all(sum(record["event"] == loop for record in logged) > 1 for loop in LOOPS)
@@ -51,8 +53,8 @@ async def test_a_worker_s_loops_go_on_after_an_exception_that_nobody_expected(
                 (await conn.exec_driver_sql("SELECT count(*) FROM ledger_seals")).scalar_one()
             )
 
-    event.listen(engine.sync_engine, "before_cursor_execute", refuse)
     with structlog.testing.capture_logs() as logged:
+        event.listen(engine.sync_engine, "before_cursor_execute", refuse)
         idle_world.start_worker()
         await until(all_failed_twice, "each loop failed twice")
     event.remove(engine.sync_engine, "before_cursor_execute", refuse)
