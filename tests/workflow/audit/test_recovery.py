@@ -18,7 +18,10 @@ from tests.restores import dump, restore
 from tests.workflow.campaigns.sent import comes_to, counts, paid
 from tests.world import World
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*was deleted while still open:ResourceWarning",
+    "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
+)
 RECIPIENTS = 12
 
 

@@ -16,7 +16,10 @@ from tests.world import World
 
 RECIPIENTS, DUMPED_AT, PER_SECOND = 400, 120, 60
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*was deleted while still open:ResourceWarning",
+    "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
+)
 
 
 @pytest.fixture(autouse=True)
