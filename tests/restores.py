@@ -5,11 +5,21 @@ import subprocess
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from devservers import postgres
+
+BROKEN_CONNECTIONS = [
+    pytest.mark.usefixtures("broken_connections_are_collected"),
+    pytest.mark.filterwarnings(
+        "ignore:.*was deleted while still open:ResourceWarning",
+        "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
+    ),
+]
+"""For tests that restore: their connections to the dropped database are expected to be lost."""
 
 
 async def dump(engine: AsyncEngine, to: Path) -> None:

@@ -1,8 +1,6 @@
 """A recovery books what Twilio and the providers know and a restored database does not, once."""
 
-import gc
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,25 +12,16 @@ from db.campaigns import unmatched_messages
 from domain.alerts import AlertKind
 from runtime.database_memory import Memory
 from runtime.database_watch import DatabaseWatch, open_fence
-from tests.restores import dump, restore
+from tests.restores import BROKEN_CONNECTIONS, dump, restore
 from tests.workflow.campaigns.sent import comes_to, counts, paid
 from tests.world import World
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*was deleted while still open:ResourceWarning",
-    "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
-)
+pytestmark = BROKEN_CONNECTIONS
 RECIPIENTS = 12
 
 
 class Crash(Exception):
     """In the middle of a recovery."""
-
-
-@pytest.fixture(autouse=True)
-def broken_connections_are_collected() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 async def recover(world: World, since: datetime, *, crash_at: str = "") -> tuple[Summary, str]:

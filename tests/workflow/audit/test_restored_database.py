@@ -1,32 +1,18 @@
 """A database that was restored from a dump sends nothing again."""
 
-import gc
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
 from runtime.database_watch import open_fence
-from tests.restores import dump, restore
+from tests.restores import BROKEN_CONNECTIONS, dump, restore
 from tests.workflow.campaigns.sent import accepted, comes_to, ends_with_each_once
 from tests.world import World
 
 RECIPIENTS, DUMPED_AT, PER_SECOND = 400, 120, 60
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*was deleted while still open:ResourceWarning",
-    "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
-)
-
-
-@pytest.fixture(autouse=True)
-def broken_connections_are_collected() -> Iterator[None]:
-    """The server ended them when the database was dropped."""
-    yield
-    gc.collect()
+pytestmark = BROKEN_CONNECTIONS
 
 
 async def lost_after(world: World, dumped: Path) -> tuple[str, UUID]:
