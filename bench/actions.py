@@ -1,8 +1,8 @@
 """Counts what Temporal Cloud bills for a workflow: its actions, from its histories.
 
 By https://docs.temporal.io/cloud/actions. Heartbeats that reach the server are not in a history:
-`heartbeats` computes them as `runtime.heartbeats` and the SDK send them. A schedule's run costs
-`SCHEDULE_RUN` beside its workflow's.
+`heartbeats` computes them as `runtime.heartbeats` and the SDK send them. A schedule's run costs two
+beside its workflow's.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,7 +15,6 @@ from temporalio.client import Client
 from runtime.heartbeats import BEATS_PER_TIMEOUT
 
 MONTH = timedelta(days=30)
-SCHEDULE_RUN = 2
 _CHANGE_VERSION = "TemporalChangeVersion"
 _ONE = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,

@@ -1,8 +1,6 @@
 """`tollgate bench pace`: measures on a PostgreSQL server of its own; nothing else is started."""
 
 import json
-import tempfile
-from pathlib import Path
 
 import typer
 import uvloop
@@ -10,18 +8,15 @@ from rich.table import Table
 
 from bench import pace
 from cli.console import output, write
-from devservers import postgres
+from devservers import temporary_postgres
 from runtime.database import create_engine
 from runtime.migrations import migrate
 
 
 def measure(*, as_json: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="tollgate-") as directory:
-        place = Path(directory)
-        place.chmod(0o711)  # the server does not run as root
-        with postgres.serve(place) as server:
-            migrate(server.url())
-            report = uvloop.run(_measured(server.url()))
+    with temporary_postgres.serve() as server:
+        migrate(server.url())
+        report = uvloop.run(_measured(server.url()))
     output.print(_table(report))
     if as_json:
         write(json.dumps(report.as_json()))

@@ -3,11 +3,9 @@ PostgreSQL server of its own with many.
 """
 
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import typer
@@ -23,7 +21,7 @@ from cli.console import errors, output, write
 from cli.dev import until_stopped
 from cli.failures import CommandFailed
 from cli.stack import check_settings, serve
-from devservers import postgres
+from devservers import temporary_postgres
 from devservers.postgres import Postgres
 from runtime.database import create_engine
 from runtime.migrations import migrate
@@ -50,22 +48,13 @@ async def _run(organizations: int, *, as_json: bool) -> int:
 
 
 async def _among(sizes: Sequence[int]) -> scale.Report:
-    with _server() as server:
+    with temporary_postgres.serve() as server:
         async with AsyncExitStack() as stack:
             engines = {}
             for size in sizes:
                 engines[size] = create_engine(_database(server, f"scale_{size}"), pool_size=1)
                 stack.push_async_callback(engines[size].dispose)
             return await scale.run(engines, _say)
-
-
-@contextmanager
-def _server() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="tollgate-") as directory:
-        place = Path(directory)
-        place.chmod(0o711)  # the server does not run as root
-        with postgres.serve(place) as server:
-            yield server
 
 
 async def _of_installation() -> OfInstallation:

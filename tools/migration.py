@@ -3,13 +3,11 @@ you commit it.
 """
 
 import sys
-import tempfile
-from pathlib import Path
 
 import sqlalchemy
 from alembic import command
 
-from devservers import postgres
+from devservers import temporary_postgres
 from runtime import migrations
 
 
@@ -17,13 +15,11 @@ def main(message: str) -> None:
     """Migrate an empty database, and compare."""
     if not message:
         sys.exit('pass a description: make migration M="add receipts"')
-    with tempfile.TemporaryDirectory(prefix="tollgate-migration-") as directory:
-        Path(directory).chmod(0o711)
-        with postgres.serve(Path(directory)) as server:
-            migrations.migrate(server.url())
-            with sqlalchemy.create_engine(server.url()).begin() as connection:
-                config = migrations.alembic_config(server.url(), connection)
-                command.revision(config, message, autogenerate=True)
+    with temporary_postgres.serve() as server:
+        migrations.migrate(server.url())
+        with sqlalchemy.create_engine(server.url()).begin() as connection:
+            config = migrations.alembic_config(server.url(), connection)
+            command.revision(config, message, autogenerate=True)
 
 
 if __name__ == "__main__":
