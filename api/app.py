@@ -104,7 +104,8 @@ def create_app(services: Services | None = None) -> FastAPI:
             ready = services
             if ready is None:
                 ready = await stack.enter_async_context(wiring.from_environment("tollgate-api"))
-            watching = asyncio.create_task(_watch(ready), name="database watch")
+            watch = DatabaseWatch(ready.engine, ready.client, ready.memory)
+            watching = asyncio.create_task(watch.run(), name="database watch")
             stack.push_async_callback(_end, watching)
             background = Background()
             stack.push_async_callback(background.drain)
@@ -150,10 +151,6 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.add_middleware(around)
     app.serve_directly((postings.router, callbacks.router), around)
     return app
-
-
-async def _watch(services: Services) -> None:
-    await DatabaseWatch(services.engine, services.client, services.memory).run()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -165,14 +165,13 @@ class Recovering:
         self._say(f"messages again: {booked} booked, {left} named as unmatched")
 
     async def _take_in_events(self, since: datetime) -> None:
-        organization_ids: set[str] = set()
         for provider in self._providers:
             tally = await self._backfill.compare(provider, Settled(seconds=0), since=since)
             if tally.problem:
                 self._problems.append(f"events of {provider.value}: {tally.problem}")
             self._say(f"events of {provider.value}: {tally.listed} listed, {tally.missed} new")
         async with self._engine.connect() as conn:
-            organization_ids |= set(await pending_deliveries.waiting_organizations(conn))
+            organization_ids = set(await pending_deliveries.waiting_organizations(conn))
         for organization_id in sorted(organization_ids):
             await self._confirm(organization_id)
         self._say(f"payments: of {len(organization_ids)} organizations queried and booked")

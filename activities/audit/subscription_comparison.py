@@ -52,17 +52,15 @@ class SubscriptionComparison:
         if self._provider is None:
             log.info("provider_not_set_up", provider=self._name.value)
             return at.end()
-        match at.phase:
-            case "":
-                return at.enter(_LIST if isinstance(self._provider, ListsSubscriptions) else _EACH)
-            case "list":
-                return await self._compare_list(self._provider, at)
-            case "missing":
-                return await self._look_for_missing(self._provider, at)
-            case "each":
-                return await self._compare_each(self._provider, at)
-            case _:
-                return await self._compare_checkouts(self._provider, at)
+        if not at.phase:
+            return at.enter(_LIST if isinstance(self._provider, ListsSubscriptions) else _EACH)
+        steps = {
+            _LIST: self._compare_list,
+            _MISSING: self._look_for_missing,
+            _EACH: self._compare_each,
+            _CHECKOUTS: self._compare_checkouts,
+        }
+        return await steps[at.phase](self._provider, at)
 
     async def _compare_list(self, provider: BillingProvider, at: Pass) -> Pass:
         assert isinstance(provider, ListsSubscriptions)

@@ -158,7 +158,7 @@ async def _settle(conn: AsyncConnection, organization_id: str, matches: Sequence
         conn, organization_id, wallet, [match.reply for match in matches]
     )
     await unmatched_messages.mark_matched(
-        conn, organization_id, {match.sent.sid: match for match in matches}
+        conn, organization_id, [match.sent.sid for match in matches]
     )
 
 

@@ -2,10 +2,9 @@
 closes them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
@@ -114,11 +113,9 @@ async def closed(
     return frozenset((await conn.execute(query)).scalars())
 
 
-async def mark_matched(
-    conn: AsyncConnection, organization_id: str, matches: Mapping[str, Any]
-) -> None:
+async def mark_matched(conn: AsyncConnection, organization_id: str, sids: Collection[str]) -> None:
     """Close those with these sids, which have been matched and paid. The caller commits."""
-    await conn.execute(_MATCHED, {"organization_id": organization_id, "sids": list(matches)})
+    await conn.execute(_MATCHED, {"organization_id": organization_id, "sids": list(sids)})
     await _clear_alert(conn, organization_id)
 
 

@@ -123,8 +123,7 @@ class Trial:
     async def _kill(self) -> None:
         async with self.tell.step("docker kill") as line:
             self.project.compose("kill", *SERVICES)
-            self.project.up()
-            self.project.compose("restart", "nginx")  # it looks the API's address up at its start
+            self._up_again()
             await self._send()
             line.says(
                 "docker kill of all of them, after which the engine restarts nothing: up heals it"
@@ -136,8 +135,7 @@ class Trial:
             before = await self._books()
             old = self.project.inspected("api")["Image"]
             self.project.variables["TOLLGATE_BUILD_ID"] += "-next"
-            self.project.up(build=True)
-            self.project.compose("restart", "nginx")
+            self._up_again(build=True)
             for service in ("api", "worker"):
                 replaced = self.project.inspected(service)["Image"] != old
                 expect(f"{service} runs the new image", replaced, wanted=True)
@@ -147,11 +145,14 @@ class Trial:
         async with self.tell.step("the containers are removed") as line:
             before = await self._books()
             self.project.compose("rm", "--stop", "--force", *SERVICES)
-            self.project.up()
-            self.project.compose("restart", "nginx")
+            self._up_again()
             expect("the ledger in new containers", await wait_for("the API", self._books), before)
             await self._send()
             line.says("all containers removed and made again: the volume keeps everything")
+
+    def _up_again(self, *, build: bool = False) -> None:
+        self.project.up(build=build)
+        self.project.compose("restart", "nginx")  # it looks the API's address up at its start
 
     async def _books(self) -> Any:
         organization = self.story.id
