@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-OURS, THEIRS = "10.213.77.1", "10.213.77.2"
 _RELAY = """
 import asyncio, sys
 
@@ -45,6 +45,14 @@ def _may_build_networks() -> bool:
     return made.returncode == 0
 
 
+def _addresses() -> list[str]:
+    """Ours and theirs, in a network of this process alone: two cables with the same addresses make
+    both ends unreachable, if two files of tests run at once.
+    """
+    first = int(ip_address("10.213.0.0")) + os.getpid() % 16384 * 4
+    return [str(ip_address(first + host)) for host in (1, 2)]
+
+
 def _command(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
 
@@ -65,23 +73,24 @@ class Remote:
 def remote(database_url: str) -> Iterator[Remote]:
     if not _may_build_networks():
         pytest.skip("needs Linux, root, ip and iptables, to drop packets in a network of its own")
+    ours, theirs = _addresses()
     name, cable = f"tollgate-{os.getpid()}", f"tg{os.getpid()}"
     inside = ("ip", "netns", "exec", name)
     _command("ip", "netns", "add", name)
     try:
         _command("ip", "link", "add", cable, "type", "veth", "peer", "name", "far", "netns", name)
-        _command("ip", "address", "add", f"{OURS}/24", "dev", cable)
+        _command("ip", "address", "add", f"{ours}/30", "dev", cable)
         _command("ip", "link", "set", cable, "up")
-        _command(*inside, "ip", "address", "add", f"{THEIRS}/24", "dev", "far")
+        _command(*inside, "ip", "address", "add", f"{theirs}/30", "dev", "far")
         _command(*inside, "ip", "link", "set", "far", "up")
         parsed = make_url(database_url)
         socket_path = Path(str(parsed.query["host"])) / ".s.PGSQL.5432"
-        command = [*inside, sys.executable, "-c", _RELAY, str(socket_path), THEIRS]
+        command = [*inside, sys.executable, "-c", _RELAY, str(socket_path), theirs]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as relay:
             assert relay.stdout is not None
             assert relay.stdout.readline() == b"listening\n"
             yield Remote(
-                url=f"postgresql+psycopg://{parsed.username}@{THEIRS}/{parsed.database}",
+                url=f"postgresql+psycopg://{parsed.username}@{theirs}/{parsed.database}",
                 namespace=name,
             )
             relay.kill()
