@@ -3,6 +3,7 @@
 Handles all loggers: structlog, the standard library, uvicorn and Temporal.
 """
 
+import json
 import logging
 import re
 import sys
@@ -147,6 +148,10 @@ class _Lines:
     debug = warning = error = critical = info
 
 
+_SAFE = frozenset({int, float, bool, type(None)})
+_to_json = json.JSONEncoder().encode
+
+
 class _Build:
     """Stamps each event with the build, so that the builds of a rolling deployment can be told
     apart.
@@ -163,7 +168,20 @@ class _Build:
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # uvicorn's event again, with escape sequences
-    return {key: REDACTED if _is_secret(key) else redact(value) for key, value in event.items()}
+    return {key: _redacted(key, value) for key, value in event.items()}
+
+
+def _redacted(key: str, value: object) -> object:
+    if _is_secret(key):
+        return REDACTED
+    if key == "timestamp" or type(value) in _SAFE:  # ours; most of a line, and never a secret
+        return value
+    return redact(value)
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """After the redaction, every value has a type of JSON."""
+    return _to_json(event)
 
 
 def _plain_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -188,7 +206,7 @@ def _endings(form: str, stream: TextIO) -> list[Processor]:
     """The last steps. Tracebacks become text before the redaction, which thereby covers them."""
     traceback = structlog.processors.format_exc_info
     if form == "json":
-        return [traceback, _redact_event, structlog.processors.JSONRenderer()]
+        return [traceback, _redact_event, _json_line]
     console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
     return [traceback, _redact_event, _plain_event, console]
 

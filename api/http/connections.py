@@ -5,7 +5,7 @@ and body, and the number of connections. Uvicorn has no such limits with its fas
 import asyncio
 import http
 import json
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 import uvicorn
@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from api.http.errors import MEDIA_TYPE, RETRY_AFTER, Kind, Problem
+from api.http.joined_writes import JoinedWrites
 
 HEAD_BYTES = 32 * 1024
 """For the request line and the headers together; genuine ones are much smaller."""
@@ -64,7 +65,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
         self._unread = (
@@ -76,7 +78,7 @@ class Connection(HttpToolsProtocol):
         self.last_data_at = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
         if len(self.connections) > CONNECTIONS and not self._displace():
             self._cut(Kind.OVERLOADED)
         else:
@@ -84,6 +86,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._timer is not None:
+            self._timer.cancel()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -160,13 +164,28 @@ class Connection(HttpToolsProtocol):
             self._refuse(Kind.HEAD_TOO_LARGE)
 
     def _wait(self, seconds: float) -> None:
-        self._stop_waiting()
-        self._deadline = self.loop.call_later(seconds, self._late)
+        """The timer stays when its deadline moves or goes, since that happens with each request."""
+        self._deadline = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer(seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._on_timer)
 
     def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        left = self._deadline - self.loop.time()
+        if left > 0:
+            self._set_timer(left)
+        else:
+            self._late()
 
     def _late(self) -> None:
         """Nothing arrived for too long; a body that arrived fast enough, or that is not read now,
