@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.campaigns import validity
 from providers import origins
 from runtime import formats, variables
 from runtime.commands import Command
@@ -97,6 +98,12 @@ class Settings(Group):
         default=timedelta(minutes=15), ge=timedelta(minutes=1), le=timedelta(days=7)
     )
     """When a message that Twilio neither confirmed nor lists counts as lost and is refunded."""
+    message_validity: timedelta = Field(
+        default=validity.DEFAULT, ge=validity.SHORTEST, le=validity.LONGEST
+    )
+    """How long Twilio may keep a message in its queue before it sends it; a message never waits
+    there past the beginning of its campaign's quiet hours.
+    """
     other_products: Beginnings = ()
     """Prefixes of the plans, prices, products and custom ids of other products on the same provider
     accounts, separated by commas. A parked webhook is dismissed if its provider reports such an id

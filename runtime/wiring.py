@@ -17,6 +17,7 @@ from activities.audit.recovery import Recovering
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.status_checks import Checking
+from activities.campaigns.twilio_send import Terms
 from activities.inbox.event_backfill import EventBackfill
 from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
@@ -59,7 +60,9 @@ class Services:
             self.engine,
             self.twilio,
             self.notifier,
-            public_url=self.settings.public_url,
+            terms=Terms(
+                public_url=self.settings.public_url, validity=self.settings.message_validity
+            ),
             lost_after=self.settings.unknown_message_lost_after,
             messages_per_second=self.settings.twilio_messages_per_second,
         )

@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.campaigns.pacing import Pacing
 from activities.campaigns.pauses import Pause, Pauses
-from activities.campaigns.twilio_send import Tally, hand_over
+from activities.campaigns.twilio_send import Tally, Terms, hand_over
 from activities.failures import translated
 from activities.turns import Turns
 from db.campaigns import refusals, send_results, windows
@@ -80,7 +80,7 @@ class BatchSender:
 
     engine: AsyncEngine
     twilio: Twilio
-    public_url: str
+    terms: Terms
     organization: Organization
     campaign_id: UUID
     window: int
@@ -188,7 +188,7 @@ class BatchSender:
                 self.twilio,
                 self.organization,
                 window,
-                self.public_url,
+                self.terms,
                 in_a_row=in_a_row,
                 several=self.course.several,
             )

@@ -13,7 +13,7 @@ from temporalio import activity
 from activities.campaigns.batch_sender import BatchOf, BatchSender, Sent
 from activities.campaigns.pacing import Pacing
 from activities.campaigns.twilio_lookup import LOOK_UP_AFTER, look_up
-from activities.campaigns.twilio_send import Tally, hand_over
+from activities.campaigns.twilio_send import Tally, Terms, hand_over
 from activities.failures import translated
 from activities.notifier import Notifier
 from activities.turns import Turns
@@ -44,9 +44,7 @@ connections than these.
 
 
 class Sending:
-    """`public_url` is where Twilio reaches our webhooks.
-
-    `messages_per_second` is the pace of the whole account at Twilio, which all workers keep to
+    """`messages_per_second` is the pace of the whole account at Twilio, which all workers keep to
     together. An unconfirmed message is looked up after `look_up_after`, and given up after
     `lost_after`.
     """
@@ -57,7 +55,7 @@ class Sending:
         twilio: Twilio,
         notifier: Notifier,
         *,
-        public_url: str,
+        terms: Terms,
         lost_after: timedelta,
         look_up_after: timedelta = LOOK_UP_AFTER,
         messages_per_second: int | None = None,
@@ -65,7 +63,7 @@ class Sending:
         self._engine = engine
         self._twilio = twilio
         self._notifier = notifier
-        self._public_url = public_url
+        self._terms = terms
         self._lost_after = lost_after
         self._look_up_after = look_up_after
         self._messages_per_second = messages_per_second
@@ -121,7 +119,7 @@ class Sending:
         sender = BatchSender(
             engine=self._engine,
             twilio=self._twilio,
-            public_url=self._public_url,
+            terms=self._terms,
             organization=organization,
             campaign_id=request.campaign_id,
             window=request.window,
@@ -159,7 +157,7 @@ class Sending:
 
         Refunds it if Twilio certainly did not accept it, since nothing will retry it.
         """
-        tally = await hand_over(self._twilio, organization, [message], self._public_url)
+        tally = await hand_over(self._twilio, organization, [message], self._terms)
         [reply] = tally.replies
         if reply.status is MessageStatus.RESERVED:
             reply = replace(reply, status=MessageStatus.REFUSED)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -10,7 +11,7 @@ from activities.campaigns.pauses import Pause
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.lifecycle.organizations import Organization
-from domain.campaigns import delivery_failure, send_refusal
+from domain.campaigns import delivery_failure, send_refusal, validity
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.delivery_failure import SEVERAL, About
 from domain.campaigns.send_refusal import Answer, Verdict, judge
@@ -35,6 +36,16 @@ lost, too.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What every message is posted with: where Twilio reaches our webhooks, and how long it may
+    keep the message.
+    """
+
+    public_url: str
+    validity: timedelta = validity.DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """The result of a window. `pause`: set if Twilio requested one. `verdict`: what rejections say
     about the remaining messages.
@@ -50,7 +61,7 @@ async def hand_over(
     twilio: Twilio,
     organization: Organization,
     window: Sequence[Message],
-    public_url: str,
+    terms: Terms,
     *,
     in_a_row: int = 0,
     several: int = SEVERAL,
@@ -62,7 +73,7 @@ async def hand_over(
     about `several`.
     """
     outcomes = await asyncio.gather(
-        *(_send(twilio, _outbound(organization, message, public_url)) for message in window)
+        *(_send(twilio, _outbound(organization, message, terms)) for message in window)
     )
     verdict = judge([_answer(outcome) for outcome in outcomes], in_a_row=in_a_row, several=several)
     return Tally(
@@ -126,13 +137,14 @@ async def _send(twilio: Twilio, outbound: OutboundMessage) -> SendOutcome:
         return NotProcessed(reason=f"Twilio rejected our credentials: {problem}", refused_us=True)
 
 
-def _outbound(organization: Organization, message: Message, public_url: str) -> OutboundMessage:
+def _outbound(organization: Organization, message: Message, terms: Terms) -> OutboundMessage:
     return OutboundMessage(
         account_sid=organization.twilio_account_sid,
         sender=message.sender or organization.sender,
         to=message.recipient,
         body=message.body,
-        status_callback=callback_url(public_url, message.attempt_id),
+        status_callback=callback_url(terms.public_url, message.attempt_id),
+        validity_seconds=validity.seconds(terms.validity, message.not_after, datetime.now(UTC)),
     )
 
 

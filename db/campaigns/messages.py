@@ -55,7 +55,8 @@ class Message:
     one hand-over to Twilio.
 
     `sid_confirmed` is false if only a callback named `provider_sid`, not Twilio's own answer or
-    list. `sender` is the sender of its last attempt; None if that was not recorded.
+    list. `sender` is the sender of its last attempt; None if that was not recorded. Of a message
+    that is to be handed over, `not_after` is when quiet hours begin for it.
     """
 
     organization_id: str
@@ -78,6 +79,7 @@ class Message:
     created_at: datetime | None = None
     sending_at: datetime | None = None
     sender: str | None = None
+    not_after: datetime | None = None
 
     @property
     def attempt_id(self) -> str:

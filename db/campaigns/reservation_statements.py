@@ -60,7 +60,8 @@ BEGIN = text(  # the caller holds the campaign's row, which every change of a re
     SET status = 'sending', sending_at = clock_timestamp(),
         sender = (SELECT sender FROM organizations WHERE id = :organization_id)
     FROM locked WHERE m.organization_id = :organization_id AND m.id = locked.id
-    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender
+    RETURNING m.id, m.position, m.recipient, m.segments, m.price_micros, m.attempt, m.sending_at, m.sender,
+              m.country
     """
 )
 WAITING = text(  # found by messages_status_idx: a million waiting messages are not counted

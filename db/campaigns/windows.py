@@ -1,6 +1,6 @@
 """Windows of messages that are handed over to Twilio: marked, released, or left unanswered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -62,7 +62,8 @@ async def next_window(
         "limit": limit,
         "quiet": quiet,
     }
-    rows = await conn.execute(statements.BEGIN, params)
+    rows = (await conn.execute(statements.BEGIN, params)).all()
+    not_after = _not_after(campaign, {row.country for row in rows}, now)
     return [
         Message(
             organization_id=organization_id,
@@ -77,9 +78,19 @@ async def next_window(
             attempt=row.attempt,
             sending_at=row.sending_at,
             sender=row.sender,
+            country=row.country,
+            not_after=not_after.get(row.country),
         )
         for row in sorted(rows, key=lambda row: row.position)
     ]
+
+
+def _not_after(
+    campaign: Campaign, countries: Iterable[str | None], now: datetime
+) -> dict[str | None, datetime]:
+    """When quiet hours begin in each country; empty for a campaign without them."""
+    quiet = campaign.quiet_hours
+    return {} if quiet is None else {each: quiet.begin_in(each, now) for each in countries}
 
 
 async def release(conn: AsyncConnection, organization_id: str, campaign_id: UUID) -> int:

@@ -6,7 +6,7 @@ known always is. Source: the IANA database's `zone.tab`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -17,6 +17,8 @@ _NOT_IN_ZONE_TAB = {"XK": "Europe/Belgrade", "AC": "Atlantic/St_Helena", "TA": "
 """Kosovo, Ascension and Tristan da Cunha have numbers and no ISO code of their own; zones by
 libphonenumber's data.
 """
+LAST_CALL = timedelta(seconds=15)
+"""Nothing is handed over so shortly before quiet hours: it would expire on its way."""
 LONGEST = timedelta(hours=12)
 """With longer quiet hours, countries with the most time zones would never receive a message."""
 
@@ -50,8 +52,28 @@ class QuietHours:
         )
 
     def quiet_countries(self, now: datetime) -> list[str]:
-        """The countries where it is quiet now; always includes NO_COUNTRY."""
-        return [NO_COUNTRY, *(country for country in zones() if self.quiet_in(country, now))]
+        """The countries where it is quiet now or within LAST_CALL; always includes NO_COUNTRY."""
+        soon = now + LAST_CALL
+        return [
+            NO_COUNTRY,
+            *(
+                country
+                for country in zones()
+                if self.quiet_in(country, now) or self.quiet_in(country, soon)
+            ),
+        ]
+
+    def begin_in(self, country: str | None, now: datetime) -> datetime:
+        """When quiet hours begin next in the country, in the first of its time zones; now if none
+        is known.
+        """
+        begins = (
+            begin
+            for zone in zones().get(country or NO_COUNTRY, ())
+            for days in (0, 1, 2)  # a clock that is put forward may skip the time of one day
+            if (begin := self._begins_on(now.astimezone(zone).date() + timedelta(days), zone)) > now
+        )
+        return min(begins, default=now)
 
     def until(self, countries: Iterable[str], now: datetime) -> datetime | None:
         """When quiet hours end in the first of these countries; None if there is none."""
@@ -63,6 +85,9 @@ class QuietHours:
         if self.begins < self.ends:
             return self.begins <= local < self.ends
         return local >= self.begins or local < self.ends
+
+    def _begins_on(self, day: date, zone: ZoneInfo) -> datetime:
+        return datetime.combine(day, self.begins, zone).astimezone(UTC)
 
     def _ends_of(self, country: str, now: datetime) -> Iterator[datetime]:
         """Quiet ends in a country when it ends in one of its zones, and is over in the others."""

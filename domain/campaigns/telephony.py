@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.campaigns import validity
 from domain.money import Money
 
 ACCOUNT_SID = "AC[0-9a-fA-F]{32}"
@@ -95,7 +96,7 @@ def exclude_each_other(status: DeliveryStatus | None, other: DeliveryStatus | No
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundMessage:
     """One POST to Twilio. `status_callback` carries our attempt id; `sender` is a From number or
-    the sid of a messaging service (MG…).
+    the sid of a messaging service (MG…). After `validity_seconds` Twilio no longer sends it.
     """
 
     account_sid: str
@@ -103,6 +104,7 @@ class OutboundMessage:
     to: str
     body: str
     status_callback: str
+    validity_seconds: int = int(validity.DEFAULT.total_seconds())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,7 @@ class Twilio:
                     to=message.to,
                     body=message.body,
                     status_callback=message.status_callback,
+                    validity_period=message.validity_seconds,
                     **sender,
                 )
             )

@@ -15,7 +15,7 @@ from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.segments import count_segments
 from simulators.twilio.senders import TEST_NUMBER
 from simulators.twilio.smart_encoding import encode_smartly
-from simulators.twilio.state import Account, SentMessage, State
+from simulators.twilio.state import LONGEST_VALIDITY, Account, SentMessage, State
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _QUEUED = ("accepted", "queued")
@@ -36,6 +36,7 @@ _TEXTS = {
     "({sender}) parameters",
     21614: "'To' number: {to}, is not a valid mobile number",
     21617: "The concatenated message body exceeds the 1600 character limit",
+    21624: "The ValidityPeriod is invalid: an integer from 1 to 36000",
     21659: "'From' {sender} is not a Twilio phone number or Short Code country mismatch",
     21660: "Mismatch between the 'From' number {sender} and the account",
     21661: "'From' number {sender} is not SMS-capable",
@@ -62,6 +63,22 @@ def _e164(number: str) -> str:
     return re.sub(r"[\s().-]", "", number) if number.strip().startswith("+") else number
 
 
+def _bad_validity(form: Mapping[str, str]) -> int | None:
+    """Twilio's page of error 21624."""
+    given = form.get("ValidityPeriod", "1")
+    whole = given.isascii() and given.isdigit()
+    return None if whole and 1 <= int(given) <= LONGEST_VALIDITY else 21624
+
+
+def _validity(account: Account, service: str | None, form: Mapping[str, str]) -> int:
+    """The shorter one of the message's and of its service's (Twilio's page of error 30036)."""
+    settings = account.service_settings.get(service or "", {})
+    return min(
+        int(form.get("ValidityPeriod", LONGEST_VALIDITY)),
+        int(settings.get("validity_period", LONGEST_VALIDITY)),
+    )
+
+
 class Messages:
     """The progress of every message, driven by timers; a suspension fails queued messages."""
 
@@ -76,6 +93,7 @@ class Messages:
         if service is not None and self.state.behaviour.smart_encoding:
             body = encode_smartly(body)
         code = self._refusal(account, to, sender, service, body or form.get("MediaUrl", ""))
+        code = code or _bad_validity(form)
         if code is not None:
             raise self.refusal(code, to=to, sender=sender)
         now = self.state.clock.now()
@@ -95,10 +113,12 @@ class Messages:
             accepted_at=time.monotonic(),
             updated=now,
             channel=self._channel(account, service, media=media),
+            validity=_validity(account, service, form),
         )
         self.state.record(message)
         if not scheduled:
-            self._later(self.state.behaviour.sending_after, self._sending, message)
+            waits = min(self.state.behaviour.sending_after, message.validity)
+            self._later(waits, self._sending, message)
         return message
 
     def refusal(self, code: int, *, to: str = "", sender: str | None = None) -> Refusal:
@@ -187,6 +207,9 @@ class Messages:
 
     def _sending(self, message: SentMessage) -> None:
         if message.status not in _QUEUED:
+            return
+        if self.state.behaviour.sending_after > message.validity:
+            self._fail(message, "failed", 30036)  # it expired in the queue
             return
         self._leave_queue(message)
         if message.sender is None:

@@ -14,6 +14,9 @@ from simulators.twilio.billing.books import Books
 from simulators.twilio.billing.clock import Clock
 from simulators.twilio.billing.rates import Rates, micros
 
+LONGEST_VALIDITY = 36_000
+"""Seconds that a message waits in the queue unless its sender sets fewer."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Account:
@@ -66,6 +69,7 @@ class SentMessage:
     price: Decimal | None = None
     direction: str = "outbound-api"
     channel: str = "sms"
+    validity: int = LONGEST_VALIDITY
 
     @property
     def in_progress(self) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from activities.campaigns.dispatch import Sending
+from activities.campaigns.twilio_send import Terms
 from domain.campaigns.campaign import MessageStatus
 from tests.builders import rows
 from tests.crash.processes import worker
@@ -93,7 +94,7 @@ async def _resolve(world: World, running: list[tuple[str, UUID]]) -> None:
         services.engine,
         services.twilio,
         services.notifier,
-        public_url=services.settings.public_url,
+        terms=Terms(public_url=services.settings.public_url),
         lost_after=timedelta(0),
         look_up_after=timedelta(0),
     )

@@ -14,7 +14,7 @@ from simulators.twilio.answers import Answer, not_found, ok
 from simulators.twilio.billing.pages import page_v1
 from simulators.twilio.billing.rates import country_of
 from simulators.twilio.parameters import boolean, invalid
-from simulators.twilio.state import Account, State
+from simulators.twilio.state import LONGEST_VALIDITY, Account, State
 
 _FLAGS = {
     "StickySender": "sticky_sender",
@@ -35,7 +35,6 @@ _LINKS = {
     "channel_senders": "ChannelSenders",
     "destination_alpha_senders": "DestinationAlphaSenders",
 }
-_LONGEST_VALIDITY = 36_000
 _CHANNELS = {"rcs": "RCS", "whatsapp": "WhatsApp", "messenger": "Messenger"}
 
 
@@ -91,7 +90,7 @@ class Services:
             "us_app_to_person_registered": False,
             "use_inbound_webhook_on_number": False,
             "usecase": "undeclared",
-            "validity_period": _LONGEST_VALIDITY,
+            "validity_period": LONGEST_VALIDITY,
             **account.service_settings.get(sid, {}),
         }
 
@@ -147,7 +146,7 @@ def _change(settings: dict[str, Any], given: Mapping[str, str]) -> None:
             settings[written] = boolean(given, name, default=True)
     if "ValidityPeriod" in given:
         period = given["ValidityPeriod"]
-        if not period.isdigit() or not 1 <= int(period) <= _LONGEST_VALIDITY:
+        if not period.isdigit() or not 1 <= int(period) <= LONGEST_VALIDITY:
             raise invalid("ValidityPeriod", period)
         settings["validity_period"] = int(period)
     for name, written in (("FriendlyName", "friendly_name"), ("Usecase", "usecase")):

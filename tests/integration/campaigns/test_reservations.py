@@ -586,3 +586,22 @@ async def test_messages_reserved_before_quiet_hours_are_not_sent_in_them(
     assert (await reserve(engine, sending, limit=10, now=after)).next is Next.STOP
     assert await release(engine, sending) == 2
     assert await balance(engine) == usd("10.00")
+
+
+async def test_a_message_carries_when_quiet_hours_begin_for_it(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    noon = datetime(2026, 1, 15, 18, 30, tzinfo=UTC)
+    sending = await campaign(
+        engine, countries=["DE", "US"], quiet_hours=QuietHours(time(21), time(8))
+    )
+    await reserve(engine, sending, now=noon)
+
+    window = await begin_window(engine, sending, now=noon)
+
+    assert window is not None
+    assert [message.not_after for message in window] == [
+        datetime(2026, 1, 15, 20, tzinfo=UTC),
+        datetime(2026, 1, 16, 2, tzinfo=UTC),
+    ]

@@ -117,6 +117,7 @@ async def test_a_message_is_posted_for_the_subaccount_with_the_parents_credentia
         "From": [MESSAGE.sender],
         "Body": [MESSAGE.body],
         "StatusCallback": [MESSAGE.status_callback],
+        "ValidityPeriod": ["14400"],
     }
     assert request.headers["authorization"].startswith("Basic ")
 

@@ -80,6 +80,24 @@ async def test_suspension_fails_the_queue_and_refuses_new_posts(
     assert (await send(client, account)).status_code == 201
 
 
+async def test_a_message_that_waits_longer_than_its_validity_period_is_not_sent_and_costs_nothing(
+    client: httpx.AsyncClient, receiver: Receiver, twilio: TwilioSimulator
+) -> None:
+    account = await opened(client)
+    twilio.state.behaviour.sending_after = 60
+    url = f"{receiver.url}/status"
+    sid = (await send(client, account, StatusCallback=url, ValidityPeriod="1")).json()["sid"]
+    await until(lambda: len(receiver.received) == 1)
+    callback = dict(parse_qsl(receiver.received[0].body.decode()))
+
+    assert (callback["MessageSid"], callback["MessageStatus"], callback["ErrorCode"]) == (
+        sid,
+        "failed",
+        "30036",
+    )
+    assert not twilio.state.books.entries
+
+
 async def test_statuses_that_may_not_change(client: httpx.AsyncClient) -> None:
     suspended, closed, child = [await opened(client) for _ in range(3)]
     await client.post(
@@ -106,6 +124,9 @@ async def test_statuses_that_may_not_change(client: httpx.AsyncClient) -> None:
         ({"From": ""}, 21603),
         ({"Body": ""}, 21602),
         ({"Body": "x" * 1601}, 21617),
+        ({"ValidityPeriod": "0"}, 21624),
+        ({"ValidityPeriod": "36001"}, 21624),
+        ({"ValidityPeriod": "1.5"}, 21624),
         ({"To": "+15005550003"}, 21408),
         ({"From": "+15005550007"}, 21606),
         ({"From": "+15005550008"}, 21611),

@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.batch_sender import BatchOf
 from activities.campaigns.dispatch import Sending
+from activities.campaigns.twilio_send import Terms
 from db.campaigns import messages
 from db.campaigns.send_results import Reply
 from domain.campaigns.campaign import MessageStatus
@@ -50,7 +51,7 @@ def patient(world: World, *, lost_after: timedelta = timedelta(minutes=15)) -> S
         built.engine,
         built.twilio,
         built.notifier,
-        public_url=built.settings.public_url,
+        terms=Terms(public_url=built.settings.public_url),
         lost_after=lost_after,
         look_up_after=AT_ONCE,
     )

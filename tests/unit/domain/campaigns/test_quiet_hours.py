@@ -1,11 +1,11 @@
 """Quiet hours: by the clocks of the recipient's country, across midnight, in each of its zones."""
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from api.campaigns.numbers import COUNTRIES
-from domain.campaigns.quiet_hours import NO_COUNTRY, QuietHours, zones
+from domain.campaigns.quiet_hours import LAST_CALL, NO_COUNTRY, QuietHours, zones
 
 NIGHT = QuietHours(time(21), time(8))
 
@@ -81,3 +81,33 @@ def test_a_number_without_a_country_is_quiet_at_any_hour() -> None:
         NO_COUNTRY in NIGHT.quiet_countries(datetime(2026, 1, 15, hour, tzinfo=UTC))
         for hour in range(24)
     )
+
+
+@pytest.mark.parametrize(
+    ("country", "at", "begins"),
+    [
+        ("DE", "2026-01-15T12:00", "2026-01-15T20:00"),
+        ("DE", "2026-01-15T20:00", "2026-01-16T20:00"),
+        ("DE", "2026-07-15T12:00", "2026-07-15T19:00"),  # summer time
+        ("US", "2026-01-15T18:30", "2026-01-16T02:00"),  # 21:00 in New York, the first of its zones
+    ],
+)
+def test_they_begin_in_a_country_when_they_begin_in_the_first_of_its_zones(
+    country: str, at: str, begins: str
+) -> None:
+    now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+
+    assert NIGHT.begin_in(country, now) == datetime.fromisoformat(begins).replace(tzinfo=UTC)
+
+
+def test_they_begin_at_once_where_the_local_time_is_unknown() -> None:
+    now = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+    assert NIGHT.begin_in(None, now) == NIGHT.begin_in("XX", now) == now
+
+
+def test_a_country_is_left_alone_shortly_before_they_begin() -> None:
+    begins = datetime(2026, 1, 15, 20, tzinfo=UTC)
+
+    assert "DE" in NIGHT.quiet_countries(begins - LAST_CALL)
+    assert "DE" not in NIGHT.quiet_countries(begins - LAST_CALL - timedelta(seconds=1))
