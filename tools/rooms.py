@@ -15,6 +15,7 @@ SUBJECTS = {
     "inbox": "webhook deliveries, parking, state updates, listed events",
     "switching": "moving a customer to another billing provider",
     "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
+    "carrier": "what Twilio charges: usage by day and category, policies, charges, the bill",
     "recovery": "the fence, and the mark of a database that may have been restored",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }

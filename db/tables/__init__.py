@@ -9,6 +9,7 @@ from db.tables import (
     audit,
     billing,
     campaigns,
+    carrier,
     idempotency_keys,
     inbox,
     lifecycle,
@@ -25,6 +26,7 @@ __all__ = [
     "audit",
     "billing",
     "campaigns",
+    "carrier",
     "idempotency_keys",
     "inbox",
     "lifecycle",
@@ -37,5 +39,5 @@ __all__ = [
 
 APPEND_ONLY = (
     "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
-    "checkpoints",
+    "checkpoints", "carrier_usage", "carrier_charges",
 )  # fmt: skip

@@ -121,6 +121,7 @@ messages = Table(
     Column("problem", Text),
     Column("provider_price_micros", BigInteger),
     Column("provider_price_currency", Text),
+    Column("billed_on", Date),  # the day (UTC) on which Twilio charged that price
     Column("idempotency_key", Text),
     time("created_at", now=True),
     time("sending_at"),

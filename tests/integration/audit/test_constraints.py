@@ -23,6 +23,7 @@ from tests.builders import (
     onboard,
     post,
     rows,
+    run,
     send,
     send_one,
     subscribe,
@@ -45,6 +46,17 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
     async with module_engine.begin() as conn:
         await holds.reserve(conn, ORGANIZATION, hold, now=NOON)
     await block(module_engine)
+    await run(
+        module_engine,
+        "INSERT INTO carrier_usage (organization_id, day, category, revision, price_micros, currency)"
+        " VALUES ('acme', '2026-03-01', 'calls', 1, 1, 'USD')",
+    )
+    await run(
+        module_engine,
+        "INSERT INTO carrier_charges (organization_id, day, category, revision, currency, "
+        "cost_micros, absorbed_micros, action, due_micros, moved_micros)"
+        " VALUES ('acme', '2026-03-01', 'calls', 1, 'USD', 1, 1, 'absorb', 0, 0)",
+    )
     async with module_engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(module_engine)  # leaves a checkpoint

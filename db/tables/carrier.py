@@ -1,0 +1,138 @@
+"""The tables of what Twilio charges: usage by day and category, policies, charges."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from db.tables.columns import ZERO, by_time, metadata, one_of, time
+
+carrier_readings = Table(
+    "carrier_readings",
+    metadata,
+    # no foreign key: its check would wait for a locked organization
+    Column("organization_id", Text, primary_key=True),
+    time("due_at", now=True),
+    time("read_at"),  # of the last complete reading
+    time("changed_at"),  # when a reading last found more or other usage
+    time("as_of"),  # up to when Twilio's figures are complete
+    Column("failures", Integer, nullable=False, server_default=ZERO),
+    Index("carrier_readings_due_idx", "due_at"),
+)
+
+carrier_usage = Table(
+    "carrier_usage",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("day", Date, nullable=False),  # UTC, as Twilio's are
+    Column("category", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("count", Numeric),
+    Column("usage", Numeric),
+    Column("usage_unit", Text, nullable=False, server_default=""),
+    Column("price_micros", BigInteger),  # null: Twilio has no price yet
+    Column("currency", Text, nullable=False),
+    time("as_of"),
+    time("read_at", now=True),
+    PrimaryKeyConstraint("organization_id", "day", "category", "revision"),
+    CheckConstraint("revision > 0", name="revision"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("length(category) BETWEEN 1 AND 150", name="category"),
+    by_time("carrier_usage", "read_at"),
+)
+
+carrier_policies = Table(
+    "carrier_policies",
+    metadata,
+    # '*' stands for everybody, so it is no foreign key
+    Column("organization_id", Text, nullable=False),
+    Column("prefix", Text, nullable=False),  # '' stands for every category
+    Column("action", Text, nullable=False),
+    Column("factor", Numeric(9, 6), nullable=False, server_default=text("1")),
+    Column("unit_price_micros", BigInteger),
+    time("changed_at", now=True),
+    PrimaryKeyConstraint("organization_id", "prefix"),
+    one_of("action", "charge", "absorb", "forbid"),
+    CheckConstraint("factor > 0", name="factor"),
+    CheckConstraint("unit_price_micros >= 0", name="unit_price"),
+    CheckConstraint("unit_price_micros IS NULL OR factor = 1", name="one_price"),
+    CheckConstraint(
+        "action <> 'absorb' OR factor = 1 AND unit_price_micros IS NULL", name="absorb"
+    ),
+)
+
+carrier_exchange_rates = Table(
+    "carrier_exchange_rates",
+    metadata,
+    Column("from_currency", Text, nullable=False),
+    Column("to_currency", Text, nullable=False),
+    Column("rate", Numeric(18, 9), nullable=False),
+    time("changed_at", now=True),
+    PrimaryKeyConstraint("from_currency", "to_currency"),
+    CheckConstraint("from_currency ~ '^[A-Z]{3}$' AND to_currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("from_currency <> to_currency", name="currencies"),
+    CheckConstraint("rate > 0", name="rate"),
+)
+
+# A row for each change of what a category of a day costs. The newest one counts; `moved_micros` is
+# what it took from the wallet (or left owed), below 0 what it gave back.
+carrier_charges = Table(
+    "carrier_charges",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # in Twilio's currency: cost = explained + absorbed + what is to be paid
+    Column("currency", Text, nullable=False),
+    Column("cost_micros", BigInteger, nullable=False),
+    Column("explained_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("absorbed_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("action", Text, nullable=False),
+    Column("factor", Numeric(9, 6), nullable=False, server_default=text("1")),
+    Column("unit_price_micros", BigInteger),
+    # in the wallet's currency
+    Column("due_micros", BigInteger, nullable=False),
+    Column("moved_micros", BigInteger, nullable=False),
+    Column("reference_id", Text),
+    Column("problem", Text),  # why nothing was charged although it should be
+    time("charged_at", now=True),
+    PrimaryKeyConstraint("organization_id", "day", "category", "revision"),
+    UniqueConstraint("organization_id", "reference_id"),
+    one_of("action", "charge", "absorb", "forbid"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("revision > 0", name="revision"),
+    CheckConstraint("due_micros >= 0", name="due"),
+    CheckConstraint("explained_micros >= 0", name="explained"),
+    CheckConstraint("(moved_micros = 0) = (reference_id IS NULL)", name="reference"),
+    Index(
+        "carrier_charges_problem_idx", "organization_id", "day",
+        postgresql_where=text("problem IS NOT NULL"),
+    ),
+    Index("carrier_charges_day_idx", "day", "organization_id"),
+    by_time("carrier_charges", "charged_at"),
+)  # fmt: skip
+
+carrier_totals = Table(
+    "carrier_totals",
+    metadata,
+    Column("account_sid", Text, nullable=False),  # of a parent, with all its subaccounts
+    Column("day", Date, nullable=False),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    time("as_of"),
+    time("read_at", now=True),
+    PrimaryKeyConstraint("account_sid", "day"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+)
