@@ -129,4 +129,8 @@ class Calls:
     async def _arrivals(self, conn: AsyncConnection) -> None:
         since = self._now - timedelta(minutes=15)
         for provider in Provider:
-            await listed_events.arrivals(conn, provider, since, self._now)
+            before = await listed_events.listed_until(conn, provider)
+            late = await listed_events.out_of_order(conn, provider, since, self._now)
+            await listed_events.advance(
+                conn, provider, missed=0, out_of_order=late, before=before, until=self._now
+            )

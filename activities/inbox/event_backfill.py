@@ -160,9 +160,10 @@ class EventBackfill:
         if lock_problem is not None:
             raise lock_problem
         async with self._engine.begin() as conn:
-            came = await listed_events.arrivals(conn, provider, start, end)
-            found = replace(came, missed=len(missing))
-            await listed_events.advance(conn, provider, found, before=before, until=end)
+            late = await listed_events.out_of_order(conn, provider, start, end)
+            found = await listed_events.advance(
+                conn, provider, missed=len(missing), out_of_order=late, before=before, until=end
+            )
         return Tally(
             provider=provider.value, since=start, until=end, listed=number, **asdict(found)
         )

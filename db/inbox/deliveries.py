@@ -18,6 +18,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    insert,
     literal_column,
     update,
 )
@@ -25,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.columns import written
-from db.tables.inbox import inbox
+from db.tables.inbox import inbox, repeated_deliveries
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
 
@@ -144,6 +145,7 @@ async def _count_again(
     conn: AsyncConnection, event: BillingEvent, raw: bytes, organization_id: str | None
 ) -> Row[Any]:
     """Assign a delivery that was parked because its organization was unknown."""
+    await conn.execute(insert(repeated_deliveries).values(provider=event.provider.value))
     again = await conn.execute(
         update(inbox)
         .where(

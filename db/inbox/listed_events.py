@@ -3,7 +3,7 @@ arrived meanwhile.
 """
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
@@ -15,19 +15,21 @@ from db.tables.inbox import inbox, listings
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
 
-_ARRIVALS = text(
-    """
-    SELECT (SELECT coalesce(sum(deliveries - 1), 0)::bigint FROM inbox WHERE provider = :provider AND deliveries > 1)
-           - coalesce((SELECT duplicates FROM listings WHERE provider = :provider), 0) AS duplicates,
-           (SELECT count(*) FROM inbox late
-            WHERE provider = :provider AND received_at > :since AND received_at <= :until
-              AND coalesce(transmission_id, '') NOT LIKE :listed
-              AND EXISTS (SELECT FROM inbox earlier
-                          WHERE earlier.organization_id = late.organization_id AND earlier.id < late.id
-                            AND earlier.provider = late.provider AND earlier.received_at > :from
-                            AND earlier.occurred_at > late.occurred_at)) AS out_of_order
-    """
-)
+_OUT_OF_ORDER = text("""
+    SELECT count(*) FROM inbox late
+    WHERE provider = :provider AND received_at > :since AND received_at <= :until
+      AND coalesce(transmission_id, '') NOT LIKE :listed
+      AND EXISTS (SELECT FROM inbox earlier
+                  WHERE earlier.organization_id = late.organization_id AND earlier.id < late.id
+                    AND earlier.provider = late.provider AND earlier.received_at > :from
+                    AND earlier.occurred_at > late.occurred_at)
+""")
+_COUNT_DUPLICATES = text("""
+    WITH counted AS (DELETE FROM repeated_deliveries WHERE provider = :provider RETURNING number),
+    total AS (SELECT coalesce(sum(number), 0)::bigint AS number FROM counted)
+    UPDATE listings SET duplicates = duplicates + total.number FROM total WHERE provider = :provider
+    RETURNING total.number
+""")
 _BEFORE = timedelta(days=1)
 """How far back earlier events count when an event may have been overtaken."""
 
@@ -73,28 +75,37 @@ async def compared(conn: AsyncConnection) -> dict[Provider, Compared]:
 async def advance(
     conn: AsyncConnection,
     provider: Provider,
-    counts: Counts,
     *,
+    missed: int,
+    out_of_order: int,
     before: datetime | None,
     until: datetime,
-) -> None:
+) -> Counts:
     """Record that everything from `before`, as `listed_until` returned it, up to `until` was
-    compared; add `counts` to the totals.
+    compared; add the figures, and the duplicates that no comparison has counted yet, to the totals.
 
     Nothing changes if a concurrent comparison was faster: it has counted the same. The caller
     commits.
     """
-    row = {"provider": provider.value, "listed_until": until, **asdict(counts)}
-    added = {name: getattr(listings.c, name) + number for name, number in asdict(counts).items()}
-    await conn.execute(
+    found = Counts(missed=missed, out_of_order=out_of_order)
+    added = {"missed": missed, "out_of_order": out_of_order}
+    advanced = await conn.execute(
         upsert(listings)
-        .values(row)
+        .values(provider=provider.value, listed_until=until, **added)
         .on_conflict_do_update(
             index_elements=["provider"],
-            set_={"listed_until": until, **added},
+            set_={
+                "listed_until": until,
+                **{name: getattr(listings.c, name) + number for name, number in added.items()},
+            },
             where=listings.c.listed_until == before,
         )
+        .returning(listings.c.provider)
     )
+    if advanced.one_or_none() is None:
+        return found
+    counted = await conn.execute(_COUNT_DUPLICATES, {"provider": provider.value})
+    return replace(found, duplicates=counted.scalar_one())
 
 
 async def stored(
@@ -126,12 +137,10 @@ def _what_to_query(custom_id: str | None, source: BillingEvent | Delivery) -> tu
     return source.kind, source.subscription_id, source.money, custom_id if names_nothing else None
 
 
-async def arrivals(
+async def out_of_order(
     conn: AsyncConnection, provider: Provider, since: datetime, until: datetime
-) -> Counts:
-    """How deliveries arrived in the period; duplicates are those that no comparison has counted
-    yet.
-    """
+) -> int:
+    """How many deliveries of the period arrived after a later event of their organization."""
     params = {"provider": provider.value, "since": since, "from": since - _BEFORE, "until": until}
-    row = (await conn.execute(_ARRIVALS, {**params, "listed": f"{LISTED}%"})).one()
-    return Counts(duplicates=row.duplicates, out_of_order=row.out_of_order)
+    late = await conn.execute(_OUT_OF_ORDER, {**params, "listed": f"{LISTED}%"})
+    return int(late.scalar_one())

@@ -30,6 +30,16 @@ listings = Table(
     one_of("provider", *Provider),
 )
 
+repeated_deliveries = Table(
+    "repeated_deliveries",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("number", BigInteger, nullable=False, server_default=text("1")),
+    one_of("provider", *Provider),
+)
+"""Those that no comparison has counted yet."""
+
 inbox = Table(
     "inbox",
     metadata,
@@ -77,9 +87,6 @@ inbox = Table(
     Index("inbox_subscription_idx", "provider", "provider_subscription_id"),
     Index("inbox_organization_idx", "organization_id", "id"),
     Index("inbox_arrivals_idx", "provider", "received_at"),
-    Index(
-        "inbox_repeated_idx", "provider", postgresql_include=["deliveries"], postgresql_where=text("deliveries > 1")
-    ),
     Index(
         "inbox_disputes_idx", "handled_at",
         postgresql_where=text("money_kind = 'dispute' AND status = 'handled'"),

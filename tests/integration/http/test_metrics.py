@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from db import alerts
 from db.inbox import listed_events
-from db.inbox.listed_events import Counts
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider
 from tests.integration.conftest import Tollgate
 
+REPEATED_TWICE = text("INSERT INTO repeated_deliveries VALUES ('stripe'), ('stripe')")
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "monitor.md"
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -65,7 +66,7 @@ async def test_waiting_work_and_standing_alerts_are_exposed(tollgate: Tollgate) 
 
 async def test_findings_of_comparisons_add_up_and_are_counted_once(tollgate: Tollgate) -> None:
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
-    found = Counts(missed=1, duplicates=2, out_of_order=3)
+    counted = []
     async with tollgate.services.engine.begin() as conn:
         # each once more, as in two concurrent comparisons
         for before, hours in (
@@ -75,14 +76,22 @@ async def test_findings_of_comparisons_add_up_and_are_counted_once(tollgate: Tol
             (1, 2),
         ):
             seen = None if before is None else start + timedelta(hours=before)
-            await listed_events.advance(
-                conn, Provider.STRIPE, found, before=seen, until=start + timedelta(hours=hours)
+            await conn.execute(REPEATED_TWICE)
+            counts = await listed_events.advance(
+                conn,
+                Provider.STRIPE,
+                missed=1,
+                out_of_order=3,
+                before=seen,
+                until=start + timedelta(hours=hours),
             )
+            counted.append(counts.duplicates)
 
     series = await scraped(tollgate)
 
+    assert counted == [2, 0, 4, 0]
     assert value(series, "events_missed_total", provider="stripe") == 2
-    assert value(series, "events_duplicates_total", provider="stripe") == 4
+    assert value(series, "events_duplicates_total", provider="stripe") == 6
     assert value(series, "events_out_of_order_total", provider="stripe") == 6
     assert (
         value(series, "events_compared_until_seconds", provider="stripe")

@@ -58,10 +58,10 @@ BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
-    "database_marks", "unmatched_messages", "reconciliations",
+    "database_marks", "unmatched_messages", "reconciliations", "repeated_deliveries",
 }  # fmt: skip
 """Tables with a row for each provider, country, key, subject or, added up, status; or of which only the newest
-rows are read.
+rows are read, or which each comparison empties.
 """
 ONE_EACH = {"organizations", "standings", "wallets", "blocks", "subscriptions"}
 """Tables with about a row for each organization, which do not grow with what happens."""
@@ -137,7 +137,10 @@ async def test_what_reconciles(engine: AsyncEngine) -> None:
                 conn, provider, since=NOW, after=("org-5", "I-5"), limit=20
             )
             await listed_events.listed_until(conn, provider)
-            await listed_events.arrivals(conn, provider, NOW - timedelta(minutes=15), NOW)
+            await listed_events.out_of_order(conn, provider, NOW - timedelta(minutes=15), NOW)
+            await listed_events.advance(
+                conn, provider, missed=0, out_of_order=0, before=None, until=NOW
+            )
 
     assert not scans(found), "\n".join(scans(found))
 
