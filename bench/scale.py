@@ -84,38 +84,44 @@ async def run(
     repeated: int = scale_calls.ACTIVE,
 ) -> Report:
     """An engine with a single connection for the database of each size, the smallest first."""
-    costs: dict[str, list[float]] = {}
     largest = max(engines)
     for number, engine in engines.items():
         say(f"filling {number:,} organizations")
         more = messages if number == largest else messages // 100
         await many_organizations.fill(engine, number, debits=DEBITS, more_messages=more)
-        say(f"measuring among {number:,} organizations")
-        for name, call in Calls(number).by_name().items():
-            costs.setdefault(name, []).append(await _cost(engine, call, repeated))
-        costs.setdefault(SUSPENSION, []).append(
-            await _cost(
-                engine, scale_calls.close_suspension, repeated, prepare=scale_calls.open_receipt
-            )
+    say("measuring")
+    calls = {number: Calls(number).by_name() for number in engines}
+    costs = {
+        name: await _costs(
+            [(engine, calls[number][name]) for number, engine in engines.items()], repeated
         )
+        for name in calls[largest]
+    }
+    costs[SUSPENSION] = await _costs(
+        [(engine, scale_calls.close_suspension) for engine in engines.values()],
+        repeated,
+        prepare=scale_calls.open_receipt,
+    )
     say("certifying everything, then what is new")
     certified = await _certified(engines[largest], largest, new)
     return Report(organizations=list(engines), costs=costs, certified=certified)
 
 
-async def _cost(
-    engine: AsyncEngine, call: Call, repeated: int, *, prepare: Call | None = None
-) -> float:
-    """Microseconds of the server for a call, once each organization that it is about was touched.
-    With `prepare`, each call is rolled back.
+async def _costs(
+    calls: Sequence[tuple[AsyncEngine, Call]], repeated: int, *, prepare: Call | None = None
+) -> list[float]:
+    """Microseconds of the server for the call at each size, once each organization that it is about
+    was touched. With `prepare`, each call is rolled back.
+
+    The sizes take turns: other load, which makes processor time dearer, meets all of them.
     """
-    spent: list[float] = []
+    spent: list[list[int]] = []
     for _ in ("until it is warm", "measured"):
         spent.clear()
         ends = time.perf_counter() + LONGEST
         while len(spent) < repeated and (len(spent) < PLANNED or time.perf_counter() < ends):
-            spent.append(await _spent(engine, call, prepare))
-    return median(spent) / 1000
+            spent.append([await _spent(engine, call, prepare) for engine, call in calls])
+    return [median(of_size) / 1000 for of_size in zip(*spent, strict=True)]
 
 
 async def _spent(engine: AsyncEngine, call: Call, prepare: Call | None) -> int:
