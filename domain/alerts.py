@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     TWO_SUBSCRIPTIONS_BILL = "two_subscriptions_bill"
     SUBSCRIPTION_NOT_LINKED = "subscription_not_linked"
     RECEIVABLE = "receivable"
+    CARRIER_OWED = "carrier_owed"
     DISPUTE_LOST = "dispute_lost"
     MONEY_WAITS = "money_waits"
     SWITCH_STUCK = "switch_stuck"
@@ -155,6 +156,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="payers got back more than the wallet held; the organization is blocked until the "
         "debt is covered or [forgiven](#an-organization-cannot-send)",
         clears="nothing is owed",
+    ),
+    AlertKind.CARRIER_OWED: Meaning(
+        about="Twilio charged for the organization's subaccount what its wallet could not pay; it is "
+        "suspended until the debt is covered or [forgiven](#an-organization-cannot-send)",
+        clears="nothing is owed for the carrier",
     ),
     AlertKind.DISPUTE_LOST: Meaning(
         about="a dispute was lost: decide whether that customer may continue",

@@ -109,7 +109,7 @@ class ExplanationOut(BaseModel):
             if explanation.stuck
             else None,
             blocks=BlockOut.all_of(explanation.standing, explanation.blocks),
-            wallet=WalletOut.of(explanation.wallet, explanation.owed_micros),
+            wallet=WalletOut.of(explanation.wallet, explanation.owed),
             subscriptions=[
                 SubscriptionOut.of(subscription) for subscription in explanation.subscriptions
             ],

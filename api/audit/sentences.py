@@ -109,10 +109,18 @@ def _wallet_story(wallet: Wallet) -> str:
 
 
 def _owed_story(explanation: Explanation) -> list[str]:
-    if not explanation.owed_micros:
+    owed = explanation.owed
+    parts = [
+        f"{Money(micros, explanation.wallet.currency)} for {what}"
+        for micros, what in (
+            (owed.carrier, "what Twilio charged"),
+            (owed.reversals, "reversed payments"),
+        )
+        if micros
+    ]
+    if not parts:
         return []
-    owed = Money(explanation.owed_micros, explanation.wallet.currency)
-    return [f"It owes {owed} for reversed payments; the next top-up covers this debt first."]
+    return [f"It owes {' and '.join(parts)}; the next top-up covers this debt first."]
 
 
 def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:

@@ -223,6 +223,7 @@ ANSWERS: dict[str, Any] = {
         "held": "20.00",
         "available": "80.00",
         "receivable": "0.00",
+        "receivable_for_carrier": "0.00",
         "currency": "USD",
         "gate": "open",
         "frozen": False,

@@ -26,12 +26,12 @@ router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 _BLOCK_CURSORS: Cursors[tuple[Block, str]] = Cursors("blocks", tuple[Block, str])
 _RECEIPT_CURSORS: Cursors[int] = Cursors("receipts", Number)
 BlockKind = Annotated[
-    str, Path(description="`dispute`, `telephony` or `admin`.", examples=["dispute"])
+    str, Path(description="`dispute`, `funds`, `telephony` or `admin`.", examples=["dispute"])
 ]
 BlockReference = Annotated[
     str, Path(description="The block's reference; may contain slashes.", examples=["dp_1NZx"])
 ]
-LIFTABLE = (Block.DISPUTE, Block.TELEPHONY, Block.ADMIN)
+LIFTABLE = (Block.DISPUTE, Block.FUNDS, Block.TELEPHONY, Block.ADMIN)
 
 
 @router.post(
@@ -166,7 +166,7 @@ async def lift_one(
     does not stand.
 
     Lifting `dispute/receivable` forgives the debt of the organization for payments that were
-    reversed.
+    reversed, and lifting `funds/carrier` its debt for what Twilio charged.
     """
     if not is_printable(reference):
         raise not_found("block")
@@ -235,8 +235,9 @@ async def _lift(
         if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
             exists = await standings.get(conn, organization_id) is not None
             raise not_found("block") if exists else not_found("organization")
-        if (kind, reference) == (Block.DISPUTE, receivables.RECEIVABLE):
-            await receivables.waive(conn, organization_id, by=by, now=now)
+        for source, stands in receivables.STANDS.items():
+            if (kind, reference) == (stands.block, stands.reference):
+                await receivables.waive(conn, organization_id, source, by=by, now=now)
         standing = await blocks.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from api.http.cursors import Page
 from api.http.errors import ProblemOut
 from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal, Note, Reference, Time
+from db.billing.receivables import Owed
 from db.wallet.ledger import Booked
 from domain.redaction import redact_text
 from domain.wallet.entries import Entry
@@ -61,8 +62,12 @@ class WalletOut(BaseModel):
     receivable: Decimal = Field(
         description=(
             "What the organization owes because payments were reversed after the money was "
-            "spent; the next top-up covers it first."
+            "spent, or because the wallet could not pay what Twilio charged; the next top-up covers "
+            "it first."
         )
+    )
+    receivable_for_carrier: Decimal = Field(
+        description="The part of `receivable` that Twilio charged; it is covered before the rest."
     )
     currency: CurrencyOut = Field(description="ISO 4217 code.")
     gate: Literal["open", "shut"] = Field(description="`shut` while the organization is suspended.")
@@ -74,7 +79,7 @@ class WalletOut(BaseModel):
     entries: int = Field(description="How many ledger entries it has.")
 
     @classmethod
-    def of(cls, wallet: Wallet, owed_micros: int) -> "WalletOut":
+    def of(cls, wallet: Wallet, owed: Owed) -> "WalletOut":
         by: list[Literal["suspension", "operator"]] = []
         if wallet.frozen_by_suspension:
             by.append("suspension")
@@ -85,7 +90,8 @@ class WalletOut(BaseModel):
             balance=wallet.balance_micros,
             held=wallet.held_micros,
             available=wallet.available_micros,
-            receivable=owed_micros,
+            receivable=owed.total,
+            receivable_for_carrier=owed.carrier,
             currency=wallet.currency,
             gate="open" if wallet.gate_open else "shut",
             frozen=wallet.frozen,
@@ -102,8 +108,8 @@ class EntryOut(BaseModel):
     kind: str = Field(
         examples=["debit"],
         description=(
-            "`credit`, `debit`, `refund` of a debit, `reversal` of a top-up, or `recovery` of"
-            " a debt."
+            "`credit`, `debit`, `refund` of a debit, `reversal` of a top-up, `recovery` of a debt, "
+            "`carrier_charge` for what Twilio billed, or `carrier_refund` of such charges."
         ),
     )
     amount: Decimal = Field(description="Signed: negative if it left the wallet.")

@@ -19,6 +19,7 @@ from db.audit import checkpoints, new_rows
 from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.audit.checkpoints import CHECKPOINT_CHECKS, Checkpoint
 from db.audit.checks import Check
+from db.audit.debt_checks import DEBT_CHECKS
 from db.audit.gate_checks import GATE_CHECKS
 from db.audit.ledger_checks import LEDGER_CHECKS
 from db.audit.message_checks import MESSAGE_CHECKS
@@ -60,6 +61,7 @@ CHECKS = (
     *GATE_CHECKS,
     *PAYMENT_CHECKS,
     *REVERSAL_CHECKS,
+    *DEBT_CHECKS,
     *ROW_CHECKS,
     *CHECKPOINT_CHECKS,
     *CATALOGUE_CHECKS,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.alerts import Alert
 from db.billing import receivables, subscriptions
+from db.billing.receivables import Owed
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
 from db.inbox import pending_deliveries
@@ -49,7 +50,7 @@ class Explanation:
     stuck: Stuck | None
     blocks: tuple[HeldBlock, ...]
     wallet: Wallet
-    owed_micros: int
+    owed: Owed
     reasons: tuple[Reason, ...]
     subscriptions: tuple[Subscription, ...]
     switch: Switch | None
@@ -90,7 +91,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         stuck=await standings.stuck(conn, organization_id),
         blocks=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
-        owed_micros=await receivables.owed(conn, organization_id),
+        owed=await receivables.owed(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         switch=await switches.newest(conn, organization_id),

@@ -118,12 +118,21 @@ TABLES = {
         ) n CROSS JOIN LATERAL (
             SELECT * FROM reversals r WHERE r.organization_id = n.organization_id OFFSET 0) r
     """,
+    "carrier_debts": """
+        SELECT d.* FROM (
+            SELECT organization_id FROM carrier_debts WHERE booked_at >= :since
+            UNION SELECT organization_id FROM money_changes WHERE at >= :since AND change = 'debt_waived'
+            UNION SELECT organization_id FROM new_tail WHERE kind IN ('recovery', 'carrier_charge')
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM carrier_debts d WHERE d.organization_id = n.organization_id OFFSET 0) d
+    """,
     "money_changes": """
         SELECT m.* FROM (
             SELECT organization_id, reference_id, false AS waived FROM holds
             WHERE created_at >= :since OR closed_at >= :since
             UNION SELECT organization_id, reference_id, change = 'debt_waived' FROM money_changes WHERE at >= :since
             UNION SELECT organization_id, provider || ':' || object_id, true FROM new_reversals
+            UNION SELECT organization_id, reference_id, true FROM new_carrier_debts
         ) n CROSS JOIN LATERAL (
             SELECT * FROM money_changes m
             WHERE m.organization_id = n.organization_id AND m.reference_id = n.reference_id OFFSET 0) m

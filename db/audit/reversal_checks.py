@@ -50,7 +50,7 @@ REVERSAL_CHECKS = (
     ),
     Check(
         guarantee=4,
-        claim="wallets with reversal entries that no reversal explains",
+        claim="wallets with reversal or recovery entries that no reversal or carrier charge explains",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE e.number <> coalesce(r.number, 0)),
                min(e.organization_id) FILTER (WHERE e.number <> coalesce(r.number, 0))
@@ -58,8 +58,10 @@ REVERSAL_CHECKS = (
             SELECT organization_id, count(*) AS number FROM ledger_entries
             WHERE kind IN ('reversal', 'recovery') GROUP BY organization_id
         ) e LEFT JOIN (
-            SELECT organization_id, sum(recoveries + (taken_micros > 0)::int) AS number
-            FROM reversals GROUP BY organization_id
+            SELECT organization_id, sum(number) AS number FROM (
+                SELECT organization_id, recoveries + (taken_micros > 0)::int AS number FROM reversals
+                UNION ALL SELECT organization_id, recoveries FROM carrier_debts
+            ) explained GROUP BY organization_id
         ) r USING (organization_id)
         """,
         new="""
@@ -70,9 +72,12 @@ REVERSAL_CHECKS = (
                    (SELECT count(*) FROM ledger_entries e
                     WHERE e.organization_id = n.organization_id AND e.kind IN ('reversal', 'recovery')) AS entries,
                    (SELECT coalesce(sum(recoveries + (taken_micros > 0)::int), 0) FROM reversals r
-                    WHERE r.organization_id = n.organization_id) AS booked
+                    WHERE r.organization_id = n.organization_id)
+                   + (SELECT coalesce(sum(recoveries), 0) FROM carrier_debts d
+                      WHERE d.organization_id = n.organization_id) AS booked
             FROM (
                 SELECT organization_id FROM new_reversals
+                UNION SELECT organization_id FROM new_carrier_debts
                 UNION SELECT organization_id FROM new_tail WHERE kind IN ('reversal', 'recovery')
             ) n
         ) counted
@@ -122,7 +127,10 @@ REVERSAL_CHECKS = (
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || name) FILTER (WHERE wrong)
         FROM (
             SELECT organization_id, name, coalesce(r.waived_micros, 0) <> coalesce(c.micros, 0) AS wrong
-            FROM (SELECT *, provider || ':' || object_id AS name FROM examined.reversals) r FULL JOIN (
+            FROM (
+                SELECT organization_id, waived_micros, provider || ':' || object_id AS name FROM examined.reversals
+                UNION ALL SELECT organization_id, waived_micros, reference_id FROM examined.carrier_debts
+            ) r FULL JOIN (
                 SELECT organization_id, reference_id AS name, sum(amount_micros) AS micros
                 FROM examined.money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
             ) c USING (organization_id, name)

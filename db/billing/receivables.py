@@ -1,20 +1,23 @@
-"""What an organization owes: payers got it back, and it was spent.
+"""What an organization owes: payers got it back, or Twilio charged it, and the wallet could not pay.
 
-A block stands while anything is owed; it is placed and lifted in the transaction that changes the
-debt. Each function that moves money locks the standing, then the wallet; the caller commits.
+Money that comes in covers what is owed for the carrier first, then what is owed for reversals, the
+oldest first. Of each source a block stands while anything is owed; it is placed and lifted in the
+transaction that changes the debt. Each function that moves money locks the standing, then the
+wallet; the caller commits.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
 
-from sqlalchemy import Text, bindparam, case, func, select, update
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import decisions
 from db.lifecycle import standings
 from db.lifecycle.standings import HeldBlock
-from db.tables.billing import reversals
 from db.wallet import money_changes, wallets
 from db.wallet.money_changes import MoneyChange
 from domain.alerts import AlertKind
@@ -24,29 +27,96 @@ from domain.wallet import refusals
 from domain.wallet.entries import Posting, recovery
 from domain.wallet.ledger import Posted, Wallet
 
-RECEIVABLE = "receivable"
-"""The reference of the block for debts from reversals."""
-LEFT_OWED = "payers got back more than the wallet held; the rest is owed"
-_STANDS = (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None)
-_UNCOVERED = (
-    reversals.c.amount_micros
-    - reversals.c.taken_micros
-    - reversals.c.recovered_micros
-    - reversals.c.waived_micros
-)
-OWED = case((_STANDS, func.greatest(0, _UNCOVERED)), else_=0).label("owed")
-"""What is still owed for a reversal."""
-_OF = reversals.c.organization_id == bindparam("of_organization", type_=Text)
-_IS_OWED = (_OF, _STANDS, _UNCOVERED > 0)
-_OWING = (
-    select(reversals, OWED).where(*_IS_OWED).order_by(reversals.c.booked_at, reversals.c.object_id)
-)
-_SUM_OWED = select(func.coalesce(func.sum(_UNCOVERED), 0)).where(*_IS_OWED)
-THIS = (
-    _OF,
-    reversals.c.provider == bindparam("of_provider", type_=Text),
-    reversals.c.object_id == bindparam("of_object", type_=Text),
-)
+
+class Source(StrEnum):
+    """Why something is owed."""
+
+    CARRIER = "carrier"
+    REVERSAL = "reversal"
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands while something is owed for a source."""
+
+    block: Block
+    reference: str
+    alert: AlertKind
+    why: str
+
+
+STANDS: Mapping[Source, _Standing] = {
+    Source.CARRIER: _Standing(
+        Block.FUNDS,
+        "carrier",
+        AlertKind.CARRIER_OWED,
+        "Twilio charged more than the wallet held; the rest is owed",
+    ),
+    Source.REVERSAL: _Standing(
+        Block.DISPUTE,
+        "receivable",
+        AlertKind.RECEIVABLE,
+        "payers got back more than the wallet held; the rest is owed",
+    ),
+}
+_OWING = text("""
+    SELECT source, name, owed, why, recoveries FROM (
+        SELECT 'carrier' AS source, reference_id AS name, booked_at, recoveries,
+               amount_micros - recovered_micros - waived_micros AS owed, 'debt left by a carrier charge' AS why
+        FROM carrier_debts
+        WHERE organization_id = :organization_id AND recovered_micros + waived_micros < amount_micros
+        UNION ALL
+        SELECT 'reversal', provider || ':' || object_id, booked_at, recoveries,
+               amount_micros - taken_micros - recovered_micros - waived_micros, 'debt left by a ' || what
+        FROM reversals
+        WHERE organization_id = :organization_id AND payment_kind = 'topup' AND returned_at IS NULL
+          AND taken_micros + recovered_micros + waived_micros < amount_micros
+    ) owing ORDER BY source, booked_at, name
+""")
+_CHANGE = """
+    UPDATE {table} SET recovered_micros = recovered_micros + :recovered,
+        waived_micros = waived_micros + :waived,
+        recoveries = recoveries + CAST(CAST(:recovered AS bigint) > 0 AS integer)
+    WHERE organization_id = :organization_id AND {key}
+"""
+_CHANGES = {
+    Source.CARRIER: text(_CHANGE.format(table="carrier_debts", key="reference_id = :name")),
+    Source.REVERSAL: text(
+        _CHANGE.format(
+            table="reversals",
+            key="provider = split_part(:name, ':', 1)"
+            " AND object_id = substr(:name, strpos(:name, ':') + 1)",
+        )
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """What is owed for one reversal or one charge. `name` is part of the references of its
+    recoveries.
+    """
+
+    source: Source
+    name: str
+    owed_micros: int
+    why: str
+    recoveries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """In micros of the wallet's currency."""
+
+    carrier: int = 0
+    reversals: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.carrier + self.reversals
+
+    def of(self, source: Source) -> int:
+        return self.carrier if source is Source.CARRIER else self.reversals
 
 
 class NotBooked(Exception):
@@ -56,10 +126,8 @@ class NotBooked(Exception):
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Recover what is owed from the available balance, oldest first; returns whether anything
-    changed.
-    """
-    if await owed(conn, organization_id) == 0:
+    """Recover what is owed from the available balance; returns whether anything changed."""
+    if (await owed(conn, organization_id)).total == 0:
         return False
     await standings.lock(conn, organization_id)
     recovered = await collect(conn, organization_id)
@@ -67,51 +135,65 @@ async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime)
     return recovered
 
 
-async def waive(conn: AsyncConnection, organization_id: str, *, by: str, now: datetime) -> None:
-    """Forgive what is owed, on behalf of an operator. Locks the standing, then the wallet; the
-    caller commits.
+async def waive(
+    conn: AsyncConnection, organization_id: str, source: Source, *, by: str, now: datetime
+) -> None:
+    """Forgive what is owed for one source, on behalf of an operator. Locks the standing, then the
+    wallet; the caller commits.
     """
     await standings.lock(conn, organization_id)
     await wallets.lock(conn, organization_id)
-    for row in (await conn.execute(_OWING, {"of_organization": organization_id})).all():
-        await change(conn, row, waived_micros=row.waived_micros + row.owed)
-        of = f"{row.provider}:{row.object_id}"
-        await money_changes.note(
-            conn, organization_id, MoneyChange.DEBT_WAIVED, of, row.owed, by=by
-        )
+    for debt in await debts(conn, organization_id):
+        if debt.source is source:
+            await _change(conn, organization_id, debt, waived=debt.owed_micros)
+            waived = MoneyChange.DEBT_WAIVED
+            await money_changes.note(
+                conn, organization_id, waived, debt.name, debt.owed_micros, by=by
+            )
     await agree(conn, organization_id, now)
 
 
-async def owed(conn: AsyncConnection, organization_id: str) -> int:
-    """The debt in micros of the wallet's currency, including changes of this transaction."""
-    return int((await conn.execute(_SUM_OWED, {"of_organization": organization_id})).scalar_one())
+async def owed(conn: AsyncConnection, organization_id: str) -> Owed:
+    """The debts, including changes of this transaction."""
+    micros = dict.fromkeys(Source, 0)
+    for debt in await debts(conn, organization_id):
+        micros[debt.source] += debt.owed_micros
+    return Owed(carrier=micros[Source.CARRIER], reversals=micros[Source.REVERSAL])
+
+
+async def debts(conn: AsyncConnection, organization_id: str) -> list[Debt]:
+    """In the order in which money covers them."""
+    return [
+        Debt(
+            source=Source(row.source),
+            name=row.name,
+            owed_micros=row.owed,
+            why=row.why,
+            recoveries=row.recoveries,
+        )
+        for row in await conn.execute(_OWING, {"organization_id": organization_id})
+    ]
 
 
 async def collect(conn: AsyncConnection, organization_id: str) -> bool:
     """The caller holds the standing. What the ledger refuses stays owed, with an alert."""
     wallet = await wallets.lock(conn, organization_id)
     left = 0 if wallet is None else wallet.available_micros
-    parts: list[tuple[Any, Posting]] = []
-    for row in await conn.execute(_OWING, {"of_organization": organization_id}):
-        micros = min(row.owed, left)
+    parts: list[tuple[Debt, Posting]] = []
+    for debt in await debts(conn, organization_id) if left > 0 else ():
+        micros = min(debt.owed_micros, left)
         if wallet is None or micros <= 0:
             break
         left -= micros
-        name = f"recovery:{row.provider}:{row.object_id}:{row.recoveries + 1}"
-        parts.append(
-            (
-                row,
-                recovery(name, Money(micros, wallet.currency), f"debt left by a {row.what}"),
-            )
-        )
+        reference_id = f"recovery:{debt.name}:{debt.recoveries + 1}"
+        parts.append((debt, recovery(reference_id, Money(micros, wallet.currency), debt.why)))
     if wallet is None or not parts:
         return False
     try:
         async with conn.begin_nested():
             await post(conn, wallet, [entry for _, entry in parts])
-            for row, entry in parts:
-                micros = row.recovered_micros + entry.amount.micros
-                await change(conn, row, recovered_micros=micros, recoveries=row.recoveries + 1)
+            for debt, entry in parts:
+                await _change(conn, organization_id, debt, recovered=entry.amount.micros)
     except NotBooked as problem:
         await alerts.raise_(
             conn, organization_id, AlertKind.REVERSAL_NOT_BOOKED, f"recovery: {problem}"
@@ -127,33 +209,57 @@ async def post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) ->
 
 
 async def agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """Keep the block exactly while something is owed. The gate shuts in this transaction; the
-    reactivation's steps open it.
+    """Keep each source's block exactly while something is owed for it. The gate shuts in this
+    transaction; the reactivation's steps open it, when nothing is owed for either.
     """
-    micros = await owed(conn, organization_id)
-    stands = any(
-        (block.kind, block.reference) == (Block.DISPUTE, RECEIVABLE)
+    owes = await owed(conn, organization_id)
+    held = {
+        (block.kind, block.reference)
         for block in await standings.held_blocks(conn, organization_id)
-    )
-    if stands is (micros > 0):
-        return
-    if micros:
-        detail = LEFT_OWED
-        receivable = HeldBlock(
-            kind=Block.DISPUTE, reference=RECEIVABLE, reason=detail, placed_by="tollgate"
-        )
-        await standings.place_block(conn, organization_id, receivable)
-    else:
-        detail = "no debt from reversals is left"
-        await standings.lift_block(conn, organization_id, Block.DISPUTE, RECEIVABLE)
-        await alerts.clear(conn, organization_id, AlertKind.RECEIVABLE)
-    await decisions.settle(conn, organization_id, now=now, cause=detail, may_open=not micros)
-
-
-async def change(conn: AsyncConnection, row: Any, **values: Any) -> None:
-    params = {
-        "of_organization": row.organization_id,
-        "of_provider": row.provider,
-        "of_object": row.object_id,
     }
-    await conn.execute(update(reversals).where(*THIS).values(**values), params)
+    placed = [
+        source
+        for source, stands in STANDS.items()
+        if owes.of(source) and (stands.block, stands.reference) not in held
+    ]
+    lifted = [
+        source
+        for source, stands in STANDS.items()
+        if not owes.of(source) and (stands.block, stands.reference) in held
+    ]
+    for source in placed:
+        await _place(conn, organization_id, STANDS[source])
+    for source in lifted:
+        await _lift(conn, organization_id, STANDS[source])
+    if placed:
+        cause = STANDS[placed[0]].why
+        await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=False)
+    if lifted:
+        cause = f"no debt from {lifted[0].value}s is left"
+        await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+
+
+async def _place(conn: AsyncConnection, organization_id: str, stands: _Standing) -> None:
+    block = HeldBlock(
+        kind=stands.block, reference=stands.reference, reason=stands.why, placed_by="tollgate"
+    )
+    await standings.place_block(conn, organization_id, block)
+
+
+async def _lift(conn: AsyncConnection, organization_id: str, stands: _Standing) -> None:
+    await standings.lift_block(conn, organization_id, stands.block, stands.reference)
+    await alerts.clear(conn, organization_id, stands.alert)
+
+
+async def _change(
+    conn: AsyncConnection, organization_id: str, debt: Debt, *, recovered: int = 0, waived: int = 0
+) -> None:
+    await conn.execute(
+        _CHANGES[debt.source],
+        {
+            "organization_id": organization_id,
+            "name": debt.name,
+            "recovered": recovered,
+            "waived": waived,
+        },
+    )

@@ -9,19 +9,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing.receivables import LEFT_OWED, OWED, THIS, agree, change, collect, post
+from db.billing.receivables import STANDS, Source, agree, collect, post
 from db.lifecycle import standings
 from db.tables.billing import payments, reversals
 from db.wallet import wallets
-from domain.alerts import AlertKind
 from domain.billing.events import Reversal
 from domain.billing.subscription import Provider
 from domain.money import Money
 from domain.wallet.entries import credit, reversal
+
+_OWED = case(
+    (
+        (reversals.c.payment_kind == "topup") & reversals.c.returned_at.is_(None),
+        reversals.c.amount_micros
+        - reversals.c.taken_micros
+        - reversals.c.recovered_micros
+        - reversals.c.waived_micros,
+    ),
+    else_=0,
+).label("owed")
+"""What is still owed for a reversal."""
+_THIS = (
+    reversals.c.organization_id == bindparam("of_organization", type_=Text),
+    reversals.c.provider == bindparam("of_provider", type_=Text),
+    reversals.c.object_id == bindparam("of_object", type_=Text),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +168,8 @@ async def _booked(
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
     if row.owed:
-        await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, LEFT_OWED)
+        owing = STANDS[Source.REVERSAL]
+        await alerts.raise_(conn, organization_id, owing.alert, owing.why)
     return Booked(
         counted=Money(counted, currency),
         reported=reversal.amount,
@@ -173,7 +190,7 @@ async def _take(conn: AsyncConnection, organization_id: str, row: Any) -> None:
         f"{row.what} of {row.provider} payment {row.payment_id}",
     )
     await post(conn, wallet, [entry])
-    await change(conn, row, taken_micros=micros)
+    await _change(conn, row, taken_micros=micros)
 
 
 async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now: datetime) -> None:
@@ -183,7 +200,7 @@ async def _give_back(conn: AsyncConnection, organization_id: str, row: Any, now:
         name = f"returned:{row.provider}:{row.object_id}"
         why = f"returned: the {row.what} of {row.provider} payment {row.payment_id}"
         await post(conn, wallet, [credit(name, Money(micros, wallet.currency), why)])
-    await change(conn, row, returned_at=now)
+    await _change(conn, row, returned_at=now)
 
 
 async def _payment(
@@ -239,4 +256,13 @@ async def _find(
         "of_provider": provider.value,
         "of_object": object_id,
     }
-    return (await conn.execute(select(reversals, OWED).where(*THIS), params)).one_or_none()
+    return (await conn.execute(select(reversals, _OWED).where(*_THIS), params)).one_or_none()
+
+
+async def _change(conn: AsyncConnection, row: Any, **values: Any) -> None:
+    params = {
+        "of_organization": row.organization_id,
+        "of_provider": row.provider,
+        "of_object": row.object_id,
+    }
+    await conn.execute(update(reversals).where(*_THIS).values(**values), params)

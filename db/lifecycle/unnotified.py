@@ -61,10 +61,14 @@ _STANDINGS_SOON = text(
 )
 _OWING = text(
     """
-    SELECT DISTINCT organization_id FROM reversals JOIN wallets USING (organization_id)
-    WHERE payment_kind = 'topup' AND returned_at IS NULL
-      AND taken_micros + recovered_micros + waived_micros < amount_micros  -- as the index has it
-      AND balance_micros > held_micros
+    SELECT organization_id FROM (
+        SELECT organization_id FROM reversals
+        WHERE payment_kind = 'topup' AND returned_at IS NULL
+          AND taken_micros + recovered_micros + waived_micros < amount_micros  -- as the index has it
+        UNION SELECT organization_id FROM carrier_debts
+        WHERE recovered_micros + waived_micros < amount_micros
+    ) owing JOIN wallets USING (organization_id)
+    WHERE balance_micros > held_micros
     LIMIT :limit
     """
 )
@@ -103,5 +107,5 @@ async def notify_soon(
 
 
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Organizations that owe for reversals and have a balance to recover from."""
+    """Organizations that owe and have a balance to recover from."""
     return list((await conn.execute(_OWING, {"limit": limit})).scalars())

@@ -136,6 +136,29 @@ reversals = Table(
     by_time("reversals", "booked_at", "returned_at"),
 )  # fmt: skip
 
+carrier_debts = Table(
+    "carrier_debts",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), nullable=False),
+    Column("reference_id", Text, nullable=False),  # the charge's; what was taken is its entry
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("recovered_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("waived_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("recoveries", Integer, nullable=False, server_default=ZERO),
+    time("booked_at", required=True),
+    PrimaryKeyConstraint("organization_id", "reference_id"),
+    CheckConstraint("amount_micros > 0", name="amount"),
+    CheckConstraint("recovered_micros >= 0 AND waived_micros >= 0", name="parts"),
+    CheckConstraint("recovered_micros + waived_micros <= amount_micros", name="whole"),
+    CheckConstraint("(recoveries > 0) = (recovered_micros > 0)", name="recoveries"),
+    CheckConstraint("reference_id ~ '^carrier:.'", name="reference"),
+    Index(
+        "carrier_debts_owed_idx", "organization_id", "booked_at",
+        postgresql_where=text("recovered_micros + waived_micros < amount_micros"),
+    ),
+    by_time("carrier_debts", "booked_at"),
+)  # fmt: skip
+
 collections = Table(
     "collections",
     metadata,

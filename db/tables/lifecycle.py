@@ -60,7 +60,7 @@ blocks = Table(
     Column("placed_by", Text, nullable=False),
     time("placed_at", now=True),
     PrimaryKeyConstraint("organization_id", "kind", "reference"),
-    one_of("kind", "dispute", "admin", "telephony"),
+    one_of("kind", "dispute", "funds", "admin", "telephony"),
 )
 
 standings = Table(

@@ -55,8 +55,12 @@ ledger_entries = Table(
     ForeignKeyConstraint(
         ["organization_id", "refunds"], ["ledger_entries.organization_id", "ledger_entries.reference_id"]
     ),
-    one_of("kind", "credit", "debit", "refund", "reversal", "recovery"),
-    CheckConstraint("(kind IN ('debit', 'reversal', 'recovery')) = (amount_micros < 0)", name="sign"),
+    one_of(
+        "kind", "credit", "debit", "refund", "reversal", "recovery", "carrier_charge", "carrier_refund"
+    ),
+    CheckConstraint(
+        "(kind IN ('debit', 'reversal', 'recovery', 'carrier_charge')) = (amount_micros < 0)", name="sign"
+    ),
     CheckConstraint("amount_micros <> 0", name="amount"),
     CheckConstraint("balance_after_micros >= 0", name="balance_after"),
     CheckConstraint("(kind = 'refund') = (refunds IS NOT NULL)", name="refunds"),

@@ -12,13 +12,15 @@ class EntryKind(StrEnum):
     REFUND = "refund"
     REVERSAL = "reversal"
     RECOVERY = "recovery"
+    CARRIER_CHARGE = "carrier_charge"
+    CARRIER_REFUND = "carrier_refund"
 
 
-TAKEN_BACK = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY})
-"""Money of a top-up that its payer got back: it is gone already, so neither the gate nor a freeze
-stops the entry.
+ALREADY_GONE = frozenset({EntryKind.REVERSAL, EntryKind.RECOVERY, EntryKind.CARRIER_CHARGE})
+"""Money that a payer got back, or that Twilio charged: it is gone already, so neither the gate nor a
+freeze stops the entry.
 """
-TAKES = TAKEN_BACK | {EntryKind.DEBIT}
+TAKES = ALREADY_GONE | {EntryKind.DEBIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +78,28 @@ def reversal(reference_id: str, amount: Money, description: str = "") -> Posting
 
 
 def recovery(reference_id: str, amount: Money, description: str = "") -> Posting:
-    """Collects later what a reversal could not take."""
+    """Collects later what a reversal or a carrier charge could not take."""
     return Posting(
         kind=EntryKind.RECOVERY, reference_id=reference_id, amount=amount, description=description
+    )
+
+
+def carrier_charge(reference_id: str, amount: Money, description: str = "") -> Posting:
+    return Posting(
+        kind=EntryKind.CARRIER_CHARGE,
+        reference_id=reference_id,
+        amount=amount,
+        description=description,
+    )
+
+
+def carrier_refund(reference_id: str, amount: Money, description: str = "") -> Posting:
+    """Returns a part of what was charged: Twilio corrected its bill."""
+    return Posting(
+        kind=EntryKind.CARRIER_REFUND,
+        reference_id=reference_id,
+        amount=amount,
+        description=description,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.money import LARGEST_MICROS
-from domain.wallet.entries import TAKEN_BACK, Entry, EntryKind, Posting
+from domain.wallet.entries import ALREADY_GONE, Entry, EntryKind, Posting
 
 FENCED = "nothing is sent until the database, which may have been restored, is recovered"
 
@@ -32,6 +32,10 @@ class Refunded(Posted):
 
 
 class TakenBack(Posted):
+    pass
+
+
+class Charged(Posted):
     pass
 
 
@@ -93,6 +97,7 @@ Outcome = (
     | Credited
     | Refunded
     | TakenBack
+    | Charged
     | InsufficientFunds
     | Frozen
     | Suspended
@@ -103,12 +108,17 @@ Outcome = (
     | TooLarge
 )
 
-_POSTED: dict[EntryKind, type[Debited] | type[Credited] | type[Refunded] | type[TakenBack]] = {
+_POSTED: dict[
+    EntryKind,
+    type[Debited] | type[Credited] | type[Refunded] | type[TakenBack] | type[Charged],
+] = {
     EntryKind.DEBIT: Debited,
     EntryKind.CREDIT: Credited,
     EntryKind.REFUND: Refunded,
     EntryKind.REVERSAL: TakenBack,
     EntryKind.RECOVERY: TakenBack,
+    EntryKind.CARRIER_CHARGE: Charged,
+    EntryKind.CARRIER_REFUND: Credited,
 }
 
 
@@ -232,7 +242,7 @@ def _refusal(
             return NothingToRefund(posting.refunds)
     if posting.kind is EntryKind.DEBIT:
         return cannot_pay(wallet, balance, posting.amount.micros)
-    if posting.kind in TAKEN_BACK:
+    if posting.kind in ALREADY_GONE:
         return _too_little(wallet, balance, posting.amount.micros)
     if balance + posting.amount.micros > LARGEST_MICROS:
         return TooLarge(balance)

@@ -1,7 +1,7 @@
 """The references of Tollgate's own ledger entries. The host application may not use references of
 these forms.
 
-`certify` checks that the message, payment or reversal of each such entry exists.
+`certify` checks that the message, payment, reversal or charge of each such entry exists.
 """
 
 import re
@@ -19,8 +19,13 @@ TOPUP = f"{_PROVIDER}:({'|'.join(MoneyObject)}):.+"
 """The credit of a payment: the provider's object kind and its id."""
 RETURNED = f"returned:{_PROVIDER}:.+"
 """The credit that returns what a reversal took, by the reversal's id."""
-TAKEN_BACK = f"(reversal|recovery):{_PROVIDER}:.+"
-_OURS = re.compile(f"{MESSAGE}|{REFUND}|{CHARGE}|{TOPUP}|{RETURNED}|{TAKEN_BACK}")
+CARRIER = "carrier(-refund)?:.+"
+"""The charge for what Twilio billed, and what is returned of charges."""
+TAKEN_BACK = f"reversal:{_PROVIDER}:.+"
+RECOVERED = f"recovery:({'|'.join(Provider)}|carrier):.+"
+_OURS = re.compile(
+    f"{MESSAGE}|{REFUND}|{CHARGE}|{TOPUP}|{RETURNED}|{CARRIER}|{TAKEN_BACK}|{RECOVERED}"
+)
 RESERVED = "Tollgate's own entries have such references"
 
 

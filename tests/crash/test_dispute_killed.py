@@ -196,7 +196,7 @@ async def test_another_worker_books_once_what_a_killed_one_began(crash: Crash, c
         else [("credit", 25), ("reversal", -25), ("credit", 25)],
     }
     assert moved == expected[story]
-    assert owed == (20_000_000 if story == "refund of what is spent" else 0)
+    assert owed.total == (20_000_000 if story == "refund of what is spent" else 0)
     assert (await world.wallet(staged.organization_id)).gate_open is staged.won
 
 

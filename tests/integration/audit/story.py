@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.audit import certify
 from db.audit.checkpoints import Checkpoint
 from db.billing import payments, receivables, reversals, topups
+from db.billing.receivables import Source
 from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
@@ -125,7 +126,7 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
     async with engine.begin() as conn:
         await reversals.book(conn, organization_id, Provider.PAYPAL, fact, now=NOON)
     async with engine.begin() as conn:
-        await receivables.waive(conn, organization_id, by="operator", now=NOON)
+        await receivables.waive(conn, organization_id, Source.REVERSAL, by="operator", now=NOON)
     await webhook_of_reversal(engine, "R-6", "CAP-6")
     await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never took effect
     await take_steps(engine, organization_id)

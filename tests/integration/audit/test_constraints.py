@@ -167,6 +167,16 @@ def reversal(
     )
 
 
+def carrier_debt(
+    *, amount: int = 1, recovered: int = 0, waived: int = 0, reference: str = "carrier:1"
+) -> str:
+    return (
+        "INSERT INTO carrier_debts (organization_id, reference_id, amount_micros, "
+        "recovered_micros, waived_micros, booked_at)"
+        f" VALUES ('acme', '{reference}', {amount}, {recovered}, {waived}, now())"
+    )
+
+
 def delivery(
     *,
     provider: str = "paypal",
@@ -192,6 +202,13 @@ def delivery(
         (entry(kind="debit", amount=1), "ledger_entries_sign_check"),
         (entry(kind="reversal", amount=1), "ledger_entries_sign_check"),
         (entry(kind="recovery", amount=1), "ledger_entries_sign_check"),
+        (entry(kind="carrier_charge", amount=1), "ledger_entries_sign_check"),
+        (entry(kind="carrier_refund", amount=-1), "ledger_entries_sign_check"),
+        (carrier_debt(amount=0), "carrier_debts_amount_check"),
+        (carrier_debt(recovered=-1), "carrier_debts_parts_check"),
+        (carrier_debt(waived=2), "carrier_debts_whole_check"),
+        (carrier_debt(recovered=1), "carrier_debts_recoveries_check"),
+        (carrier_debt(reference="sms"), "carrier_debts_reference_check"),
         (reversal(amount=2), "reversals_amount_check"),
         (reversal(taken=-1), "reversals_parts_check"),
         (reversal(taken=2), "reversals_whole_check"),

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from db.billing import payments, receivables, reversals
 from db.billing.payments import PaidBack
-from db.billing.receivables import NotBooked
+from db.billing.receivables import NotBooked, Source
 from db.billing.reversals import (
     Booked,
     NeverCredited,
@@ -105,15 +105,13 @@ async def owing_ten(engine: AsyncEngine) -> None:
 
 async def owed(engine: AsyncEngine) -> Money:
     async with engine.connect() as conn:
-        return Money(await receivables.owed(conn, ORGANIZATION), "USD")
+        return Money((await receivables.owed(conn, ORGANIZATION)).total, "USD")
 
 
 async def blocked(engine: AsyncEngine) -> bool:
     async with engine.connect() as conn:
         blocks = await standings.held_blocks(conn, ORGANIZATION)
-    return any(
-        (block.kind, block.reference) == (Block.DISPUTE, receivables.RECEIVABLE) for block in blocks
-    )
+    return any((block.kind, block.reference) == (Block.DISPUTE, "receivable") for block in blocks)
 
 
 async def entries(engine: AsyncEngine) -> list[tuple[str, int]]:
@@ -330,9 +328,7 @@ async def test_a_reversal_does_not_touch_held_money(engine: AsyncEngine) -> None
     assert await balance(engine) == usd("20")
     # it is not even tried: a try would raise an alert
     async with engine.connect() as conn:
-        assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == [
-            receivables.RECEIVABLE
-        ]
+        assert [alert.kind for alert in await alerts.standing(conn, ORGANIZATION)] == ["receivable"]
     assert await broken_claims(engine) == set()
 
 
@@ -774,7 +770,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                 elif act == "recover":
                     await receivables.recover(conn, name, now=NOON)
                 elif act == "waive":
-                    await receivables.waive(conn, name, by="operator", now=NOON)
+                    await receivables.waive(conn, name, Source.REVERSAL, by="operator", now=NOON)
                 else:
                     taken = _dispute_of(name, which, money, stands=act == "refund")
                     booked = await reversals.book(conn, name, Provider.STRIPE, taken, now=NOON)
@@ -782,7 +778,7 @@ async def _live(acts: list[tuple[str, int, int]], database_url: str) -> None:
                         back[taken.id] = (booked.counted.micros, booked.returned)
         async with engine.connect() as conn:
             left = await wallets.get(conn, name)
-            open_ = await receivables.owed(conn, name)
+            open_ = (await receivables.owed(conn, name)).total
         forgiven = await number(engine, FORGIVEN, of=name)
         assert left is not None
         gone = sum(micros for micros, returned in back.values() if not returned)
@@ -827,4 +823,4 @@ async def covered(engine: AsyncEngine) -> None:
 
 async def waived(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await receivables.waive(conn, ORGANIZATION, by="operator", now=NOON)
+        await receivables.waive(conn, ORGANIZATION, Source.REVERSAL, by="operator", now=NOON)

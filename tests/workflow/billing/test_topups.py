@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.billing import receivables
 from db.inbox import pending_deliveries
 from db.inbox.deliveries import InboxStatus
 from db.wallet import ledger, wallets
@@ -226,7 +225,7 @@ async def test_an_operator_may_forgive_what_is_owed(actor: Actor) -> None:
     await actor.happen(f"payments/{payment_id}/refund")
     await world.applied(organization_id, "suspended")
 
-    path = f"/v1/organizations/{organization_id}/blocks/dispute/{receivables.RECEIVABLE}"
+    path = f"/v1/organizations/{organization_id}/blocks/dispute/receivable"
     assert (await world.api.delete(path)).is_success
     await world.applied(organization_id, "active")
 

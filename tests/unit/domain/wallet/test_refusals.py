@@ -9,6 +9,7 @@ from db.billing import payments
 from db.billing.payments import BookedFor, OfSubscription, PaidBack, TopUpOutcome
 from domain.wallet.entries import Entry, EntryKind
 from domain.wallet.ledger import (
+    Charged,
     Conflict,
     Credited,
     Debited,
@@ -45,6 +46,7 @@ WORDS: list[tuple[Outcome, str]] = [
     (Debited(ENTRY), "booked as entry 7"),
     (Refunded(ENTRY), "booked as entry 7"),
     (TakenBack(ENTRY), "booked as entry 7"),
+    (Charged(ENTRY), "booked as entry 7"),
 ]
 
 

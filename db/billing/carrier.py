@@ -1,0 +1,140 @@
+"""Takes from the wallet what Twilio charged for an organization's subaccount, and returns what
+Twilio corrects: each once by its reference. What the wallet cannot cover is owed.
+
+Neither the gate nor a freeze stops a charge: Twilio has charged it already. Each function locks the
+standing, then the wallet; the caller commits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import alerts
+from db.billing import receivables
+from db.billing.receivables import STANDS, NotBooked, Source
+from db.lifecycle import standings
+from db.tables.billing import carrier_debts
+from db.wallet import ledger, wallets
+from domain.money import Money
+from domain.wallet.entries import Entry, EntryKind, carrier_charge, carrier_refund
+from domain.wallet.ledger import Wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A charge as it stands now: what the wallet paid of it, by then or since, and what is owed.
+    What an operator forgave is in neither.
+    """
+
+    paid_micros: int
+    owed_micros: int
+
+
+async def take_charge(
+    conn: AsyncConnection, organization_id: str, amount_micros: int, reference: str, now: datetime
+) -> Taken:
+    """Charge the wallet, once per reference, with what is available; the rest is owed, and blocks.
+
+    Never takes what holds have reserved. What was owed before is covered first. The ledger's
+    reference is `carrier:` and `reference`. Raises NotBooked if the reference belongs to another
+    amount.
+    """
+    wallet = await _lock(conn, organization_id)
+    name = f"carrier:{reference}"
+    before = await _charged(conn, organization_id, name)
+    if before is None:
+        await receivables.collect(conn, organization_id)
+        await _charge(conn, organization_id, Money(amount_micros, wallet.currency), name, now)
+        await receivables.agree(conn, organization_id, now)
+        before = await _charged(conn, organization_id, name)
+    if before is None or before.amount_micros != amount_micros:
+        raise NotBooked(f"the reference {name} belongs to a charge of another amount")
+    return Taken(paid_micros=before.paid_micros, owed_micros=before.owed_micros)
+
+
+async def give_back(
+    conn: AsyncConnection, organization_id: str, amount_micros: int, reference: str, now: datetime
+) -> None:
+    """Return a part of what was charged, once per reference: it covers what is owed for the carrier
+    first, and the rest is available.
+
+    The ledger's reference is `carrier-refund:` and `reference`. Raises NotBooked if the reference
+    belongs to another amount.
+    """
+    wallet = await _lock(conn, organization_id)
+    name = f"carrier-refund:{reference}"
+    before = await _entry(conn, organization_id, name, EntryKind.CARRIER_REFUND)
+    if before is None:
+        amount = Money(amount_micros, wallet.currency)
+        entry = carrier_refund(name, amount, "Twilio corrected its bill")
+        await receivables.post(conn, wallet, [entry])
+        await receivables.collect(conn, organization_id)
+        await receivables.agree(conn, organization_id, now)
+    elif before.amount_micros != amount_micros:
+        raise NotBooked(f"the reference {name} belongs to a refund of another amount")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Charged:
+    amount_micros: int
+    paid_micros: int
+    owed_micros: int
+
+
+async def _charged(conn: AsyncConnection, organization_id: str, name: str) -> _Charged | None:
+    """What the reference was booked with."""
+    entry = await _entry(conn, organization_id, name, EntryKind.CARRIER_CHARGE)
+    query = select(carrier_debts).where(
+        carrier_debts.c.organization_id == organization_id, carrier_debts.c.reference_id == name
+    )
+    debt = (await conn.execute(query)).one_or_none()
+    if entry is None and debt is None:
+        return None
+    taken = 0 if entry is None else -entry.amount_micros
+    if debt is None:
+        return _Charged(amount_micros=taken, paid_micros=taken, owed_micros=0)
+    return _Charged(
+        amount_micros=taken + debt.amount_micros,
+        paid_micros=taken + debt.recovered_micros,
+        owed_micros=debt.amount_micros - debt.recovered_micros - debt.waived_micros,
+    )
+
+
+async def _entry(
+    conn: AsyncConnection, organization_id: str, name: str, kind: EntryKind
+) -> Entry | None:
+    entry = await ledger.find(conn, organization_id, name)
+    if entry is not None and entry.kind is not kind:
+        raise NotBooked(f"the reference {name} belongs to a {entry.kind.value}")
+    return entry
+
+
+async def _charge(
+    conn: AsyncConnection, organization_id: str, amount: Money, name: str, now: datetime
+) -> None:
+    wallet = await _lock(conn, organization_id)
+    taken = min(amount.micros, wallet.available_micros)
+    if taken:
+        entry = carrier_charge(name, Money(taken, wallet.currency), "charged by Twilio")
+        await receivables.post(conn, wallet, [entry])
+    if taken < amount.micros:
+        await conn.execute(
+            insert(carrier_debts).values(
+                organization_id=organization_id,
+                reference_id=name,
+                amount_micros=amount.micros - taken,
+                booked_at=now,
+            )
+        )
+        owing = STANDS[Source.CARRIER]
+        await alerts.raise_(conn, organization_id, owing.alert, owing.why)
+
+
+async def _lock(conn: AsyncConnection, organization_id: str) -> Wallet:
+    await standings.lock(conn, organization_id)
+    wallet = await wallets.lock(conn, organization_id)
+    if wallet is None:
+        raise NotBooked(f"{organization_id} has no wallet")
+    return wallet
