@@ -11,7 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from bench.bare import Bare, nothing
 from runtime.client import connect
 from runtime.processes import exit_now, stop_requested
-from runtime.settings import temporal_connection
+from runtime.temporal_address import temporal_connection
 
 
 def _runner() -> SandboxedWorkflowRunner:

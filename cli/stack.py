@@ -29,7 +29,8 @@ from devservers.ports import free_ports
 from devservers.postgres import Postgres
 from runtime import migrations
 from runtime.client import RPC_TIMEOUT, connect
-from runtime.settings import Settings, load, temporal_connection, writable
+from runtime.settings import Settings, load, writable
+from runtime.temporal_address import temporal_connection
 
 START_LIMIT = 60.0
 

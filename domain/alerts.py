@@ -29,6 +29,7 @@ class AlertKind(StrEnum):
     CAMPAIGN_WAITS = "campaign_waits"
     SENDING_REFUSED = "sending_refused"
     SENT_AFTER_REFUND = "sent_after_refund"
+    ROTATION_FAILED = "rotation_failed"
 
     CHARGED_BY_OTHER = "charged_by_other"
     LATE_CONSENT = "late_consent"
@@ -59,6 +60,7 @@ class AlertKind(StrEnum):
     WATCH_FAILED = "watch_failed"
     SEALING_FAILED = "sealing_failed"
     CHECKING_FAILED = "checking_failed"
+    READ_BACK_FAILED = "read_back_failed"
     UNDECIDED_FAILED = "undecided_failed"
     MARK_FAILED = "mark_failed"
     FENCED = "fenced"
@@ -189,6 +191,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "Tollgate's request",
         clears="the sender is changed, or a day has passed since the last failure",
     ),
+    AlertKind.ROTATION_FAILED: Meaning(
+        about="the subaccount was suspended with its old auth token, although "
+        "`TOLLGATE_ROTATE_TOKENS_AT_SUSPENSION` is set: whoever has it may read at Twilio, and use "
+        "it again after a reactivation. Replace the token in Twilio's console",
+        clears="a later suspension replaces it",
+    ),
     AlertKind.SENT_AFTER_REFUND: Meaning(
         about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET "
         "…/messages/unpaid`) "
@@ -254,6 +262,9 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.WATCH_FAILED: _loop("alerts about campaigns are not raised or cleared"),
     AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),
     AlertKind.CHECKING_FAILED: _loop("refunds of failed messages are delayed"),
+    AlertKind.READ_BACK_FAILED: _loop(
+        "a subaccount that somebody reactivates is suspended again after a quarter of an hour only"
+    ),
     AlertKind.UNDECIDED_FAILED: _loop("messages whose callbacks were lost are not looked up"),
     AlertKind.MARK_FAILED: _loop("nothing notices if the database is restored"),
     AlertKind.FENCED: Meaning(

@@ -9,6 +9,7 @@ from temporalio.envconfig import ClientConnectConfig
 
 from runtime import billing, formats, passwords, settings, twilio_accounts
 from runtime.settings import BadSettings, Group, PayPal, Settings, Stripe, Twilio
+from runtime.temporal_address import temporal_connection
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def read() -> Environment:
 
 
 def _temporal() -> ClientConnectConfig:
-    connection = settings.temporal_connection()
+    connection = temporal_connection()
     if connection is None:
         raise BadSettings("TEMPORAL_ADDRESS is not set (`tollgate dev` starts its own servers)")
     return connection

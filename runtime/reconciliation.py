@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.audit.budgets import Budgets
 from activities.audit.differences import Differences
 from activities.audit.passes import Passes, Step
+from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
 from activities.audit.subscription_comparison import SubscriptionComparison
 from activities.audit.twilio_comparison import TwilioComparison
@@ -31,6 +32,13 @@ def passes(
         Subject.WAITING: reconciling.notify_waiting,
     }
     return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
+
+
+def read_backs(engine: AsyncEngine, twilio: Twilio, notifier: Notifier) -> ReadBacks:
+    budgets = Budgets(engine)
+    differences = Differences(engine, notifier, budgets)
+    comparison = TwilioComparison(engine, twilio, differences, budgets)
+    return ReadBacks(engine, comparison, differences, budgets)
 
 
 def comparisons(

@@ -12,6 +12,7 @@ from temporalio.runtime import Runtime
 
 from activities.audit.budgets import Budgets
 from activities.audit.passes import Passes
+from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
 from activities.audit.recovery import Recovering
 from activities.billing.confirmation import Billing
@@ -90,7 +91,12 @@ class Services:
 
     @property
     def enforcement(self) -> Enforcement:
-        return Enforcement(self.engine, self.twilio_of_steps, self.notifier)
+        return Enforcement(
+            self.engine,
+            self.twilio_of_steps,
+            self.notifier,
+            rotates_tokens=self.settings.rotate_tokens_at_suspension,
+        )
 
     @property
     def switching(self) -> Switching:
@@ -115,6 +121,10 @@ class Services:
         return Reconciling(
             self.engine, self.twilio, self.notifier, self.sending, Budgets(self.engine)
         )
+
+    @property
+    def read_backs(self) -> ReadBacks:
+        return reconciliation.read_backs(self.engine, self.twilio, self.notifier)
 
     @property
     def passes(self) -> Passes:

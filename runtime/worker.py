@@ -184,6 +184,8 @@ async def work(
                 look = Loop(AlertKind.FINDING_FAILED, finding.step, services.engine)
                 beside.append(asyncio.create_task(look.run(), name="finding"))
             beside.append(asyncio.create_task(relay.run(), name="relay"))
+            back = Loop(AlertKind.READ_BACK_FAILED, services.read_backs.step, services.engine)
+            beside.append(asyncio.create_task(back.run(), name="read backs"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()

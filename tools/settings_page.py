@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic.fields import FieldInfo
 
 from runtime import billing, settings
+from runtime.temporal_address import temporal_connection
 from tools.tables import GENERATED, joined, table
 
 
@@ -43,7 +44,7 @@ def settings_page() -> str:
         parts += [f"## {title}", about, table(("variable", "default", ""), rows)]
     parts += [
         "## Temporal",
-        " ".join((inspect.getdoc(settings.temporal_connection) or "").split()),
+        " ".join((inspect.getdoc(temporal_connection) or "").split()),
         (
             "`TEMPORAL_API_KEY` turns TLS on. For mutual TLS set `TEMPORAL_TLS_CLIENT_CERT_PATH` and "
             "`TEMPORAL_TLS_CLIENT_KEY_PATH`; `TEMPORAL_TLS_SERVER_CA_CERT_PATH` and "

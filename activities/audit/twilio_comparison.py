@@ -63,7 +63,7 @@ class TwilioComparison:
         compared = await self._differences.find(
             Endpoint.TWILIO_ACCOUNTS,
             [recorded.organization for recorded in suspects],
-            self._difference,
+            self.difference,
             _id,
         )
         suspected = {recorded.organization.id for recorded in suspects}
@@ -97,14 +97,17 @@ class TwilioComparison:
                 limit=_UNLISTED_AT_ONCE,
             )
         compared = await self._differences.find(
-            Endpoint.TWILIO_ACCOUNTS, unlisted, self._difference, _id
+            Endpoint.TWILIO_ACCOUNTS, unlisted, self.difference, _id
         )
         await self._differences.agree(compared.agreeing, with_twilio=True)
         if len(unlisted) < _UNLISTED_AT_ONCE:
             return at.beyond(None, differing=compared.differing).end()
         return at.beyond(unlisted[-1].id, differing=compared.differing)
 
-    async def _difference(self, organization: Organization) -> Difference | None:
+    async def difference(self, organization: Organization) -> Difference | None:
+        """What a GET of its subaccount shows, compared with its standing; what was suspended is
+        suspended again.
+        """
         async with self._engine.connect() as conn:
             standing = await standings.get(conn, organization.id)
         if standing is None or standing.behind:

@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.failures import superseded, translated
+from activities.lifecycle import token_rotation
 from activities.notifier import Notifier
 from db import alerts
 from db.billing import blocks
 from db.campaigns import parked_campaigns
-from db.lifecycle import receipts, standings, suspensions
+from db.lifecycle import read_backs, receipts, standings, suspensions
 from db.pipeline import reading, together
 from db.wallet import gates
 from domain.alerts import AlertKind
@@ -55,15 +56,25 @@ class Stuck:
 
 
 class Enforcement:
-    def __init__(self, engine: AsyncEngine, twilio: Twilio, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        twilio: Twilio,
+        notifier: Notifier,
+        *,
+        rotates_tokens: bool = False,
+    ) -> None:
         self._engine = engine
         self._reading = reading(engine)
         self._twilio = twilio
         self._notifier = notifier
+        self._rotates_tokens = rotates_tokens
 
     @activity.defn(name="suspend_twilio_subaccount")
     async def suspend_twilio_subaccount(self, step: Step) -> None:
-        """Suspend the subaccount and read it back; a closed one counts as suspended."""
+        """Suspend the subaccount and read it back; a closed one counts as suspended. Where that is
+        set up, its token is replaced first.
+        """
         started_at = datetime.now(UTC)
         async with self._engine.begin() as conn:
             account_sid = await suspensions.send(
@@ -71,6 +82,10 @@ class Enforcement:
             )
         if account_sid is None:
             raise superseded(step.epoch, await self._epoch(step))
+        if self._rotates_tokens:
+            await token_rotation.rotate(
+                self._engine, self._twilio, step.organization_id, step.epoch, account_sid
+            )
         with translated():
             account = await self._twilio.ensure_status(account_sid, AccountStatus.SUSPENDED)
         await self._note(step, SUSPEND, started_at, account)
@@ -234,6 +249,8 @@ async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> None:
         return
     now = datetime.now(UTC)
     await standings.mark_applied(conn, step.organization_id, step.epoch, now=now)
+    if standing.status is Status.SUSPENDED:
+        await read_backs.begin(conn, step.organization_id, now=now)
     await receipts.finish(conn, step.organization_id, step.epoch, standing.status, now=now)
     await alerts.clear(conn, step.organization_id, AlertKind.STUCK)
     log.info(

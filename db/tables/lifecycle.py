@@ -96,6 +96,16 @@ standings = Table(
     ),
 )
 
+read_backs = Table(
+    "read_backs",
+    metadata,
+    # the suspensions of the last hour; no foreign key: its check would wait for a locked organization
+    Column("organization_id", Text, primary_key=True),
+    time("suspended_at", required=True),
+    time("due_at", required=True),
+    Index("read_backs_due_idx", "due_at"),
+)
+
 standing_counts = Table(
     "standing_counts",
     metadata,

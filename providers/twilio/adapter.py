@@ -3,14 +3,13 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
 import httpx
-from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
 from domain.campaigns import delivery_failure, senders
@@ -32,7 +31,7 @@ from domain.campaigns.telephony import (
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
 from providers.twilio.parents import ParentOf, Parents
-from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire
+from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire, answer_of
 
 _WRONG_CREDENTIALS = frozenset({"20003", "401"})
 _PARENT_SUSPENDED = "21476"
@@ -60,9 +59,9 @@ class Twilio:
         if not account_sid or not auth_token:
             raise ValueError("Twilio needs the parent's account sid and auth token")
         tokens = {account_sid: auth_token, **(further or {})}
-        wire = Wire(client, base_url)
+        self.wire = Wire(client, base_url)
         self._accounts = {
-            sid: Client(sid, token, http_client=wire).api.v2010.accounts
+            sid: Client(sid, token, http_client=self.wire).api.v2010.accounts
             for sid, token in tokens.items()
         }
         self._parents = Parents(tokens, recorded)
@@ -74,7 +73,7 @@ class Twilio:
         for parent in sorted(self._parents.sids, key=lambda parent: parent != recorded):
             found = partial(self._accounts[parent](_checked(sid)).fetch_async)
             try:
-                account = reading.account(await _answer_of(found))
+                account = reading.account(await answer_of(found))
             except ProviderRefused as refusal:
                 if refusal.code not in _WRONG_CREDENTIALS and not isinstance(refusal, NotFound):
                     raise
@@ -116,9 +115,9 @@ class Twilio:
             return AccountPage(accounts=(), next=None)
         accounts = self._accounts[parent]
         if url:
-            answer = await _answer_of(lambda: accounts.get_page_async(url))
+            answer = await answer_of(lambda: accounts.get_page_async(url))
         else:
-            answer = await _answer_of(lambda: accounts.page_async(page_size=_MOST_LISTED))
+            answer = await answer_of(lambda: accounts.page_async(page_size=_MOST_LISTED))
         following = next(iter(parents[parents.index(parent) + 1 :]), None)
         if answer.next_page_url is not None:
             following = f"{parent} {answer.next_page_url}"
@@ -133,7 +132,7 @@ class Twilio:
         refusal: ProviderRefused | None = None
         try:
             subaccount = await self._account(sid)
-            await _answer_of(lambda: subaccount.update_async(status=want.value))
+            await answer_of(lambda: subaccount.update_async(status=want.value))
         except ProviderRefused as refused:
             refusal = refused
         account = await self.get_account(sid)
@@ -154,7 +153,7 @@ class Twilio:
         except ProviderRefused as refusal:
             return _refused(refusal)
         try:
-            answer = await _answer_of(
+            answer = await answer_of(
                 lambda: messages.create_async(
                     to=message.to,
                     body=message.body,
@@ -183,7 +182,7 @@ class Twilio:
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
         messages = (await self._account(account_sid)).messages
-        return reading.message(await _answer_of(lambda: messages(_checked(sid)).fetch_async()))
+        return reading.message(await answer_of(lambda: messages(_checked(sid)).fetch_async()))
 
     async def sent_since(
         self, account_sid: str, since: datetime, *, to: str | None = None, most_pages: int = 20
@@ -210,7 +209,7 @@ class Twilio:
         """The same list, page by page to its end."""
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = (await self._account(account_sid)).messages
-        page = await _answer_of(
+        page = await answer_of(
             lambda: messages.page_async(
                 page_size=_MOST_LISTED, **({} if to is None else {"to": to})
             )
@@ -227,7 +226,7 @@ class Twilio:
                 message.newest is not None and message.newest < oldest for message in listed
             ):
                 return
-            page = await _answer_of(partial(messages.get_page_async, following))
+            page = await answer_of(partial(messages.get_page_async, following))
 
     async def list_messages(
         self, account_sid: str, day: date, *, page: str | None = None
@@ -235,11 +234,11 @@ class Twilio:
         """Messages sent on a day (UTC), a thousand per page; `page` is the previous page's `next`."""
         messages = (await self._account(account_sid)).messages
         if page is None:
-            answer = await _answer_of(
+            answer = await answer_of(
                 lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED)
             )
         else:
-            answer = await _answer_of(lambda: messages.get_page_async(page))
+            answer = await answer_of(lambda: messages.get_page_async(page))
         return MessagePage(
             messages=tuple(reading.message(item) for item in answer), next=answer.next_page_url
         )
@@ -283,13 +282,3 @@ def _checked(sid: str) -> str:
     if not reading.SID.fullmatch(sid):
         raise NotFound(f"{sid!r} is not a Twilio sid", code="NOT_A_SID")
     return sid
-
-
-async def _answer_of(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """The SDK's response; an unreadable one counts as Twilio's outage, not as our error."""
-    try:
-        return await ask()
-    except (TwilioException, KeyError, TypeError, AttributeError) as error:
-        raise ProviderUnavailable(
-            f"Twilio answered what its SDK cannot read: {error}", code="UNREADABLE"
-        ) from error

@@ -7,9 +7,11 @@ limit, and its retry option repeats a POST after a 5xx, which may send twice (tw
 
 import json
 import logging
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 
@@ -17,6 +19,13 @@ from providers.errors import NotFound, ProviderError, ProviderRefused, ProviderU
 from providers.http import in_words, never_connected, retry_after
 
 API_ORIGIN = "https://api.twilio.com"
+ORIGINS = (
+    API_ORIGIN,
+    "https://accounts.twilio.com",
+    "https://messaging.twilio.com",
+    "https://pricing.twilio.com",
+)
+_NO_CONTENT = 204
 NO_ANSWER = "NO_ANSWER"
 """The code when Twilio did not answer."""
 
@@ -28,7 +37,7 @@ class NotTaken(ProviderUnavailable):
 
 
 class Wire(AsyncHttpClient):  # type: ignore[misc]
-    """`base_url` replaces `https://api.twilio.com`."""
+    """`base_url`, if it is not Twilio's, stands for all of Twilio's hosts."""
 
     def __init__(self, client: httpx.AsyncClient, base_url: str = API_ORIGIN) -> None:
         super().__init__(logging.getLogger(__name__), is_async=True)
@@ -46,9 +55,10 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the client's own limits hold
         allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - never followed
     ) -> Response:
-        if not url.startswith(f"{API_ORIGIN}/"):
-            raise ValueError("these credentials are sent to api.twilio.com only")
-        at = self._base_url + url.removeprefix(API_ORIGIN)
+        origin = next((each for each in ORIGINS if url.startswith(f"{each}/")), None)
+        if origin is None:
+            raise ValueError("these credentials are sent to Twilio only")
+        at = url if self._base_url == API_ORIGIN else self._base_url + url.removeprefix(origin)
         try:
             response = await self._client.request(
                 method,
@@ -63,11 +73,21 @@ class Wire(AsyncHttpClient):  # type: ignore[misc]
             raise _no_answer(error) from error
         if not response.is_success:
             raise _failure(response)
-        if not isinstance(_json(response), dict):
+        if response.status_code != _NO_CONTENT and not isinstance(_json(response), dict):
             raise ProviderUnavailable(
                 "Twilio answered a success that is not JSON", code="UNREADABLE"
             )
         return Response(response.status_code, response.text, response.headers)
+
+
+async def answer_of(ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """The SDK's response; an unreadable one counts as Twilio's outage, not as our error."""
+    try:
+        return await ask()
+    except (TwilioException, KeyError, TypeError, AttributeError) as error:
+        raise ProviderUnavailable(
+            f"Twilio answered what its SDK cannot read: {error}", code="UNREADABLE"
+        ) from error
 
 
 def _no_answer(error: httpx.TransportError) -> ProviderUnavailable:

@@ -97,7 +97,7 @@ class Api:
     def _newer(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
         room = path.removeprefix(PREFIX).partition("/")[0]
         self.state.calls[f"{method} {PREFIX}{room}"] += 1
-        if room == "Services":
+        if room in ("Services", "AuthTokens"):
             self._must_be_active(caller)
         given = form(body.decode() if method == "POST" else query)
         return self.newer.answer(caller, method, path, given)

@@ -21,8 +21,12 @@ PACKAGES = [
     "workflows",
 ]
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-# one reads it, the other passes it to the processes that it starts
-EXEMPT = {ROOT / "runtime" / "settings.py", ROOT / "devservers" / "subprocesses.py"}
+# two read it, the last one passes it to the processes that it starts
+EXEMPT = {
+    ROOT / "runtime" / "settings.py",
+    ROOT / "runtime" / "temporal_address.py",
+    ROOT / "devservers" / "subprocesses.py",
+}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 
 

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from temporalio.client import Client
 
-from runtime import client, settings
+from runtime import client
 from runtime.server_wait import ServerAway
 from runtime.settings import BadSettings
+from runtime.temporal_address import temporal_connection
 from tests import temporal_proxy
 
 NAME = "acme.a1b2c.tmprl.example"
@@ -90,7 +91,7 @@ def credentials(certificates: Certificates, *, mutual: bool) -> grpc.ServerCrede
 
 
 async def connect() -> Client:
-    connection = settings.temporal_connection()
+    connection = temporal_connection()
     assert connection is not None
     return await client.connect(connection, patience=NONE)
 
@@ -138,7 +139,7 @@ def test_an_api_key_alone_turns_tls_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "us-east-1.aws.api.temporal.io:7233")
     monkeypatch.setenv("TEMPORAL_API_KEY", "key")
 
-    connection = settings.temporal_connection()
+    connection = temporal_connection()
 
     assert connection is not None
     assert connection["tls"]
@@ -152,7 +153,7 @@ def test_an_api_key_that_no_header_can_carry_is_refused(
     monkeypatch.setenv("TEMPORAL_API_KEY", wrong)
 
     with pytest.raises(BadSettings, match=r"^TEMPORAL_API_KEY: ") as refused:
-        settings.temporal_connection()
+        temporal_connection()
 
     assert wrong not in str(refused.value)
 
@@ -163,7 +164,7 @@ def test_an_api_key_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("TEMPORAL_TLS", "false")
 
     with pytest.raises(BadSettings, match="TEMPORAL_TLS"):
-        settings.temporal_connection()
+        temporal_connection()
 
 
 @pytest.mark.parametrize("half", ["CLIENT_CERT", "CLIENT_KEY"])
@@ -174,4 +175,4 @@ def test_a_certificate_without_its_key_is_refused(
     monkeypatch.setenv(f"TEMPORAL_TLS_{half}_DATA", "pem")
 
     with pytest.raises(BadSettings, match=r"TEMPORAL_TLS_CLIENT_CERT_.* TEMPORAL_TLS_CLIENT_KEY_"):
-        settings.temporal_connection()
+        temporal_connection()

@@ -14,8 +14,8 @@ from runtime.settings import (
     Stripe,
     Twilio,
     load,
-    temporal_connection,
 )
+from runtime.temporal_address import temporal_connection
 
 
 @pytest.fixture(autouse=True)

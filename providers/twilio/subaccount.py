@@ -1,0 +1,37 @@
+"""What Twilio takes only with a subaccount's own token: everything outside its API of 2010.
+
+The token is read with the parent's credentials for each use. A suspended subaccount's is refused.
+Sources: Twilio's pages "REST API: Secondary Auth Token" and "REST API: Auth Token", and its page of
+subaccounts.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from domain.campaigns.telephony import Account
+from providers.errors import NotFound
+from providers.twilio.adapter import Twilio
+from providers.twilio.wire import answer_of
+
+
+async def rotate_token(twilio: Twilio, account_sid: str) -> Account:
+    """Replace the token; the old one is refused from then on. Returns the account with the new one.
+
+    A secondary token that is there already is not promoted but deleted: whoever has the old token
+    may have made it, and would have the new one.
+    """
+    own = (await _client(twilio, account_sid)).accounts.v1
+    with suppress(NotFound):
+        await answer_of(lambda: own.secondary_auth_token().delete_async())
+    await answer_of(
+        lambda: own.secondary_auth_token().create_async(suppress_email_notification=True)
+    )
+    await answer_of(lambda: own.auth_token_promotion().update_async())
+    return await twilio.get_account(account_sid)
+
+
+async def _client(twilio: Twilio, account_sid: str) -> Any:
+    account = await twilio.get_account(account_sid)
+    return Client(account_sid, account.auth_token, http_client=twilio.wire)
