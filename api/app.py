@@ -5,9 +5,9 @@ messages with one.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from activities.turns import Turns
 from api import api_keys, docs, health, openapi
@@ -134,23 +134,37 @@ def create_app(services: Services | None = None) -> FastAPI:
 
     common = services.settings if services is not None else settings.load(Settings)
     app = Application(lifespan=lifespan, redirect_slashes=False, openapi_url=None, **openapi.ABOUT)
-    for module in ROUTES:
-        signed = (
-            "webhooks" in module.router.tags
-        )  # the address is the operator's setting, with any query
-        app.include_router(
-            module.router,
-            responses=openapi.problems(module.router),
-            dependencies=[] if signed else [Depends(refuse_unknown)],
-        )
+    app.router.routes.extend(_routes().routes)
     app.include_router(docs.router)
     install(app)
     openapi.install(app, [module.router for module in ROUTES])
     limits = BodyLimits(common=common.max_body_bytes, longer=LONGER_BODIES, shorter=SHORTER_BODIES)
     around = partial(Requests, limits=limits, answered=answers.observe)
     app.add_middleware(around)
-    app.serve_directly((postings.router, callbacks.router), around)
+    app.serve_directly(
+        [docs.router, *(module.router for module in ROUTES)],
+        first=(postings.router, callbacks.router),
+        around=around,
+    )
     return app
+
+
+@cache
+def _routes() -> APIRouter:
+    """The routes of all applications of a process: the framework analyzes each at its first
+    request, and keeps the result here.
+    """
+    together = APIRouter()
+    for module in ROUTES:
+        signed = (
+            "webhooks" in module.router.tags
+        )  # the address is the operator's setting, with any query
+        together.include_router(
+            module.router,
+            responses=openapi.problems(module.router),
+            dependencies=[] if signed else [Depends(refuse_unknown)],
+        )
+    return together
 
 
 async def _end(task: asyncio.Task[None]) -> None:

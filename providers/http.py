@@ -7,10 +7,12 @@ mid-request as `ConnectTimeout`, and some broken responses as exceptions outside
 corrects both by the cause.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 
 import aiohttp
 import httpx
@@ -85,7 +87,7 @@ class Transport(AiohttpTransport):
     """aiohttp under httpx, whose connect errors mean that nothing was sent."""
 
     def __init__(self, limits: httpx.Limits, breaker: Breaker | None = None) -> None:
-        super().__init__(limits=limits)
+        super().__init__(verify=_trusted(), limits=limits)
         self._breaker = breaker
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -108,6 +110,12 @@ class _Stream(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with _true_failures():
             await self._inner.aclose()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities' certificates, read once: that takes as long as twenty requests."""
+    return httpx.create_ssl_context()
 
 
 @contextmanager

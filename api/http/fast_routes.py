@@ -95,19 +95,19 @@ class Application(FastAPI):
     wraps each.
     """
 
-    def include_router(self, router: APIRouter, **options: Any) -> None:
-        self._included = [*getattr(self, "_included", ()), router]
-        super().include_router(router, **options)
-
     def serve_directly(
-        self, routers: Sequence[APIRouter], around: Callable[[ASGIApp], ASGIApp]
+        self,
+        routers: Sequence[APIRouter],
+        *,
+        first: Sequence[APIRouter],
+        around: Callable[[ASGIApp], ASGIApp],
     ) -> None:
-        """Serve the routers' fast routes directly. Include the routers, too, so that they are
-        described.
+        """Serve the fast routes of `first` directly. `routers` are all that are included, these
+        among them, so that they are described, and that a path's methods are known.
         """
         routes = [
             route
-            for router in routers
+            for router in first
             for route in router.routes
             if isinstance(route, FastRoute | BareRoute)
         ]
@@ -116,7 +116,7 @@ class Application(FastAPI):
             for route in routes
         ]
         self.methods = Methods(
-            [*self.router.routes, *(route for router in self._included for route in router.routes)]
+            [*self.router.routes, *(route for router in routers for route in router.routes)]
         )
         self._to_options = around(self.methods.answer)
 
