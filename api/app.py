@@ -26,6 +26,7 @@ from api.campaigns import (
     unpaid_messages,
 )
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
+from api.carrier import foreign_messages
 from api.context import Context
 from api.http.background import Background
 from api.http.error_handlers import install
@@ -75,6 +76,7 @@ ROUTES = (
     unpaid_messages,
     messages,
     message_lists,
+    foreign_messages,
     rates,
     api_keys,
     health,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.bench_commands import bench
+from cli.bench_commands import Json, bench
 from cli.operator_commands import OrganizationId, alerts, keys, parked, unmatched, unpaid
 from domain.billing.subscription import Provider
 
@@ -257,6 +257,19 @@ def explain(organization: OrganizationId) -> None:
     from cli.explanation import explain as run
 
     run(organization)
+
+
+@app.command()
+def foreign(
+    organization: OrganizationId,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="So many at most.")] = 100,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List messages that the subaccount sent past Tollgate, or received, the newest first."""
+    from cli.foreign import show
+
+    show(organization, limit, as_json=as_json)
 
 
 app.add_typer(keys, name="keys")

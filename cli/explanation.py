@@ -3,16 +3,19 @@ behind them.
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from api.audit.sentences import story
 from cli.console import errors, output, table
 from cli.schema import configured, database_url
 from db.audit import explanations
 from db.audit.explanations import Explanation
+from db.carrier.foreign_messages import Found
 from db.lifecycle.receipts import Receipt
 from domain.plain_text import one_line
 from runtime.database import create_engine, snapshot
@@ -69,6 +72,24 @@ def show(explanation: Explanation, console: Console) -> None:
                 delivery.outcome,
             )
         console.print(webhooks)
+    if explanation.foreign_messages:
+        console.print(foreign_table(explanation.foreign_messages))
+
+
+def foreign_table(found: Sequence[Found]) -> Table:
+    """Messages that Tollgate did not hand over."""
+    shown = table("at Twilio", "when", "direction", "number", "segments", "price", "charged")
+    for each in found:
+        shown.add_row(
+            each.message_sid,
+            _at(each.happened_at) if each.happened_at else "",
+            each.direction.value,
+            each.number if each.listed else "named by a callback only",
+            str(each.segments or ""),
+            str(each.price or ""),
+            "yes" if each.charged else "no",
+        )
+    return shown
 
 
 def show_receipt(receipt: Receipt, console: Console) -> None:

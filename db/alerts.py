@@ -57,6 +57,19 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, d
     )
 
 
+async def raised_since(
+    conn: AsyncConnection, organization_id: str, kind: AlertKind, since: datetime
+) -> bool:
+    """Whether the alert is open, and was raised since then."""
+    query = select(alerts.c.kind).where(
+        alerts.c.organization_id == organization_id,
+        alerts.c.kind == kind.value,
+        alerts.c.cleared_at.is_(None),
+        alerts.c.last_seen_at >= since,
+    )
+    return (await conn.execute(query)).one_or_none() is not None
+
+
 async def clear(
     conn: AsyncConnection,
     organization_id: str,

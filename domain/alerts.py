@@ -44,6 +44,8 @@ class AlertKind(StrEnum):
     REFUND_UNCONFIRMED = "refund_unconfirmed"
     MESSAGE_UNCONFIRMED = "message_unconfirmed"
     MESSAGE_UNMATCHED = "message_unmatched"
+    FOREIGN_MESSAGES = "foreign_messages"
+    RECEIVES_MESSAGES = "receives_messages"
 
     GUARANTEE_1 = "guarantee_1"
     GUARANTEE_2 = "guarantee_2"
@@ -246,6 +248,16 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "could not pay: the database may have been restored. `tollgate unmatched list acme` names "
         "them: [restore a database](restore.md)",
         clears="none is left open",
+    ),
+    AlertKind.FOREIGN_MESSAGES: Meaning(
+        about="the subaccount sent messages past Tollgate, so its credentials are in other hands, "
+        "or in other software: [messages past Tollgate](#messages-past-tollgate). Told once a day",
+        clears="none was found for a day",
+    ),
+    AlertKind.RECEIVES_MESSAGES: Meaning(
+        about="the organization began to receive messages, which Twilio bills, too: [messages past "
+        "Tollgate](#messages-past-tollgate). Told when it received none for 28 days",
+        clears="a day has passed",
     ),
     AlertKind.GUARANTEE_1: _GUARANTEE,
     AlertKind.GUARANTEE_2: _GUARANTEE,

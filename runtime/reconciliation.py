@@ -30,6 +30,7 @@ def passes(
         Subject.PRICES: reconciling.record_prices,
         Subject.MESSAGES: reconciling.settle_unknown_messages,
         Subject.WAITING: reconciling.notify_waiting,
+        Subject.FOREIGN: reconciling.find_foreign_messages,
     }
     return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
 

@@ -5,7 +5,7 @@ unknown messages, records prices, audits the ledger. Never changes money silentl
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -19,11 +19,13 @@ from activities.audit.budgets import Budgets, Endpoint
 from activities.audit.passes import Pass
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.prices import Prices
+from activities.carrier.foreign_messages import ForeignMessages
 from activities.failures import first_line
 from activities.notifier import Notifier
 from db import alerts
 from db.audit import certify, checkpoints, comparisons
 from db.campaigns import messages, runs
+from db.carrier import message_readings
 from db.lifecycle import unnotified
 from db.switching import switches
 from domain.alerts import AlertKind
@@ -63,7 +65,15 @@ class Reconciling:
         self._notifier = notifier
         self._sending = sending
         self._budgets = budgets
-        self._prices = Prices(engine, twilio, lambda: budgets.take(Endpoint.TWILIO_MESSAGES))
+        self._foreign = ForeignMessages(
+            engine, twilio, lambda: budgets.take(Endpoint.TWILIO_MESSAGES)
+        )
+        self._prices = Prices(
+            engine,
+            twilio,
+            lambda: budgets.take(Endpoint.TWILIO_MESSAGES),
+            also=self._foreign.record,
+        )
 
     async def notify(self, *, everything: bool = False) -> Notified:
         """One step of the relay. Pass `everything` after Temporal was away and may have lost its
@@ -136,6 +146,17 @@ class Reconciling:
         following, pages = await self._prices.record(at.at or "", now=datetime.now(UTC))
         at = at.beyond(following, compared=pages)
         return at if following is not None else at.end()
+
+    async def find_foreign_messages(self, at: Pass) -> Pass:
+        """Read the lists of messages of a few organizations for those that are not ours."""
+        if not at.expected:
+            async with self._engine.connect() as conn:
+                at = replace(at, expected=await message_readings.number_of_organizations(conn))
+        readings = await self._foreign.find(
+            at.at or "", organizations=at.expected, now=datetime.now(UTC)
+        )
+        at = at.beyond(readings.after, compared=readings.read, differing=readings.found)
+        return at if readings.after is not None else at.end()
 
     async def audit(self, at: Pass) -> Pass:
         """Run the certification's checks and raise an alert for each failure; repairs nothing."""

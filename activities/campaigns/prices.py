@@ -6,7 +6,7 @@ have a price is not listed again, and any other only at growing intervals.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +17,7 @@ from activities.failures import first_line, translated_forever
 from db import locks
 from db.campaigns import listed_statuses, prices
 from db.campaigns.prices import Day, Unpriced
+from domain.campaigns.telephony import SentMessage
 from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
 from providers.twilio import Twilio
 
@@ -30,15 +31,26 @@ seconds: two minutes at worst.
 """
 
 
+async def _nothing_else(organization_id: str, page: Sequence[SentMessage]) -> None:
+    """The page is read for prices only."""
+
+
 class Prices:
-    """`turn` waits for the turn of one call of the budget that all workers share."""
+    """`turn` waits for the turn of one call of the budget that all workers share; `also` gets each
+    page for what else it shows.
+    """
 
     def __init__(
-        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[], Awaitable[None]]
+        self,
+        engine: AsyncEngine,
+        twilio: Twilio,
+        turn: Callable[[], Awaitable[None]],
+        also: Callable[[str, Sequence[SentMessage]], Awaitable[object]] = _nothing_else,
     ) -> None:
         self._engine = engine
         self._twilio = twilio
         self._turn = turn
+        self._also = also
 
     async def record(self, after: str, *, now: datetime) -> tuple[str | None, int]:
         """Record the prices of the next organizations. Returns the organization behind which to
@@ -110,6 +122,7 @@ class Prices:
         prices_by_sid = {
             message.sid: message.price for message in page.messages if message.price is not None
         }
+        await self._also(unpriced.organization_id, page.messages)
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
             recorded = await prices.record(conn, unpriced.organization_id, prices_by_sid)

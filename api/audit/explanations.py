@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from api.audit.sentences import story
 from api.billing.fields import SubscriptionOut
 from api.campaigns.fields import CampaignOut
+from api.carrier.foreign_messages import ForeignMessageOut
 from api.context import Here, OrganizationId
 from api.http import operator_notes
 from api.http.auth import READ, Caller
@@ -94,6 +95,9 @@ class ExplanationOut(BaseModel):
     deliveries: list[DeliveryOut] = Field(description="Its latest webhook deliveries.")
     receipts: list[ReceiptOut] = Field(description="Its latest receipts.")
     alerts: list[AlertOut] = Field(description="Its open alerts.")
+    foreign_messages: list[ForeignMessageOut] = Field(
+        description="The latest messages that its subaccount sent past Tollgate, or received."
+    )
 
     @classmethod
     def of(cls, explanation: Explanation) -> "ExplanationOut":
@@ -122,6 +126,7 @@ class ExplanationOut(BaseModel):
             deliveries=[DeliveryOut.of(delivery) for delivery in explanation.deliveries],
             receipts=[ReceiptOut.of(receipt) for receipt in explanation.receipts],
             alerts=[AlertOut.of(alert) for alert in explanation.alerts],
+            foreign_messages=[ForeignMessageOut.of(each) for each in explanation.foreign_messages],
         )
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from db.audit.explanations import CampaignAt, Explanation
+from db.carrier.foreign_messages import Total
 from db.inbox.deliveries import Delivery, InboxStatus
 from db.switching.switches import Switch
 from domain.billing.subscription import Subscription
 from domain.campaigns.campaign import CampaignStatus
+from domain.carrier.foreign import Direction
 from domain.lifecycle.standing import Status
 from domain.money import Money
 from domain.switching.switch import IN_WORDS as IN_WORDS_OF_SWITCHES
@@ -21,6 +23,7 @@ def story(explanation: Explanation) -> list[str]:
         *_progress_story(explanation),
         _wallet_story(explanation.wallet),
         *_owed_story(explanation),
+        *_foreign_story(explanation.foreign),
         *_subscription_story(explanation.subscriptions),
         *_switch_story(explanation.switch),
         *_campaign_story(explanation.campaigns),
@@ -121,6 +124,18 @@ def _owed_story(explanation: Explanation) -> list[str]:
     if not parts:
         return []
     return [f"It owes {' and '.join(parts)}; the next top-up covers this debt first."]
+
+
+def _foreign_story(totals: Sequence[Total]) -> list[str]:
+    """Of each direction and currency; those without a price come alone until Twilio has one."""
+    lines = []
+    for total in totals:
+        sent = total.direction is Direction.OUTBOUND
+        what = "sent past Tollgate" if sent else "received"
+        price = "without a price yet" if total.price is None else f"for {total.price}"
+        count = "1 message was" if total.messages == 1 else f"{total.messages} messages were"
+        lines.append(f"In the last 30 days {count} {what}, at Twilio {price}.")
+    return lines
 
 
 def _subscription_story(subscriptions: Sequence[Subscription]) -> list[str]:

@@ -3,6 +3,7 @@ so repeats do no harm.
 """
 
 import asyncio
+from datetime import UTC, datetime
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -12,6 +13,7 @@ from api.context import Context, Here
 from api.http.errors import Kind, Problem
 from api.http.fast_routes import BareRoute
 from db.campaigns.callbacks import Applied, SubaccountCallback
+from db.carrier import foreign_messages, message_readings
 from providers.errors import ProviderUnavailable
 from providers.twilio import parse_callback
 from runtime.coalescer import Overloaded
@@ -61,7 +63,12 @@ async def _take(request: Request, here: Context) -> Response:
         log.warning("callback_signature_wrong", organization_id=organization_id)
         raise Problem(Kind.INVALID_SIGNATURE)
     applied = await here.callbacks.apply(SubaccountCallback(organization_id, callback))
-    if applied in (Applied.TO_BE_READ, Applied.TOO_LATE):
+    if applied is Applied.NOT_OURS:
+        now = datetime.now(UTC)
+        async with here.services.engine.begin() as conn:
+            await foreign_messages.note_callback(conn, organization_id, callback, now=now)
+            await message_readings.want(conn, organization_id, now=now)
+    if applied in (Applied.TO_BE_READ, Applied.TOO_LATE, Applied.NOT_OURS):
         log.info(
             "callback",
             organization_id=organization_id,

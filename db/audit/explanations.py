@@ -3,7 +3,7 @@ operator needs on one page.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,8 @@ from db.billing import receivables, subscriptions
 from db.billing.receivables import Owed
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
+from db.carrier import foreign_messages
+from db.carrier.foreign_messages import Found, Total
 from db.inbox import pending_deliveries
 from db.inbox.deliveries import Delivery
 from db.lifecycle import organizations, receipts, standings
@@ -29,6 +31,7 @@ from domain.lifecycle.standing import Standing
 from domain.wallet.ledger import Wallet
 
 SHOWN = 20
+FOREIGN_SINCE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Explanation:
     receipts: tuple[Receipt, ...]
     campaigns: tuple[CampaignAt, ...]
     alerts: tuple[Alert, ...]
+    foreign: tuple[Total, ...] = ()
+    foreign_messages: tuple[Found, ...] = ()
 
 
 async def why_not(conn: AsyncConnection, organization_id: str) -> list[Reason] | None:
@@ -111,4 +116,8 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
             ]
         ),
         alerts=tuple(await alerts.standing(conn, organization_id)),
+        foreign=tuple(
+            await foreign_messages.totals(conn, organization_id, since=now - FOREIGN_SINCE)
+        ),
+        foreign_messages=tuple(await foreign_messages.newest(conn, organization_id, limit=SHOWN)),
     )

@@ -15,6 +15,7 @@ class Subject(StrEnum):
     MESSAGES = "messages"
     WAITING = "waiting"
     TWILIO = "twilio"
+    FOREIGN = "foreign"
     PAYPAL = "paypal"
     STRIPE = "stripe"
 
@@ -36,6 +37,11 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
     Subject.MESSAGES: Rhythm(summary="Look up unknown messages", late_after=timedelta(hours=1)),
     Subject.WAITING: Rhythm(summary="Notify what waits", late_after=timedelta(hours=1)),
     Subject.TWILIO: Rhythm(summary="Compare with Twilio", late_after=timedelta(hours=1)),
+    Subject.FOREIGN: Rhythm(
+        summary="Find messages past Tollgate",
+        late_after=timedelta(hours=12),
+        every=timedelta(minutes=5),
+    ),
     # one request for each subscription, so a pass over 100,000 takes six hours
     Subject.PAYPAL: Rhythm(summary="Compare with PayPal", late_after=timedelta(hours=24)),
     Subject.STRIPE: Rhythm(summary="Compare with Stripe", late_after=timedelta(hours=1)),

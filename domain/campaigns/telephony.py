@@ -168,6 +168,7 @@ class SentMessage:
     sent_at: datetime | None = None
     senders: tuple[str, ...] = ()
     outbound: bool = True
+    media: int = 0
 
     def may_be_to(self, recipient: str) -> bool:
         """Whether it may have been sent to this E.164 number, judging by the digits that `to` still

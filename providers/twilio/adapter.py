@@ -204,9 +204,14 @@ class Twilio:
         return SentSince(messages=tuple(found), complete=True)
 
     async def pages_since(
-        self, account_sid: str, since: datetime, *, to: str | None = None
+        self,
+        account_sid: str,
+        since: datetime,
+        *,
+        to: str | None = None,
+        inbound: bool = False,
     ) -> AsyncGenerator[list[SentMessage]]:
-        """The same list, page by page to its end."""
+        """The same list, page by page to its end; with `inbound` in both directions."""
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = (await self._account(account_sid)).messages
         page = await answer_of(
@@ -219,7 +224,8 @@ class Twilio:
             yield [
                 message
                 for message in listed
-                if message.outbound and (message.created_at is None or message.created_at >= oldest)
+                if (message.outbound or inbound)
+                and (message.created_at is None or message.created_at >= oldest)
             ]
             following = page.next_page_url
             if following is None or all(

@@ -56,6 +56,7 @@ def message(fetched: Any) -> SentMessage:
             if isinstance(sender, str) and sender
         ),
         outbound=str(fetched.direction or "").startswith("outbound"),
+        media=number(fetched.num_media) or 0,
     )
 
 

@@ -1,0 +1,185 @@
+"""Finds messages of subaccounts that Tollgate did not hand over, in both directions, in Twilio's
+lists. Never decides about a message that could still be ours.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from activities.failures import first_line, translated_forever
+from db import alerts, locks
+from db.carrier import foreign_messages, message_readings
+from db.carrier.message_readings import Due
+from db.recovery import fences
+from domain.alerts import AlertKind
+from domain.campaigns.telephony import SentMessage
+from domain.carrier.foreign import Direction, Foreign, read_from
+from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+ORGANIZATIONS, AT_ONCE = 24, 4
+LONGEST = timedelta(seconds=20)
+"""One step reads the lists of so many organizations, some at the same time: two minutes at worst."""
+PAGES = 30
+"""Of a thousand messages, in one reading. What is behind them, the day's list has, which is read
+for prices.
+"""
+ALERTED_EVERY = timedelta(days=1)
+NEW_AGAIN_AFTER = timedelta(days=28)
+"""Received messages are an organization's business; that it begins to receive any is news."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Where a pass continues, and what the step did."""
+
+    after: str | None
+    read: int = 0
+    found: int = 0
+
+
+class ForeignMessages:
+    """`turn` waits for the turn of one call of the budget that all workers share."""
+
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._turn = turn
+
+    async def find(self, after: str, *, organizations: int, now: datetime) -> Readings:
+        """Read the lists of the next organizations that are due. While a fence is shut nothing is
+        foreign: the database may have forgotten what it sent.
+
+        What cannot be read now is left to the next pass; raises retryably if Twilio answers
+        nothing.
+        """
+        async with self._engine.connect() as conn:
+            if await fences.current(conn) is not None:
+                return Readings(after=None)
+            walked = await message_readings.due(
+                conn, after=after, organizations=organizations, now=now, limit=ORGANIZATIONS
+            )
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def read(due: Due) -> int | ProviderError | DBAPIError | TimeoutError:
+            async with turns:
+                return await self._try(due)
+
+        outcomes = await asyncio.gather(*(read(due) for due in walked.due))
+        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
+        if silent and len(silent) == len(outcomes):
+            with translated_forever():
+                raise silent[0]
+        found = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        return Readings(after=walked.after, read=len(found), found=sum(found))
+
+    async def _try(self, due: Due) -> int | ProviderError | DBAPIError | TimeoutError:
+        try:
+            async with asyncio.timeout(LONGEST.total_seconds()):
+                return await self.read(due)
+        except (ProviderError, DBAPIError, TimeoutError) as problem:
+            log.warning(
+                "message_list_failed",
+                organization_id=due.organization_id,
+                reason=first_line(problem) or type(problem).__name__,
+            )
+            if isinstance(problem, ProviderRefused):
+                async with self._engine.begin() as conn:
+                    await message_readings.note(
+                        conn, due.organization_id, until=None, found=False, now=datetime.now(UTC)
+                    )
+            return problem
+
+    async def read(self, due: Due) -> int:
+        """Read the organization's list since the last reading; returns how many are new. Raises
+        `ProviderError`.
+        """
+        began = datetime.now(UTC)
+        since = read_from(due.read_until, due.created_at, began)
+        pages, found, until = 0, 0, began
+        await self._turn()
+        listed = self._twilio.pages_since(due.account_sid, since, inbound=True)
+        async with aclosing(listed) as following:
+            async for page in following:
+                pages += 1
+                recorded = await self.record(due.organization_id, page)
+                found += len(recorded.new)
+                until = min(until, recorded.undecided or until)
+                if pages == PAGES:
+                    log.warning("message_list_long", organization_id=due.organization_id)
+                    break
+                await self._turn()
+        async with self._engine.begin() as conn:
+            await message_readings.note(
+                conn, due.organization_id, until=until, found=found > 0, now=began
+            )
+            if not found:
+                await _clear(conn, due.organization_id)
+        return found
+
+    async def record(
+        self, organization_id: str, listed: Sequence[SentMessage]
+    ) -> foreign_messages.Recorded:
+        """Record the foreign messages of a page, and tell of new ones, at most once a day."""
+        now = datetime.now(UTC)
+        async with self._engine.begin() as conn:
+            await locks.hurry(conn)
+            recorded = await foreign_messages.record(conn, organization_id, listed, now=now)
+            await _alert(conn, organization_id, recorded.new, now)
+        if recorded.new:
+            log.warning(
+                "foreign_messages_found",
+                organization_id=organization_id,
+                outbound=_number(recorded.new, Direction.OUTBOUND),
+                inbound=_number(recorded.new, Direction.INBOUND),
+            )
+        return recorded
+
+
+async def _alert(
+    conn: AsyncConnection, organization_id: str, new: Sequence[Foreign], now: datetime
+) -> None:
+    """Messages that were sent are told once a day; received ones, which are an organization's
+    business, when it begins to receive any.
+    """
+    sent, received = (
+        _number(new, direction) for direction in (Direction.OUTBOUND, Direction.INBOUND)
+    )
+    if sent and not await alerts.raised_since(
+        conn, organization_id, AlertKind.FOREIGN_MESSAGES, now - ALERTED_EVERY
+    ):
+        newest = _newest(new, Direction.OUTBOUND)
+        detail = f"{sent} messages were sent past Tollgate, the newest at {newest}"
+        await alerts.raise_(conn, organization_id, AlertKind.FOREIGN_MESSAGES, detail)
+    if received and not await foreign_messages.received_since(
+        conn,
+        organization_id,
+        since=now - NEW_AGAIN_AFTER,
+        besides=[each.message_sid for each in new],
+    ):
+        newest = _newest(new, Direction.INBOUND)
+        detail = f"{received} messages were received, which Twilio bills, the newest at {newest}"
+        await alerts.raise_(conn, organization_id, AlertKind.RECEIVES_MESSAGES, detail)
+
+
+async def _clear(conn: AsyncConnection, organization_id: str) -> None:
+    await alerts.clear(conn, organization_id, AlertKind.FOREIGN_MESSAGES, unseen_for=ALERTED_EVERY)
+    await alerts.clear(conn, organization_id, AlertKind.RECEIVES_MESSAGES, unseen_for=ALERTED_EVERY)
+
+
+def _number(found: Sequence[Foreign], direction: Direction) -> int:
+    return sum(each.direction is direction for each in found)
+
+
+def _newest(found: Sequence[Foreign], direction: Direction) -> str:
+    times = [each.happened_at for each in found if each.direction is direction]
+    return max(time for time in times if time is not None).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,139 @@
+"""How far each subaccount's list of messages was read, and which are to be read now."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables.lifecycle import organizations
+
+WALKED = 500
+BUSY_EVERY = timedelta(minutes=4)
+"""Less than the interval of the passes: a busy subaccount is read in each."""
+BUSY_FOR = timedelta(days=1)
+REST_EVERY = timedelta(minutes=9)
+RESTING_PER_SECOND = 5
+"""So many readings a second of subaccounts at rest: half of the budget."""
+_DUE = text(
+    """
+    WITH walked AS MATERIALIZED (
+        SELECT id, twilio_account_sid, created_at FROM organizations WHERE id > :after ORDER BY id LIMIT :walk
+    )
+    SELECT due.*, last.last
+    FROM (SELECT max(id) AS last FROM walked) last LEFT JOIN LATERAL (
+        SELECT walked.*, read_until
+        FROM walked LEFT JOIN message_readings r ON r.organization_id = walked.id
+        WHERE read_at IS NULL OR wanted_at > read_at OR read_at < :resting
+           OR (read_at < :busy
+               AND (found_at > :lately OR EXISTS (SELECT FROM messages m WHERE m.organization_id = walked.id
+                                                  AND m.sending_at > :lately)))
+        ORDER BY walked.id LIMIT :limit
+    ) due ON true
+    """
+)
+_NOTE = text(
+    """
+    INSERT INTO message_readings AS r (organization_id, read_until, read_at, found_at)
+    VALUES (:organization_id, :until, :now, CASE WHEN :found THEN CAST(:now AS timestamptz) END)
+    ON CONFLICT (organization_id) DO UPDATE
+    SET read_until = coalesce(excluded.read_until, r.read_until), read_at = excluded.read_at,
+        found_at = coalesce(excluded.found_at, r.found_at)
+    """
+)
+_WANT = text(
+    """
+    INSERT INTO message_readings (organization_id, wanted_at) VALUES (:organization_id, :now)
+    ON CONFLICT (organization_id) DO UPDATE SET wanted_at = excluded.wanted_at
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """An organization whose list of messages is to be read, and how far it was read."""
+
+    organization_id: str
+    account_sid: str
+    created_at: datetime | None
+    read_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """`after` is where to continue, None at the end."""
+
+    due: tuple[Due, ...]
+    after: str | None
+
+
+async def due(
+    conn: AsyncConnection, *, after: str, organizations: int, now: datetime, limit: int
+) -> Walked:
+    """The next organizations to read, by id. One that sent, or of which a foreign message was
+    found, within a day is due in each pass; others at an interval that lets all of them be read.
+    """
+    resting = max(REST_EVERY, timedelta(seconds=organizations / RESTING_PER_SECOND))
+    params = {
+        "after": after,
+        "walk": WALKED,
+        "limit": limit,
+        "resting": now - resting,
+        "busy": now - BUSY_EVERY,
+        "lately": now - BUSY_FOR,
+    }
+    rows = (await conn.execute(_DUE, params)).all()
+    found = tuple(
+        Due(
+            organization_id=row.id,
+            account_sid=row.twilio_account_sid,
+            created_at=row.created_at,
+            read_until=row.read_until,
+        )
+        for row in rows
+        if row.id is not None
+    )
+    following = found[-1].organization_id if len(found) == limit else rows[0].last
+    return Walked(due=found, after=following)
+
+
+async def of_organization(conn: AsyncConnection, organization_id: str) -> Due | None:
+    """The organization, whether it is due or not."""
+    query = text(
+        """
+        SELECT id, twilio_account_sid, created_at, read_until
+        FROM organizations LEFT JOIN message_readings ON organization_id = id WHERE id = :organization_id
+        """
+    )
+    row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
+    if row is None:
+        return None
+    return Due(
+        organization_id=row.id,
+        account_sid=row.twilio_account_sid,
+        created_at=row.created_at,
+        read_until=row.read_until,
+    )
+
+
+async def number_of_organizations(conn: AsyncConnection) -> int:
+    number: int = (await conn.execute(select(func.count()).select_from(organizations))).scalar_one()
+    return number
+
+
+async def note(
+    conn: AsyncConnection,
+    organization_id: str,
+    *,
+    until: datetime | None,
+    found: bool,
+    now: datetime,
+) -> None:
+    """Note a reading, up to `until`, or one that Twilio refused. The caller commits."""
+    params = {"organization_id": organization_id, "until": until, "found": found, "now": now}
+    await conn.execute(_NOTE, params)
+
+
+async def want(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
+    """Have the next pass read the organization's list. The caller commits."""
+    await conn.execute(_WANT, {"organization_id": organization_id, "now": now})
