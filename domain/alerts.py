@@ -58,6 +58,7 @@ class AlertKind(StrEnum):
     FINDING_FAILED = "finding_failed"
     EXPIRY_FAILED = "expiry_failed"
     RECOVERY_FAILED = "recovery_failed"
+    EMPTYING_FAILED = "emptying_failed"
     RESUME_FAILED = "resume_failed"
     WATCH_FAILED = "watch_failed"
     SEALING_FAILED = "sealing_failed"
@@ -270,6 +271,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.FINDING_FAILED: _loop("the owners of parked webhooks are not looked up"),
     AlertKind.EXPIRY_FAILED: _loop("holds do not expire"),
     AlertKind.RECOVERY_FAILED: _loop("debts are not collected from new money"),
+    AlertKind.EMPTYING_FAILED: _loop("empty wallets do not suspend where they should"),
     AlertKind.RESUME_FAILED: _loop("parked campaigns resume late"),
     AlertKind.WATCH_FAILED: _loop("alerts about campaigns are not raised or cleared"),
     AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),
