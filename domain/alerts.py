@@ -30,6 +30,8 @@ class AlertKind(StrEnum):
     SENDING_REFUSED = "sending_refused"
     SENT_AFTER_REFUND = "sent_after_refund"
     ROTATION_FAILED = "rotation_failed"
+    BALANCE_LOW = "balance_low"
+    BALANCE_LAST_DAY = "balance_last_day"
 
     CHARGED_BY_OTHER = "charged_by_other"
     LATE_CONSENT = "late_consent"
@@ -193,6 +195,16 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="messages fail, at Twilio or at a carrier, because of the sender, the account or "
         "Tollgate's request",
         clears="the sender is changed, or a day has passed since the last failure",
+    ),
+    AlertKind.BALANCE_LOW: Meaning(
+        about="at the speed of the last week a parent account's balance at Twilio lasts a week at "
+        "most; at 0 Twilio suspends it with all its subaccounts: add money, or set up Twilio's "
+        "automatic recharge",
+        clears="it lasts longer, or a day at most",
+    ),
+    AlertKind.BALANCE_LAST_DAY: Meaning(
+        about="the same, and it lasts a day at most: act today",
+        clears="it lasts longer",
     ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "

@@ -31,6 +31,7 @@ def passes(
         Subject.MESSAGES: reconciling.settle_unknown_messages,
         Subject.WAITING: reconciling.notify_waiting,
         Subject.FOREIGN: reconciling.find_foreign_messages,
+        Subject.BALANCE: reconciling.read_balance,
     }
     return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
 

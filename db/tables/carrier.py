@@ -124,6 +124,18 @@ carrier_charges = Table(
     by_time("carrier_charges", "charged_at"),
 )  # fmt: skip
 
+parent_funds = Table(
+    "parent_funds",
+    metadata,
+    Column("account_sid", Text, primary_key=True),
+    Column("balance_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("spent_micros", BigInteger, nullable=False),
+    Column("over_seconds", Integer, nullable=False),
+    time("read_at", now=True),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+)
+
 carrier_totals = Table(
     "carrier_totals",
     metadata,

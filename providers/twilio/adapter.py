@@ -3,7 +3,7 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from functools import partial
@@ -65,6 +65,14 @@ class Twilio:
             for sid, token in tokens.items()
         }
         self._parents = Parents(tokens, recorded)
+
+    @property
+    def parents(self) -> Sequence[str]:
+        return self._parents.sids
+
+    def as_parent(self, parent_sid: str) -> Any:
+        """The SDK's view of a parent's own account."""
+        return self._accounts[parent_sid](parent_sid)
 
     async def get_account(self, sid: str) -> Account:
         """Looks for it at every parent if it is not where it is recorded."""
