@@ -1,6 +1,6 @@
 """Figures: the current number of organizations, deliveries, messages and alerts by state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.audit import reconciliations
 from db.campaigns import messages, runs
-from db.carrier import parent_funds
 from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
 from db.inbox.pending_deliveries import Backlog
@@ -18,7 +17,6 @@ from db.tables.audit import alerts
 from db.tables.lifecycle import standings
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
-from domain.carrier.runway import Funds
 from domain.lifecycle.standing import Status
 
 _BEHIND = select(
@@ -34,7 +32,7 @@ class Figures:
 
     `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
     messages were handed over, and Twilio did not answer. `reconciled` is how long ago the last
-    complete pass over each subject began. `parents` is what the parent accounts have at Twilio.
+    complete pass over each subject began.
     """
 
     organizations: Mapping[Status, int]
@@ -47,7 +45,6 @@ class Figures:
     unsettled: int
     waiting: Mapping[str, int]
     reconciled: Mapping[Subject, timedelta]
-    parents: Sequence[Funds]
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -70,5 +67,4 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         waiting=await runs.waiting(conn, now=now),
         unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
         reconciled=await reconciliations.ages(conn, now=now),
-        parents=await parent_funds.read(conn),
     )

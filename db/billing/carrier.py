@@ -13,14 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import receivables
-from db.billing.owed_blocks import OWING
-from db.billing.receivables import NotBooked
+from db.billing.receivables import STANDS, NotBooked, Source
 from db.lifecycle import standings
 from db.tables.billing import carrier_debts
 from db.wallet import ledger, wallets
-from domain.alerts import AlertKind
 from domain.money import Money
-from domain.wallet.debts import Source
 from domain.wallet.entries import Entry, EntryKind, carrier_charge, carrier_refund
 from domain.wallet.ledger import Wallet
 
@@ -131,8 +128,8 @@ async def _charge(
                 booked_at=now,
             )
         )
-        why = OWING[Source.CARRIER].why
-        await alerts.raise_(conn, organization_id, AlertKind.CARRIER_OWED, why)
+        owing = STANDS[Source.CARRIER]
+        await alerts.raise_(conn, organization_id, owing.alert, owing.why)
 
 
 async def _lock(conn: AsyncConnection, organization_id: str) -> Wallet:
