@@ -30,8 +30,8 @@ class AlertKind(StrEnum):
     SENDING_REFUSED = "sending_refused"
     SENT_AFTER_REFUND = "sent_after_refund"
     ROTATION_FAILED = "rotation_failed"
-    CARRIER_NOT_CHARGED = "carrier_not_charged"
-    CARRIER_NOT_READ = "carrier_not_read"
+    BALANCE_LOW = "balance_low"
+    BALANCE_LAST_DAY = "balance_last_day"
 
     CHARGED_BY_OTHER = "charged_by_other"
     LATE_CONSENT = "late_consent"
@@ -48,8 +48,6 @@ class AlertKind(StrEnum):
     MESSAGE_UNMATCHED = "message_unmatched"
     FOREIGN_MESSAGES = "foreign_messages"
     RECEIVES_MESSAGES = "receives_messages"
-    CARRIER_CATEGORY_UNKNOWN = "carrier_category_unknown"
-    CARRIER_FORBIDDEN = "carrier_forbidden"
 
     GUARANTEE_1 = "guarantee_1"
     GUARANTEE_2 = "guarantee_2"
@@ -62,6 +60,7 @@ class AlertKind(StrEnum):
     FINDING_FAILED = "finding_failed"
     EXPIRY_FAILED = "expiry_failed"
     RECOVERY_FAILED = "recovery_failed"
+    EMPTYING_FAILED = "emptying_failed"
     RESUME_FAILED = "resume_failed"
     WATCH_FAILED = "watch_failed"
     SEALING_FAILED = "sealing_failed"
@@ -197,6 +196,16 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "Tollgate's request",
         clears="the sender is changed, or a day has passed since the last failure",
     ),
+    AlertKind.BALANCE_LOW: Meaning(
+        about="at the speed of the last week a parent account's balance at Twilio lasts a week at "
+        "most; at 0 Twilio suspends it with all its subaccounts: add money, or set up Twilio's "
+        "automatic recharge",
+        clears="it lasts longer, or a day at most",
+    ),
+    AlertKind.BALANCE_LAST_DAY: Meaning(
+        about="the same, and it lasts a day at most: act today",
+        clears="it lasts longer",
+    ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "
         "`TOLLGATE_ROTATE_TOKENS_AT_SUSPENSION` is set: whoever has it may read at Twilio, and use "
@@ -210,17 +219,6 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "MESSAGE_ID` (`POST …/messages/{message_id}/charge`), or close the alert to waive the "
         "charge",
         clears="all are charged, or Twilio does not confirm what the callback reported",
-    ),
-    AlertKind.CARRIER_NOT_CHARGED: Meaning(
-        about="Twilio charged for something that could not be charged to the customer: the detail "
-        "says on which day, in which usage category, and why: [Twilio's bill does not add "
-        "up](#twilios-bill-does-not-add-up)",
-        clears="nothing that Twilio charged is left with such a reason",
-    ),
-    AlertKind.CARRIER_NOT_READ: Meaning(
-        about="what Twilio charged for the subaccount could not be read three times in a row; the "
-        "detail says why",
-        clears="it is read",
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
         about="a subscription that a switch replaced, or that an abandoned switch created, "
@@ -274,14 +272,6 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "Tollgate](#messages-past-tollgate). Told when it received none for 28 days",
         clears="a day has passed",
     ),
-    AlertKind.CARRIER_CATEGORY_UNKNOWN: Meaning(
-        about="Twilio charged for a usage category that no policy names; the customer was charged "
-        "at cost. Set a policy for it: `tollgate carrier policies set`"
-    ),
-    AlertKind.CARRIER_FORBIDDEN: Meaning(
-        about="Twilio charged for a usage category that a policy forbids: the customer was charged "
-        "and blocked. Lift the block when it is resolved"
-    ),
     AlertKind.GUARANTEE_1: _GUARANTEE,
     AlertKind.GUARANTEE_2: _GUARANTEE,
     AlertKind.GUARANTEE_3: _GUARANTEE,
@@ -293,6 +283,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.FINDING_FAILED: _loop("the owners of parked webhooks are not looked up"),
     AlertKind.EXPIRY_FAILED: _loop("holds do not expire"),
     AlertKind.RECOVERY_FAILED: _loop("debts are not collected from new money"),
+    AlertKind.EMPTYING_FAILED: _loop("empty wallets do not suspend where they should"),
     AlertKind.RESUME_FAILED: _loop("parked campaigns resume late"),
     AlertKind.WATCH_FAILED: _loop("alerts about campaigns are not raised or cleared"),
     AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),

@@ -11,7 +11,6 @@ from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
 from activities.audit.subscription_comparison import SubscriptionComparison
 from activities.audit.twilio_comparison import TwilioComparison
-from activities.audit.usage_pass import UsagePass
 from activities.notifier import Notifier
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
@@ -32,6 +31,7 @@ def passes(
         Subject.MESSAGES: reconciling.settle_unknown_messages,
         Subject.WAITING: reconciling.notify_waiting,
         Subject.FOREIGN: reconciling.find_foreign_messages,
+        Subject.BALANCE: reconciling.read_balance,
     }
     return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
 
@@ -58,7 +58,6 @@ def comparisons(
 
     return {
         Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
-        Subject.USAGE: UsagePass(engine, twilio, budgets).step,
         Subject.PAYPAL: of(Provider.PAYPAL),
         Subject.STRIPE: of(Provider.STRIPE),
     }

@@ -15,7 +15,7 @@ from activities.campaigns.status_checks import Checking
 from activities.notifier import Notifier
 from db import locks
 from db.audit import reconciliations
-from db.billing import receivables
+from db.billing import empty_wallets, receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import standing_counts, unnotified
 from db.pipeline import reading
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 EVERY = timedelta(seconds=1)
 WATCH_EVERY = timedelta(seconds=30)
 """Raises and clears alerts of campaigns that wait long, and of a reconciliation that is late."""
+EMPTY_EVERY = timedelta(minutes=5)
+"""Reads every wallet whose organization is suspended when it is empty."""
 RESUME_EVERY = timedelta(seconds=5)
 """Events resume campaigns; this finds those that no event resumed."""
 UNDECIDED_EVERY = timedelta(minutes=15)
@@ -37,6 +39,7 @@ is sealed at night.
 """
 ORGANIZATIONS, AT_ONCE = 100, 4
 """In one pass, and concurrently."""
+PAGE = 1000
 
 
 class Upkeep:
@@ -54,6 +57,7 @@ class Upkeep:
         loops = (
             Loop(AlertKind.EXPIRY_FAILED, self._expire, self._engine),
             Loop(AlertKind.RECOVERY_FAILED, self._recover, self._engine),
+            Loop(AlertKind.EMPTYING_FAILED, self._suspend_empty, self._engine),
             Loop(AlertKind.RESUME_FAILED, self._go_on, self._engine),
             Loop(AlertKind.WATCH_FAILED, self._watch, self._engine),
             Loop(AlertKind.SEALING_FAILED, self._seal, self._engine),
@@ -74,6 +78,10 @@ class Upkeep:
     async def _recover(self) -> float:
         await self.recover_owed()
         return EVERY.total_seconds()
+
+    async def _suspend_empty(self) -> float:
+        await self.suspend_empty(now=datetime.now(UTC))
+        return EMPTY_EVERY.total_seconds()
 
     async def _go_on(self) -> float:
         await self.resume_parked()
@@ -135,6 +143,28 @@ class Upkeep:
         async with self._reading.connect() as conn:
             due = await unnotified.owing(conn, limit=ORGANIZATIONS)
         return await _each(due, recover, "recovery_failed")
+
+    async def suspend_empty(self, *, now: datetime) -> int:
+        """Suspend organizations whose wallets have been empty for longer than their policy allows."""
+
+        async def suspend(organization_id: str) -> bool:
+            async with self._engine.begin() as conn:
+                await locks.hurry(conn)
+                suspended = await empty_wallets.suspend(conn, organization_id, now=now)
+            if suspended:
+                await self._notify(
+                    organization_id, self._notifier.notify_organization(organization_id)
+                )
+            return suspended
+
+        number, after = 0, ""
+        while True:
+            async with self._reading.connect() as conn:
+                due, last = await empty_wallets.due(conn, now=now, after=after, limit=PAGE)
+            number += await _each(due, suspend, "emptying_failed")
+            if last is None:
+                return number
+            after = last
 
     async def resume_parked(self) -> int:
         """Resume eligible campaigns that no event resumed: after a refund, a paid debt, or a crash

@@ -20,6 +20,7 @@ from activities.audit.passes import Pass
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.prices import Prices
 from activities.carrier.foreign_messages import ForeignMessages
+from activities.carrier.parent_funds import ParentFunds
 from activities.failures import first_line
 from activities.notifier import Notifier
 from db import alerts
@@ -73,6 +74,9 @@ class Reconciling:
             twilio,
             lambda: budgets.take(Endpoint.TWILIO_MESSAGES),
             also=self._foreign.record,
+        )
+        self._parent_funds = ParentFunds(
+            engine, twilio, lambda: budgets.take(Endpoint.TWILIO_ACCOUNTS)
         )
 
     async def notify(self, *, everything: bool = False) -> Notified:
@@ -157,6 +161,11 @@ class Reconciling:
         )
         at = at.beyond(readings.after, compared=readings.read, differing=readings.found)
         return at if readings.after is not None else at.end()
+
+    async def read_balance(self, at: Pass) -> Pass:
+        """Read what the parent accounts have, and how long it lasts."""
+        read = await self._parent_funds.read(now=datetime.now(UTC))
+        return at.beyond(None, compared=read).end()
 
     async def audit(self, at: Pass) -> Pass:
         """Run the certification's checks and raise an alert for each failure; repairs nothing."""

@@ -2,8 +2,8 @@
 whole installation.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
@@ -15,6 +15,8 @@ from api.http.auth import READ
 from api.http.errors import ProblemOut
 from db.audit import figures
 from db.audit.figures import Figures
+from domain.carrier.runway import Funds
+from domain.money import MICROS
 
 router = APIRouter(tags=["health"])
 _PROBLEMS = {401: "API key missing or unknown", 503: "The database does not answer"}
@@ -75,6 +77,7 @@ class _Installation:
             "subject",
             {subject.value: age.total_seconds() for subject, age in reading.reconciled.items()},
         )
+        yield from _parents(reading.parents)
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
@@ -91,6 +94,23 @@ class _Installation:
             "provider",
             until,
         )
+
+
+def _parents(parents: Sequence[Funds]) -> Iterator[Metric]:
+    balances = GaugeMetricFamily(
+        "tollgate_twilio_balance",
+        "What a parent account has at Twilio, in its currency.",
+        labels=("account", "currency"),
+    )
+    lasts = {}
+    for funds in parents:
+        amount = funds.balance.micros / MICROS
+        balances.add_metric((funds.account_sid, funds.balance.currency), amount)
+        if funds.lasts is not None:
+            lasts[funds.account_sid] = funds.lasts / timedelta(days=1)
+    yield balances
+    text = "How long that lasts at the speed of the last week; none if nothing is spent."
+    yield _by("twilio_balance_days", text, "account", lasts)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

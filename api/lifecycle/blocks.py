@@ -16,7 +16,7 @@ from api.http.errors import invalid, not_found
 from api.http.fields import ReasonRequest
 from api.http.idempotency import Once
 from api.lifecycle.standing_fields import BlockOut, BlockPage, ReceiptOut, ReceiptPage, StandingOut
-from db.billing import blocks, receivables
+from db.billing import blocks, owed_blocks, receivables
 from db.lifecycle import receipts, standings
 from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block, Standing, Status
@@ -235,8 +235,10 @@ async def _lift(
         if (kind, reference) not in {(block.kind, block.reference) for block in held_blocks}:
             exists = await standings.get(conn, organization_id) is not None
             raise not_found("block") if exists else not_found("organization")
-        for source, stands in receivables.STANDS.items():
-            if (kind, reference) == (stands.block, stands.reference):
+        if (kind, reference) == owed_blocks.EMPTY.key:
+            raise invalid("reference", "set `when_empty` to `keep`, or credit the wallet")
+        for source, reason in owed_blocks.OWING.items():
+            if (kind, reference) == reason.key:
                 await receivables.waive(conn, organization_id, source, by=by, now=now)
         standing = await blocks.unblock(conn, organization_id, kind, reference, by=by, now=now)
     return _settled(standing, here)

@@ -11,6 +11,7 @@ from api.lifecycle.standing_fields import StandingOut
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
 from domain.campaigns.telephony import ACCOUNT_SID
+from domain.lifecycle.funds import LONGEST_RESERVE, WhenEmpty
 from domain.lifecycle.organization import ID_PATTERN
 from domain.lifecycle.standing import Standing
 
@@ -29,6 +30,16 @@ Sender = Annotated[
     ),
 ]
 GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
+ReserveDays = Annotated[int, Field(ge=0, le=LONGEST_RESERVE)]
+_WHEN_EMPTY = (
+    "`suspend`: it is suspended when its wallet has had nothing available for its "
+    "`empty_grace_period_seconds`; `keep`: it is not, as long as nothing is owed."
+)
+_EMPTY_GRACE = "How long a wallet may be empty where `when_empty` is `suspend`."
+_RESERVE = (
+    "For how many days the recurring cost of its subaccount, such as the rent of numbers, is held "
+    "in its wallet; 0: none."
+)
 
 
 class OrganizationRequest(Body):
@@ -56,6 +67,9 @@ class OrganizationRequest(Body):
             "default if missing."
         ),
     )
+    when_empty: WhenEmpty = Field(default=WhenEmpty.KEEP, description=_WHEN_EMPTY)
+    empty_grace_period_seconds: GracePeriod = Field(default=86400, description=_EMPTY_GRACE)
+    reserve_days: ReserveDays = Field(default=0, description=_RESERVE)
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None,
         description=(
@@ -83,6 +97,9 @@ class OrganizationChangeRequest(Body):
     grace_period_seconds: GracePeriod | None = Field(
         default=None, description="How long it keeps sending while a payment is past due."
     )
+    when_empty: WhenEmpty | None = Field(default=None, description=_WHEN_EMPTY)
+    empty_grace_period_seconds: GracePeriod | None = Field(default=None, description=_EMPTY_GRACE)
+    reserve_days: ReserveDays | None = Field(default=None, description=_RESERVE)
     messages_per_second: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None,
         description=(
@@ -126,6 +143,9 @@ class OrganizationOut(BaseModel):
     grace_period_seconds: int = Field(
         description="How long it keeps sending while a payment is past due."
     )
+    when_empty: WhenEmpty = Field(description=_WHEN_EMPTY)
+    empty_grace_period_seconds: int = Field(description=_EMPTY_GRACE)
+    reserve_days: int = Field(description=_RESERVE)
     messages_per_second: int | None = Field(
         default=None,
         description=(
@@ -147,6 +167,9 @@ class OrganizationOut(BaseModel):
             price_per_segment=organization.price_per_segment
             and organization.price_per_segment.micros,
             grace_period_seconds=int(organization.grace.total_seconds()),
+            when_empty=organization.funds.when_empty,
+            empty_grace_period_seconds=int(organization.funds.empty_grace.total_seconds()),
+            reserve_days=organization.funds.reserve_days,
             messages_per_second=organization.messages_per_second,
             created_at=organization.created_at,
             standing=StandingOut.of(standing),

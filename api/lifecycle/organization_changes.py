@@ -10,10 +10,11 @@ from api.context import Here, OrganizationId
 from api.http.auth import OPERATOR, WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
-from db.billing import decisions
+from db.billing import decisions, receivables
 from db.campaigns import refusals
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
+from domain.lifecycle.funds import FundsPolicy
 from domain.money import Money
 
 log = structlog.get_logger()
@@ -47,6 +48,8 @@ async def change(
             await decisions.settle(
                 conn, organization_id, now=datetime.now(UTC), cause="grace changed", may_open=False
             )
+        if after.funds != before.funds:
+            await receivables.agree(conn, organization_id, datetime.now(UTC))
         resumed = (
             await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
         )
@@ -68,6 +71,7 @@ def _changed(before: Organization, body: OrganizationChangeRequest) -> Organizat
         after = replace(after, sender=body.sender)
     if body.grace_period_seconds is not None:
         after = replace(after, grace=timedelta(seconds=body.grace_period_seconds))
+    after = replace(after, funds=_funds(before.funds, body))
     if "messages_per_second" in body.model_fields_set:
         after = replace(after, messages_per_second=body.messages_per_second)
     if "price_per_segment" in body.model_fields_set:
@@ -75,4 +79,15 @@ def _changed(before: Organization, body: OrganizationChangeRequest) -> Organizat
         after = replace(
             after, price_per_segment=None if price is None else Money(price, before.currency)
         )
+    return after
+
+
+def _funds(before: FundsPolicy, body: OrganizationChangeRequest) -> FundsPolicy:
+    after = before
+    if body.when_empty is not None:
+        after = replace(after, when_empty=body.when_empty)
+    if body.empty_grace_period_seconds is not None:
+        after = replace(after, empty_grace=timedelta(seconds=body.empty_grace_period_seconds))
+    if body.reserve_days is not None:
+        after = replace(after, reserve_days=body.reserve_days)
     return after

@@ -22,6 +22,7 @@ from db.lifecycle import directory, organizations
 from db.lifecycle.directory import Filters
 from db.lifecycle.organizations import AccountTaken, Organization
 from domain.campaigns.telephony import Account, AccountStatus
+from domain.lifecycle.funds import FundsPolicy
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
 from providers.errors import NotFound
@@ -151,6 +152,11 @@ def _wanted(body: OrganizationRequest, grace: timedelta) -> Organization:
         if body.grace_period_seconds is None
         else timedelta(seconds=body.grace_period_seconds),
         messages_per_second=body.messages_per_second,
+        funds=FundsPolicy(
+            when_empty=body.when_empty,
+            empty_grace=timedelta(seconds=body.empty_grace_period_seconds),
+            reserve_days=body.reserve_days,
+        ),
     )
 
 

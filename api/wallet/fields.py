@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from api.http.cursors import Page
 from api.http.errors import ProblemOut
 from api.http.fields import Amount, Body, Currency, CurrencyOut, Decimal, Note, Reference, Time
-from db.billing.receivables import Owed
 from db.wallet.ledger import Booked
 from domain.redaction import redact_text
+from domain.wallet.debts import Owed
 from domain.wallet.entries import Entry
 from domain.wallet.ledger import Wallet
 

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.alerts import Alert
 from db.billing import receivables, subscriptions
-from db.billing.receivables import Owed
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
 from db.carrier import foreign_messages
@@ -28,6 +27,7 @@ from domain.audit.can_send import Reason, reasons
 from domain.billing.subscription import Subscription
 from domain.campaigns.waits import Wait
 from domain.lifecycle.standing import Standing
+from domain.wallet.debts import Owed
 from domain.wallet.ledger import Wallet
 
 SHOWN = 20

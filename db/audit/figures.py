@@ -1,6 +1,6 @@
 """Figures: the current number of organizations, deliveries, messages and alerts by state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.audit import reconciliations
 from db.campaigns import messages, runs
+from db.carrier import parent_funds
 from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
 from db.inbox.pending_deliveries import Backlog
@@ -17,6 +18,7 @@ from db.tables.audit import alerts
 from db.tables.lifecycle import standings
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
+from domain.carrier.runway import Funds
 from domain.lifecycle.standing import Status
 
 _BEHIND = select(
@@ -32,7 +34,7 @@ class Figures:
 
     `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
     messages were handed over, and Twilio did not answer. `reconciled` is how long ago the last
-    complete pass over each subject began.
+    complete pass over each subject began. `parents` is what the parent accounts have at Twilio.
     """
 
     organizations: Mapping[Status, int]
@@ -45,6 +47,7 @@ class Figures:
     unsettled: int
     waiting: Mapping[str, int]
     reconciled: Mapping[Subject, timedelta]
+    parents: Sequence[Funds]
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -67,4 +70,5 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         waiting=await runs.waiting(conn, now=now),
         unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
         reconciled=await reconciliations.ages(conn, now=now),
+        parents=await parent_funds.read(conn),
     )

@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import receivables
-from db.billing.receivables import STANDS, NotBooked, Source
+from db.billing.owed_blocks import OWING
+from db.billing.receivables import NotBooked
 from db.lifecycle import standings
 from db.tables.billing import carrier_debts
 from db.wallet import ledger, wallets
+from domain.alerts import AlertKind
 from domain.money import Money
+from domain.wallet.debts import Source
 from domain.wallet.entries import Entry, EntryKind, carrier_charge, carrier_refund
 from domain.wallet.ledger import Wallet
 
@@ -128,8 +131,8 @@ async def _charge(
                 booked_at=now,
             )
         )
-        owing = STANDS[Source.CARRIER]
-        await alerts.raise_(conn, organization_id, owing.alert, owing.why)
+        why = OWING[Source.CARRIER].why
+        await alerts.raise_(conn, organization_id, AlertKind.CARRIER_OWED, why)
 
 
 async def _lock(conn: AsyncConnection, organization_id: str) -> Wallet:

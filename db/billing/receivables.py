@@ -6,59 +6,23 @@ transaction that changes the debt. Each function that moves money locks the stan
 wallet; the caller commits.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing import decisions
-from db.lifecycle import standings
-from db.lifecycle.standings import HeldBlock
+from db.billing import owed_blocks
+from db.lifecycle import organizations, standings
 from db.wallet import money_changes, wallets
 from db.wallet.money_changes import MoneyChange
 from domain.alerts import AlertKind
-from domain.lifecycle.standing import Block
 from domain.money import Money
 from domain.wallet import refusals
+from domain.wallet.debts import Debt, Owed, Source
 from domain.wallet.entries import Posting, recovery
 from domain.wallet.ledger import Posted, Wallet
 
-
-class Source(StrEnum):
-    """Why something is owed."""
-
-    CARRIER = "carrier"
-    REVERSAL = "reversal"
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What stands while something is owed for a source."""
-
-    block: Block
-    reference: str
-    alert: AlertKind
-    why: str
-
-
-STANDS: Mapping[Source, _Standing] = {
-    Source.CARRIER: _Standing(
-        Block.FUNDS,
-        "carrier",
-        AlertKind.CARRIER_OWED,
-        "Twilio charged more than the wallet held; the rest is owed",
-    ),
-    Source.REVERSAL: _Standing(
-        Block.DISPUTE,
-        "receivable",
-        AlertKind.RECEIVABLE,
-        "payers got back more than the wallet held; the rest is owed",
-    ),
-}
 _OWING = text("""
     SELECT source, name, owed, why, recoveries FROM (
         SELECT 'carrier' AS source, reference_id AS name, booked_at, recoveries,
@@ -72,6 +36,15 @@ _OWING = text("""
         WHERE organization_id = :organization_id AND payment_kind = 'topup' AND returned_at IS NULL
           AND taken_micros + recovered_micros + waived_micros < amount_micros
     ) owing ORDER BY source, booked_at, name
+""")
+_BEHIND = text("""
+    SELECT EXISTS (SELECT FROM carrier_debts WHERE organization_id = :organization_id
+                   AND recovered_micros + waived_micros < amount_micros)
+        OR EXISTS (SELECT FROM reversals WHERE organization_id = :organization_id
+                   AND payment_kind = 'topup' AND returned_at IS NULL
+                   AND taken_micros + recovered_micros + waived_micros < amount_micros)
+        OR EXISTS (SELECT FROM blocks WHERE organization_id = :organization_id
+                   AND kind = 'funds' AND reference = 'empty')
 """)
 _CHANGE = """
     UPDATE {table} SET recovered_micros = recovered_micros + :recovered,
@@ -91,34 +64,6 @@ _CHANGES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debt:
-    """What is owed for one reversal or one charge. `name` is part of the references of its
-    recoveries.
-    """
-
-    source: Source
-    name: str
-    owed_micros: int
-    why: str
-    recoveries: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
-    """In micros of the wallet's currency."""
-
-    carrier: int = 0
-    reversals: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.carrier + self.reversals
-
-    def of(self, source: Source) -> int:
-        return self.carrier if source is Source.CARRIER else self.reversals
-
-
 class NotBooked(Exception):
     """The ledger refused the entry: another one has its reference. The transaction must be rolled
     back.
@@ -126,13 +71,15 @@ class NotBooked(Exception):
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Recover what is owed from the available balance; returns whether anything changed."""
-    if (await owed(conn, organization_id)).total == 0:
+    """Recover what is owed from the available balance, and lift the blocks that have no reason any
+    more; returns whether anything changed.
+    """
+    if not (await conn.execute(_BEHIND, {"organization_id": organization_id})).scalar_one():
         return False
-    await standings.lock(conn, organization_id)
+    before = await standings.lock(conn, organization_id)
     recovered = await collect(conn, organization_id)
     await agree(conn, organization_id, now)
-    return recovered
+    return recovered or await standings.get(conn, organization_id) != before
 
 
 async def waive(
@@ -209,46 +156,11 @@ async def post(conn: AsyncConnection, wallet: Wallet, entries: list[Posting]) ->
 
 
 async def agree(conn: AsyncConnection, organization_id: str, now: datetime) -> None:
-    """Keep each source's block exactly while something is owed for it. The gate shuts in this
-    transaction; the reactivation's steps open it, when nothing is owed for either.
-    """
+    """Keep each block exactly while its reason stands. The caller holds the standing."""
+    organization = await organizations.get(conn, organization_id)
     owes = await owed(conn, organization_id)
-    held = {
-        (block.kind, block.reference)
-        for block in await standings.held_blocks(conn, organization_id)
-    }
-    placed = [
-        source
-        for source, stands in STANDS.items()
-        if owes.of(source) and (stands.block, stands.reference) not in held
-    ]
-    lifted = [
-        source
-        for source, stands in STANDS.items()
-        if not owes.of(source) and (stands.block, stands.reference) in held
-    ]
-    for source in placed:
-        await _place(conn, organization_id, STANDS[source])
-    for source in lifted:
-        await _lift(conn, organization_id, STANDS[source])
-    if placed:
-        cause = STANDS[placed[0]].why
-        await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=False)
-    if lifted:
-        cause = f"no debt from {lifted[0].value}s is left"
-        await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=True)
-
-
-async def _place(conn: AsyncConnection, organization_id: str, stands: _Standing) -> None:
-    block = HeldBlock(
-        kind=stands.block, reference=stands.reference, reason=stands.why, placed_by="tollgate"
-    )
-    await standings.place_block(conn, organization_id, block)
-
-
-async def _lift(conn: AsyncConnection, organization_id: str, stands: _Standing) -> None:
-    await standings.lift_block(conn, organization_id, stands.block, stands.reference)
-    await alerts.clear(conn, organization_id, stands.alert)
+    if organization is not None:
+        await owed_blocks.agree(conn, organization_id, owes, organization.funds, now)
 
 
 async def _change(

@@ -13,13 +13,16 @@ from sqlalchemy import Text, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.billing.receivables import STANDS, Source, agree, collect, post
+from db.billing.owed_blocks import OWING
+from db.billing.receivables import agree, collect, post
 from db.lifecycle import standings
 from db.tables.billing import payments, reversals
 from db.wallet import wallets
+from domain.alerts import AlertKind
 from domain.billing.events import Reversal
 from domain.billing.subscription import Provider
 from domain.money import Money
+from domain.wallet.debts import Source
 from domain.wallet.entries import credit, reversal
 
 _OWED = case(
@@ -168,8 +171,8 @@ async def _booked(
     assert row is not None
     counted = row.amount_micros if row.returned_at is None else 0
     if row.owed:
-        owing = STANDS[Source.REVERSAL]
-        await alerts.raise_(conn, organization_id, owing.alert, owing.why)
+        why = OWING[Source.REVERSAL].why
+        await alerts.raise_(conn, organization_id, AlertKind.RECEIVABLE, why)
     return Booked(
         counted=Money(counted, currency),
         reported=reversal.amount,

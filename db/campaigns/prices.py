@@ -59,8 +59,7 @@ _NOTE_LISTED = text(
 _FORGET = text("DELETE FROM listed_days WHERE day < :before")
 _RECORD = text(
     """
-    UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency,
-                        billed_on = :day
+    UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency
     FROM (
         SELECT m.id, charged.micros, charged.currency
         FROM unnest(CAST(:sids AS text[]), CAST(:micros AS bigint[]), CAST(:currencies AS text[]))
@@ -174,15 +173,8 @@ async def forget_listed(conn: AsyncConnection, *, before: date) -> None:
     await conn.execute(_FORGET, {"before": before})
 
 
-async def record(
-    conn: AsyncConnection,
-    organization_id: str,
-    prices: Mapping[str, Money],
-    *,
-    day: date | None = None,
-) -> int:
-    """Record prices by the messages' sids, each once; returns how many were new. `day` is that of
-    the list they are from, on which Twilio billed them.
+async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:
+    """Record prices by the messages' sids, each once; returns how many were new.
 
     Rows locked elsewhere are left to the next pass. The caller commits.
     """
@@ -190,7 +182,6 @@ async def record(
         _RECORD,
         {
             "organization_id": organization_id,
-            "day": day,
             "sids": list(prices),
             "micros": [price.micros for price in prices.values()],
             "currencies": [price.currency for price in prices.values()],

@@ -1,7 +1,7 @@
 """Organizations: their identity, their sender, and their price per segment where no rate is set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.lifecycle import organizations, standings
 from db.wallet import wallets
+from domain.lifecycle.funds import FundsPolicy, WhenEmpty
 from domain.lifecycle.standing import Policy, Status
 from domain.money import Money
 
@@ -33,6 +34,7 @@ class Organization:
     messages_per_second: int | None = None
     created_at: datetime | None = None
     twilio_parent_sid: str | None = None
+    funds: FundsPolicy = field(default_factory=FundsPolicy)
 
     @property
     def policy(self) -> Policy:
@@ -63,6 +65,7 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             and organization.price_per_segment.micros,
             grace_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
+            **_funds(organization.funds),
         )
         .on_conflict_do_nothing(index_elements=[organizations.c.id])
         .returning(organizations.c.id)
@@ -99,7 +102,7 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Organization | No
 
 
 async def change(conn: AsyncConnection, changed: Organization) -> None:
-    """Write its name, sender, price, grace and pace. The caller holds its row and commits."""
+    """Write its name, sender, price, grace, pace and the policy of its funds. The caller holds its row and commits."""
     price = changed.price_per_segment
     await conn.execute(
         update(organizations)
@@ -110,6 +113,7 @@ async def change(conn: AsyncConnection, changed: Organization) -> None:
             price_per_segment_micros=price and price.micros,
             grace_seconds=int(changed.grace.total_seconds()),
             messages_per_second=changed.messages_per_second,
+            **_funds(changed.funds),
         )
     )
 
@@ -143,4 +147,17 @@ def organization_of(row: Row[Any]) -> Organization:
         messages_per_second=row.messages_per_second,
         created_at=row.created_at,
         twilio_parent_sid=row.twilio_parent_sid,
+        funds=FundsPolicy(
+            when_empty=WhenEmpty(row.when_empty),
+            empty_grace=timedelta(seconds=row.empty_grace_seconds),
+            reserve_days=row.reserve_days,
+        ),
     )
+
+
+def _funds(policy: FundsPolicy) -> dict[str, Any]:
+    return {
+        "when_empty": policy.when_empty.value,
+        "empty_grace_seconds": int(policy.empty_grace.total_seconds()),
+        "reserve_days": policy.reserve_days,
+    }

@@ -67,6 +67,8 @@ _OWING = text(
           AND taken_micros + recovered_micros + waived_micros < amount_micros  -- as the index has it
         UNION SELECT organization_id FROM carrier_debts
         WHERE recovered_micros + waived_micros < amount_micros
+        UNION SELECT organization_id FROM standings  -- whose wallet was empty
+        WHERE 'funds'::text = ANY (blocks)
     ) owing JOIN wallets USING (organization_id)
     WHERE balance_micros > held_micros
     LIMIT :limit
@@ -107,5 +109,5 @@ async def notify_soon(
 
 
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Organizations that owe and have a balance to recover from."""
+    """Organizations that owe, or were suspended for an empty wallet, and have a balance to recover from."""
     return list((await conn.execute(_OWING, {"limit": limit})).scalars())

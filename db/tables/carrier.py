@@ -23,7 +23,6 @@ carrier_readings = Table(
     metadata,
     # no foreign key: its check would wait for a locked organization
     Column("organization_id", Text, primary_key=True),
-    Column("charged_from", Date),  # null: from the first day on
     time("due_at", now=True),
     time("read_at"),  # of the last complete reading
     time("changed_at"),  # when a reading last found more or other usage
@@ -124,6 +123,18 @@ carrier_charges = Table(
     Index("carrier_charges_day_idx", "day", "organization_id"),
     by_time("carrier_charges", "charged_at"),
 )  # fmt: skip
+
+parent_funds = Table(
+    "parent_funds",
+    metadata,
+    Column("account_sid", Text, primary_key=True),
+    Column("balance_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("spent_micros", BigInteger, nullable=False),
+    Column("over_seconds", Integer, nullable=False),
+    time("read_at", now=True),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+)
 
 carrier_totals = Table(
     "carrier_totals",

@@ -34,12 +34,23 @@ organizations = Table(
     Column("price_per_segment_micros", BigInteger),
     Column("messages_per_second", Integer),
     Column("grace_seconds", Integer, nullable=False),
+    Column("when_empty", Text, nullable=False, server_default="keep"),
+    Column("empty_grace_seconds", Integer, nullable=False, server_default=text("86400")),
+    Column("reserve_days", Integer, nullable=False, server_default=ZERO),
     time("created_at", now=True),
     CheckConstraint("id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", name="id"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("price_per_segment_micros > 0", name="price"),
     CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
+    one_of("when_empty", "keep", "suspend"),
+    CheckConstraint("empty_grace_seconds >= 0", name="empty_grace"),
+    CheckConstraint("reserve_days BETWEEN 0 AND 366", name="reserve_days"),
+    Index(
+        "organizations_suspended_when_empty_idx",
+        "id",
+        postgresql_where=text("when_empty = 'suspend'"),
+    ),
     Index("organizations_words_idx", text(SEARCHED), postgresql_using="gin"),
 )
 

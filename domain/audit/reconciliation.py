@@ -16,7 +16,7 @@ class Subject(StrEnum):
     WAITING = "waiting"
     TWILIO = "twilio"
     FOREIGN = "foreign"
-    USAGE = "usage"
+    BALANCE = "balance"
     PAYPAL = "paypal"
     STRIPE = "stripe"
 
@@ -43,12 +43,7 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
         late_after=timedelta(hours=12),
         every=timedelta(minutes=5),
     ),
-    # it reads the subaccounts that are due; each has a rhythm of its own
-    Subject.USAGE: Rhythm(
-        summary="Read what Twilio charges",
-        late_after=timedelta(hours=2),
-        every=timedelta(minutes=2),
-    ),
+    Subject.BALANCE: Rhythm(summary="Read the balance at Twilio", late_after=timedelta(hours=1)),
     # one request for each subscription, so a pass over 100,000 takes six hours
     Subject.PAYPAL: Rhythm(summary="Compare with PayPal", late_after=timedelta(hours=24)),
     Subject.STRIPE: Rhythm(summary="Compare with Stripe", late_after=timedelta(hours=1)),

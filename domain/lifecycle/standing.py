@@ -28,7 +28,7 @@ IN_WORDS = {
     Block.NONPAYMENT: "the subscription is not paid",
     Block.CANCELED: "the subscription has ended",
     Block.DISPUTE: "a payment is disputed or was reversed",
-    Block.FUNDS: "the wallet could not pay what the carrier charged",
+    Block.FUNDS: "the wallet is empty, or could not pay what the carrier charged",
     Block.ADMIN: "an operator suspended the organization",
     Block.TELEPHONY: "Twilio suspended or closed the subaccount",
 }

@@ -3,7 +3,7 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 from functools import partial
@@ -31,7 +31,6 @@ from domain.campaigns.telephony import (
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
 from providers.twilio.parents import ParentOf, Parents
-from providers.twilio.usage import DailyUsage
 from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire, answer_of
 
 _WRONG_CREDENTIALS = frozenset({"20003", "401"})
@@ -66,6 +65,14 @@ class Twilio:
             for sid, token in tokens.items()
         }
         self._parents = Parents(tokens, recorded)
+
+    @property
+    def parents(self) -> Sequence[str]:
+        return self._parents.sids
+
+    def as_parent(self, parent_sid: str) -> Any:
+        """The SDK's view of a parent's own account."""
+        return self._accounts[parent_sid](parent_sid)
 
     async def get_account(self, sid: str) -> Account:
         """Looks for it at every parent if it is not where it is recorded."""
@@ -249,10 +256,6 @@ class Twilio:
         return MessagePage(
             messages=tuple(reading.message(item) for item in answer), next=answer.next_page_url
         )
-
-    async def usage_of(self, account_sid: str) -> DailyUsage:
-        """What Twilio charges an account, day by day."""
-        return DailyUsage(await self._account(account_sid))
 
     async def _account(self, sid: str) -> Any:
         return self._accounts[await self.parent_of(sid)](_checked(sid))

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.audit import certify
 from db.audit.checkpoints import Checkpoint
 from db.billing import payments, receivables, reversals, topups
-from db.billing.receivables import Source
 from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
@@ -26,6 +25,7 @@ from domain.billing.events import (
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
+from domain.wallet.debts import Source
 from domain.wallet.entries import debit, refund
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import Credited, Debited

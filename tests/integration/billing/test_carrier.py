@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from db.billing import carrier, payments, receivables, reversals
 from db.billing.carrier import Taken
-from db.billing.receivables import NotBooked, Owed, Source
+from db.billing.receivables import NotBooked
 from db.lifecycle import standings, unnotified
 from db.wallet import holds, wallets
 from domain.alerts import AlertKind
 from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentStatus, Reversal
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
+from domain.wallet.debts import Owed, Source
 from domain.wallet.entries import credit, debit
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import Conflict, Credited, Suspended

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from db.billing import payments, receivables, reversals
 from db.billing.payments import PaidBack
-from db.billing.receivables import NotBooked, Source
+from db.billing.receivables import NotBooked
 from db.billing.reversals import (
     Booked,
     NeverCredited,
@@ -32,6 +32,7 @@ from domain.billing.events import MoneyObject, MoneyReference, Payment, PaymentS
 from domain.billing.subscription import Provider
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
+from domain.wallet.debts import Source
 from domain.wallet.entries import credit, debit
 from domain.wallet.holds import Hold
 from domain.wallet.ledger import Credited, Debited

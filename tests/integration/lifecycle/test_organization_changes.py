@@ -30,6 +30,9 @@ async def test_each_is_changed_by_itself_and_again_is_the_same(tollgate: Tollgat
         ("price_per_segment", "0.02"),
         ("price_per_segment", None),
         ("grace_period_seconds", 0),
+        ("when_empty", "suspend"),
+        ("empty_grace_period_seconds", 0),
+        ("reserve_days", 30),
     ]
     for field, value in changes:
         before = await now(tollgate)
@@ -56,6 +59,11 @@ async def test_omitted_fields_stay_and_an_empty_change_is_refused(tollgate: Toll
         await change(tollgate, price_per_segment="0"),
         await change(tollgate, price_per_segment="0.0000001"),
         await change(tollgate, grace_period_seconds=-1),
+        await change(tollgate, when_empty="stop"),
+        await change(tollgate, when_empty=None),
+        await change(tollgate, empty_grace_period_seconds=-1),
+        await change(tollgate, reserve_days=367),
+        await change(tollgate, reserve_days=-1),
         await change(tollgate, name=" "),
     ]
 

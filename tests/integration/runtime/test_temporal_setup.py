@@ -325,6 +325,7 @@ def test_a_changed_schedule_has_a_new_version() -> None:
                 ("messages", timedelta(minutes=15)),
                 ("waiting", timedelta(minutes=15)),
                 ("twilio", timedelta(minutes=15)),
+                ("balance", timedelta(minutes=15)),
                 ("paypal", timedelta(minutes=15)),
                 ("stripe", timedelta(minutes=15)),
             )

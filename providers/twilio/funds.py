@@ -1,0 +1,40 @@
+"""A parent account's balance at Twilio, and what it spent with all its subaccounts.
+
+Only a parent has a balance. Sources: Twilio's OpenAPI `twilio_api_v2010.json` (Balance, Usage
+Records; `IncludeSubaccounts` is true unless set).
+"""
+
+from datetime import date
+
+from domain import money
+from domain.money import BadAmount, Money
+from providers.errors import ProviderUnavailable
+from providers.twilio.adapter import Twilio
+from providers.twilio.wire import answer_of
+
+
+async def balance(twilio: Twilio, parent_sid: str) -> Money:
+    """Below zero if it owes."""
+    answer = await answer_of(twilio.as_parent(parent_sid).balance.fetch_async)
+    return _money(answer.balance, answer.currency)
+
+
+async def spent(twilio: Twilio, parent_sid: str, first: date, last: date) -> Money | None:
+    """The total price of all usage on these days (UTC), as far as Twilio has counted it; None:
+    there is none yet.
+    """
+    records = twilio.as_parent(parent_sid).usage.records
+    page = await answer_of(
+        lambda: records.page_async(category="totalprice", start_date=first, end_date=last)
+    )
+    record = next(iter(page), None)
+    return None if record is None else _money(record.price, record.price_unit)
+
+
+def _money(amount: object, currency: object) -> Money:
+    try:
+        return Money(money.parse_micros(str(amount)), str(currency).upper())
+    except BadAmount as problem:
+        raise ProviderUnavailable(
+            f"Twilio answered an amount that cannot be read: {amount!r}", code="UNREADABLE"
+        ) from problem
