@@ -3,8 +3,17 @@ from here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from domain.alert_meanings import (
+    API_VERSION,
+    EVENTS_MISSED,
+    GUARANTEE,
+    MONEY,
+    WEBHOOK_SETUP,
+    Meaning,
+    of_loop,
+)
 
 
 class AlertKind(StrEnum):
@@ -77,45 +86,6 @@ class AlertKind(StrEnum):
     PAYPAL_EVENTS_MISSED = "paypal_events_missed"
     STRIPE_EVENTS_MISSED = "stripe_events_missed"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
-    """`about` and `clears` are Markdown for the runbook; an alert without `clears` is closed by a
-    person only.
-    """
-
-    about: str
-    clears: str | None = None
-
-
-def _loop(what: str) -> Meaning:
-    return Meaning(
-        about=f"a background loop of a worker fails repeatedly: {what}. A server is unreachable, "
-        "or Tollgate has a bug; the log has the reason",
-        clears="the loop succeeds",
-    )
-
-
-_GUARANTEE = Meaning(
-    about="`tollgate certify` finds a guarantee broken; treat it as an incident",
-    clears="the next audit finds nothing",
-)
-_API_VERSION = Meaning(
-    about="events have another API version than Tollgate expects: create a webhook endpoint with "
-    "the version in the detail, and delete the other",
-    clears="the first event of the right version arrives",
-)
-_WEBHOOK_SETUP = Meaning(
-    about="Tollgate refuses events with a valid signature; the detail says why: wrong mode, wrong "
-    "account, or a wrong clock here. Correct the webhook endpoint or the clock",
-    clears="an event is accepted, and none was refused for an hour",
-)
-_EVENTS_MISSED = Meaning(
-    about="the provider lists events that it never delivered; Tollgate has processed them. Check "
-    "the webhook: its address and event types at the provider, its id or secret here",
-    clears="the next comparison finds no missing event",
-)
-_MONEY = "a payment or refund that an operator has to resolve; the detail says which, and why"
 
 MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STUCK: Meaning(
@@ -232,10 +202,10 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="a checkout created a subscription that is linked to another organization: find out "
         "whose it is"
     ),
-    AlertKind.REFUND: Meaning(about=_MONEY),
-    AlertKind.PAYMENT_OF_ANOTHER: Meaning(about=_MONEY),
-    AlertKind.PAYMENT_NOT_BOOKED: Meaning(about=_MONEY),
-    AlertKind.REVERSAL_NOT_BOOKED: Meaning(about=_MONEY),
+    AlertKind.REFUND: Meaning(about=MONEY),
+    AlertKind.PAYMENT_OF_ANOTHER: Meaning(about=MONEY),
+    AlertKind.PAYMENT_NOT_BOOKED: Meaning(about=MONEY),
+    AlertKind.REVERSAL_NOT_BOOKED: Meaning(about=MONEY),
     AlertKind.FRAUD_WARNING: Meaning(
         about="Stripe warns that a payment may be fraudulent: a dispute may follow; refund it, or "
         "suspend the organization manually"
@@ -272,27 +242,27 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "Tollgate](#messages-past-tollgate). Told when it received none for 28 days",
         clears="a day has passed",
     ),
-    AlertKind.GUARANTEE_1: _GUARANTEE,
-    AlertKind.GUARANTEE_2: _GUARANTEE,
-    AlertKind.GUARANTEE_3: _GUARANTEE,
-    AlertKind.GUARANTEE_4: _GUARANTEE,
-    AlertKind.GUARANTEE_5: _GUARANTEE,
-    AlertKind.GUARANTEE_6: _GUARANTEE,
-    AlertKind.GUARANTEE_7: _GUARANTEE,
-    AlertKind.RELAY_FAILED: _loop("workflows are notified late"),
-    AlertKind.FINDING_FAILED: _loop("the owners of parked webhooks are not looked up"),
-    AlertKind.EXPIRY_FAILED: _loop("holds do not expire"),
-    AlertKind.RECOVERY_FAILED: _loop("debts are not collected from new money"),
-    AlertKind.EMPTYING_FAILED: _loop("empty wallets do not suspend where they should"),
-    AlertKind.RESUME_FAILED: _loop("parked campaigns resume late"),
-    AlertKind.WATCH_FAILED: _loop("alerts about campaigns are not raised or cleared"),
-    AlertKind.SEALING_FAILED: _loop("new ledger entries are not sealed"),
-    AlertKind.CHECKING_FAILED: _loop("refunds of failed messages are delayed"),
-    AlertKind.READ_BACK_FAILED: _loop(
+    AlertKind.GUARANTEE_1: GUARANTEE,
+    AlertKind.GUARANTEE_2: GUARANTEE,
+    AlertKind.GUARANTEE_3: GUARANTEE,
+    AlertKind.GUARANTEE_4: GUARANTEE,
+    AlertKind.GUARANTEE_5: GUARANTEE,
+    AlertKind.GUARANTEE_6: GUARANTEE,
+    AlertKind.GUARANTEE_7: GUARANTEE,
+    AlertKind.RELAY_FAILED: of_loop("workflows are notified late"),
+    AlertKind.FINDING_FAILED: of_loop("the owners of parked webhooks are not looked up"),
+    AlertKind.EXPIRY_FAILED: of_loop("holds do not expire"),
+    AlertKind.RECOVERY_FAILED: of_loop("debts are not collected from new money"),
+    AlertKind.EMPTYING_FAILED: of_loop("empty wallets do not suspend where they should"),
+    AlertKind.RESUME_FAILED: of_loop("parked campaigns resume late"),
+    AlertKind.WATCH_FAILED: of_loop("alerts about campaigns are not raised or cleared"),
+    AlertKind.SEALING_FAILED: of_loop("new ledger entries are not sealed"),
+    AlertKind.CHECKING_FAILED: of_loop("refunds of failed messages are delayed"),
+    AlertKind.READ_BACK_FAILED: of_loop(
         "a subaccount that somebody reactivates is suspended again after a quarter of an hour only"
     ),
-    AlertKind.UNDECIDED_FAILED: _loop("messages whose callbacks were lost are not looked up"),
-    AlertKind.MARK_FAILED: _loop("nothing notices if the database is restored"),
+    AlertKind.UNDECIDED_FAILED: of_loop("messages whose callbacks were lost are not looked up"),
+    AlertKind.MARK_FAILED: of_loop("nothing notices if the database is restored"),
     AlertKind.FENCED: Meaning(
         about="nothing is sent or debited: the database went back in time, as the detail says, or "
         "an operator runs `tollgate recover`: [restore a database](restore.md)",
@@ -303,10 +273,10 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "long: [reconciliation is late](#reconciliation-is-late)",
         clears="a pass of each is complete",
     ),
-    AlertKind.PAYPAL_API_VERSION: _API_VERSION,
-    AlertKind.STRIPE_API_VERSION: _API_VERSION,
-    AlertKind.PAYPAL_WEBHOOK_SETUP: _WEBHOOK_SETUP,
-    AlertKind.STRIPE_WEBHOOK_SETUP: _WEBHOOK_SETUP,
-    AlertKind.PAYPAL_EVENTS_MISSED: _EVENTS_MISSED,
-    AlertKind.STRIPE_EVENTS_MISSED: _EVENTS_MISSED,
+    AlertKind.PAYPAL_API_VERSION: API_VERSION,
+    AlertKind.STRIPE_API_VERSION: API_VERSION,
+    AlertKind.PAYPAL_WEBHOOK_SETUP: WEBHOOK_SETUP,
+    AlertKind.STRIPE_WEBHOOK_SETUP: WEBHOOK_SETUP,
+    AlertKind.PAYPAL_EVENTS_MISSED: EVENTS_MISSED,
+    AlertKind.STRIPE_EVENTS_MISSED: EVENTS_MISSED,
 }

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from domain.alerts import MEANINGS, AlertKind, Meaning
+from domain.alert_meanings import Meaning
+from domain.alerts import MEANINGS, AlertKind
 from tools.lifecycle import fill
 
 

@@ -67,9 +67,13 @@ class ParentFunds:
 async def _warn(conn: AsyncConnection, known: list[Funds]) -> None:
     last = [each for each in known if each.lasts_at_most(runway.LAST)]
     low = [each for each in known if each.lasts_at_most(runway.LOW) and each not in last]
-    for kind, those in ((AlertKind.BALANCE_LOW, low), (AlertKind.BALANCE_LAST_DAY, last)):
-        if those:
-            detail = "; ".join(str(each) for each in those)
-            await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
-        else:
-            await alerts.clear(conn, alerts.INSTALLATION, kind)
+    await _note(conn, AlertKind.BALANCE_LOW, low)
+    await _note(conn, AlertKind.BALANCE_LAST_DAY, last)
+
+
+async def _note(conn: AsyncConnection, kind: AlertKind, those: list[Funds]) -> None:
+    if those:
+        detail = "; ".join(str(each) for each in those)
+        await alerts.raise_(conn, alerts.INSTALLATION, kind, detail)
+    else:
+        await alerts.clear(conn, alerts.INSTALLATION, kind)
