@@ -38,6 +38,8 @@ class AlertKind(StrEnum):
     CAMPAIGN_WAITS = "campaign_waits"
     SENDING_REFUSED = "sending_refused"
     SENT_AFTER_REFUND = "sent_after_refund"
+    CARRIER_NOT_CHARGED = "carrier_not_charged"
+    CARRIER_NOT_READ = "carrier_not_read"
     ROTATION_FAILED = "rotation_failed"
     BALANCE_LOW = "balance_low"
     BALANCE_LAST_DAY = "balance_last_day"
@@ -55,6 +57,8 @@ class AlertKind(StrEnum):
     REFUND_UNCONFIRMED = "refund_unconfirmed"
     MESSAGE_UNCONFIRMED = "message_unconfirmed"
     MESSAGE_UNMATCHED = "message_unmatched"
+    CARRIER_CATEGORY_UNKNOWN = "carrier_category_unknown"
+    CARRIER_FORBIDDEN = "carrier_forbidden"
     FOREIGN_MESSAGES = "foreign_messages"
     RECEIVES_MESSAGES = "receives_messages"
 
@@ -189,6 +193,24 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "MESSAGE_ID` (`POST …/messages/{message_id}/charge`), or close the alert to waive the "
         "charge",
         clears="all are charged, or Twilio does not confirm what the callback reported",
+    ),
+    AlertKind.CARRIER_NOT_CHARGED: Meaning(
+        about="Twilio charged what no customer was charged for: the detail says on which day, in "
+        "which usage category, and why: [Twilio's bill does not add "
+        "up](#twilios-bill-does-not-add-up)",
+        clears="nothing is left with such a reason",
+    ),
+    AlertKind.CARRIER_NOT_READ: Meaning(
+        about="what Twilio charged could not be read three times in a row; the detail says why",
+        clears="it is read",
+    ),
+    AlertKind.CARRIER_CATEGORY_UNKNOWN: Meaning(
+        about="Twilio charged for a usage category that no policy names; the customer was charged "
+        "at cost. Set a policy for it: `tollgate carrier set`"
+    ),
+    AlertKind.CARRIER_FORBIDDEN: Meaning(
+        about="Twilio charged for a usage category that a policy forbids: the customer was charged "
+        "and blocked. Lift the block when it is resolved"
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
         about="a subscription that a switch replaced, or that an abandoned switch created, "

@@ -11,6 +11,7 @@ from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
 from activities.audit.subscription_comparison import SubscriptionComparison
 from activities.audit.twilio_comparison import TwilioComparison
+from activities.audit.usage_pass import UsagePass
 from activities.notifier import Notifier
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
@@ -58,6 +59,7 @@ def comparisons(
 
     return {
         Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
+        Subject.USAGE: UsagePass(engine, twilio, budgets).step,
         Subject.PAYPAL: of(Provider.PAYPAL),
         Subject.STRIPE: of(Provider.STRIPE),
     }

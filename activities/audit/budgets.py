@@ -9,6 +9,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.campaigns import pace
+from domain.carrier.usage import CALLS_PER_MINUTE
 
 
 class Endpoint(StrEnum):
@@ -16,6 +17,7 @@ class Endpoint(StrEnum):
 
     TWILIO_ACCOUNTS = "calls/twilio/accounts"
     TWILIO_MESSAGES = "calls/twilio/messages"
+    TWILIO_USAGE = "calls/twilio/usage"
     PAYPAL = "calls/paypal"
     STRIPE = "calls/stripe/subscriptions"
 
@@ -23,6 +25,7 @@ class Endpoint(StrEnum):
 CALLS_PER_SECOND: Mapping[Endpoint, int] = {
     Endpoint.TWILIO_ACCOUNTS: 20,
     Endpoint.TWILIO_MESSAGES: 10,
+    Endpoint.TWILIO_USAGE: CALLS_PER_MINUTE // 60,
     # it publishes no limit, and advises against polling
     Endpoint.PAYPAL: 5,
     # it allows 25 a second for an endpoint
@@ -34,10 +37,11 @@ class Budgets:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def take(self, endpoint: Endpoint, calls: int = 1) -> None:
-        """Wait for the turn of so many calls, after all earlier ones of all workers."""
+    async def take(self, endpoint: Endpoint, calls: int = 1, *, of: str = "") -> None:
+        """Wait for the turn of so many calls, after all earlier ones of all workers; `of` a parent
+        account, where each has a budget of its own.
+        """
+        key = f"{endpoint.value}/{of}" if of else endpoint.value
         async with self._engine.begin() as conn:
-            wait = await pace.take(
-                conn, endpoint.value, calls, per_second=CALLS_PER_SECOND[endpoint]
-            )
+            wait = await pace.take(conn, key, calls, per_second=CALLS_PER_SECOND[endpoint])
         await asyncio.sleep(wait)

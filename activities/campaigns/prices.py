@@ -125,7 +125,9 @@ class Prices:
         await self._also(unpriced.organization_id, page.messages)
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            recorded = await prices.record(conn, unpriced.organization_id, prices_by_sid)
+            recorded = await prices.record(
+                conn, unpriced.organization_id, prices_by_sid, day=day.day
+            )
             differing = await listed_statuses.compare(conn, unpriced.organization_id, page.messages)
             await prices.note_listed(conn, unpriced.organization_id, day.day, page.next, now=now)
         log.info(

@@ -59,7 +59,8 @@ _NOTE_LISTED = text(
 _FORGET = text("DELETE FROM listed_days WHERE day < :before")
 _RECORD = text(
     """
-    UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency
+    UPDATE messages SET provider_price_micros = priced.micros, provider_price_currency = priced.currency,
+                        billed_on = :day
     FROM (
         SELECT m.id, charged.micros, charged.currency
         FROM unnest(CAST(:sids AS text[]), CAST(:micros AS bigint[]), CAST(:currencies AS text[]))
@@ -173,8 +174,15 @@ async def forget_listed(conn: AsyncConnection, *, before: date) -> None:
     await conn.execute(_FORGET, {"before": before})
 
 
-async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[str, Money]) -> int:
-    """Record prices by the messages' sids, each once; returns how many were new.
+async def record(
+    conn: AsyncConnection,
+    organization_id: str,
+    prices: Mapping[str, Money],
+    *,
+    day: date | None = None,
+) -> int:
+    """Record prices by the messages' sids, each once; returns how many were new. `day` is that of
+    the list they are from, on which Twilio billed them.
 
     Rows locked elsewhere are left to the next pass. The caller commits.
     """
@@ -182,6 +190,7 @@ async def record(conn: AsyncConnection, organization_id: str, prices: Mapping[st
         _RECORD,
         {
             "organization_id": organization_id,
+            "day": day,
             "sids": list(prices),
             "micros": [price.micros for price in prices.values()],
             "currencies": [price.currency for price in prices.values()],

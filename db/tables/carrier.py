@@ -23,6 +23,7 @@ carrier_readings = Table(
     metadata,
     # no foreign key: its check would wait for a locked organization
     Column("organization_id", Text, primary_key=True),
+    Column("charged_from", Date),  # null: from the first day on
     time("due_at", now=True),
     time("read_at"),  # of the last complete reading
     time("changed_at"),  # when a reading last found more or other usage

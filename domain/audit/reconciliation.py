@@ -17,6 +17,7 @@ class Subject(StrEnum):
     TWILIO = "twilio"
     FOREIGN = "foreign"
     BALANCE = "balance"
+    USAGE = "usage"
     PAYPAL = "paypal"
     STRIPE = "stripe"
 
@@ -44,6 +45,12 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
         every=timedelta(minutes=5),
     ),
     Subject.BALANCE: Rhythm(summary="Read the balance at Twilio", late_after=timedelta(hours=1)),
+    # it reads the subaccounts that are due; each has a rhythm of its own
+    Subject.USAGE: Rhythm(
+        summary="Read what Twilio charges",
+        late_after=timedelta(hours=2),
+        every=timedelta(minutes=2),
+    ),
     # one request for each subscription, so a pass over 100,000 takes six hours
     Subject.PAYPAL: Rhythm(summary="Compare with PayPal", late_after=timedelta(hours=24)),
     Subject.STRIPE: Rhythm(summary="Compare with Stripe", late_after=timedelta(hours=1)),

@@ -31,6 +31,7 @@ from domain.campaigns.telephony import (
 from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
 from providers.twilio.parents import ParentOf, Parents
+from providers.twilio.usage import DailyUsage
 from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire, answer_of
 
 _WRONG_CREDENTIALS = frozenset({"20003", "401"})
@@ -256,6 +257,10 @@ class Twilio:
         return MessagePage(
             messages=tuple(reading.message(item) for item in answer), next=answer.next_page_url
         )
+
+    async def usage_of(self, account_sid: str) -> DailyUsage:
+        """What Twilio charges an account, day by day."""
+        return DailyUsage(await self._account(account_sid))
 
     async def _account(self, sid: str) -> Any:
         return self._accounts[await self.parent_of(sid)](_checked(sid))

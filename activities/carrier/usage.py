@@ -1,0 +1,190 @@
+"""Reads from Twilio what it charges, subaccount by subaccount, and charges it.
+
+One request has a subaccount's totals of all days that may still change; only a day whose total
+differs from the recorded one is read in full. A day is recorded and charged in one transaction.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.failures import first_line, translated_forever
+from db import alerts, locks
+from db.carrier import charges, readings, usage
+from db.carrier.readings import Due
+from db.lifecycle import standings
+from db.recovery import fences
+from domain.alerts import AlertKind
+from domain.carrier.categories import TOTAL
+from domain.carrier.usage import WINDOW, UsageRecord, next_reading
+from providers.errors import ProviderError, ProviderUnavailable
+from providers.twilio import Twilio
+
+log = structlog.get_logger()
+AT_ONCE, TAKEN = 4, 20
+"""One step reads so many subaccounts, some at the same time."""
+LONGEST = timedelta(seconds=40)
+AGAIN_AFTER = timedelta(minutes=10)
+"""A reading that failed is repeated after this, at first."""
+ALERT_AFTER = 3
+UNSETTLED = timedelta(days=4)
+"""Prices of our own messages arrive within this, so their days are settled again meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What reading one subaccount found: how many records differed, and what was charged."""
+
+    calls: int = 0
+    changed: int = 0
+    moved_micros: int = 0
+    as_of: datetime | None = None
+
+
+class UsageReader:
+    """`turn` waits for the turn of one call of the budget that all workers share, of a parent
+    account.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._turn = turn
+
+    async def read_due(self, *, accounts: int, now: datetime) -> tuple[int, int]:
+        """Read the subaccounts that are due, up to `TAKEN`; returns how many there were and how
+        many of them differed.
+
+        What cannot be read now is due again later; raises retryably if Twilio answers nothing.
+        """
+        async with self._engine.begin() as conn:
+            if await fences.current(conn) is not None:
+                return 0, 0  # the database may have forgotten what it sent
+            due = await readings.take(conn, now=now, limit=TAKEN)
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def read(each: Due) -> Reading | Exception:
+            async with turns:
+                return await self._try(each, accounts, now)
+
+        outcomes = await asyncio.gather(*(read(each) for each in due))
+        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
+        if silent and len(silent) == len(outcomes):
+            with translated_forever():
+                raise silent[0]
+        found = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        return len(due), sum(1 for reading in found if reading.changed)
+
+    async def read(self, due: Due, *, accounts: int, now: datetime) -> Reading:
+        """Read one subaccount now, and charge what it shows. Raises `ProviderError`."""
+        parent = await self._twilio.parent_of(due.account_sid)
+        since = max((now - WINDOW).date(), due.charged_from)
+        if since > now.date():
+            return await self._note(due, Reading(), accounts, now)
+        totals = await self._list(parent, due.account_sid, since, now.date(), category=TOTAL)
+        as_of = max((each.as_of for each in totals if each.as_of is not None), default=None)
+        if due.as_of is not None and as_of is not None and as_of < due.as_of:
+            totals = []  # an answer from before the last one
+        async with self._engine.connect() as conn:
+            recorded = await usage.totals(conn, due.organization_id, since=since)
+            again = await charges.with_problems(conn, due.organization_id, since=since)
+        differing = [each.day for each in totals if not _same(each, recorded.get(each.day))]
+        reading = Reading(calls=1, as_of=as_of)
+        for day in differing:
+            records = await self._list(parent, due.account_sid, day, day)
+            reading = await self._record(due.organization_id, day, records, reading, now)
+        unsettled = {day for day in recorded if now.date() - day <= UNSETTLED} | {*again}
+        for day in sorted(unsettled.difference(differing)):
+            reading = await self._record(due.organization_id, day, None, reading, now)
+        return await self._note(due, reading, accounts, now)
+
+    async def _list(
+        self, parent: str, account_sid: str, first: date, last: date, category: str | None = None
+    ) -> list[UsageRecord]:
+        """All pages, or none: half a day would look like a correction."""
+        await self._turn(parent)
+        daily = await self._twilio.usage_of(account_sid)
+        page = await daily.list(first, last, category=category)
+        records = [*page.records]
+        while page.next is not None:
+            await self._turn(parent)
+            page = await daily.list(first, last, category=category, page=page.next)
+            records += page.records
+        return [each for each in records if first <= each.day <= last]
+
+    async def _record(
+        self,
+        organization_id: str,
+        day: date,
+        records: list[UsageRecord] | None,
+        reading: Reading,
+        now: datetime,
+    ) -> Reading:
+        """Record the day, unless nothing was read of it, and charge it."""
+        changed = 0
+        async with self._engine.begin() as conn:
+            await locks.hurry(conn)
+            await standings.lock(conn, organization_id)
+            if records is not None:
+                by_category = {each.category: each for each in records}
+                changed = await usage.record(conn, organization_id, day, by_category.values())
+            settled = await charges.settle(conn, organization_id, day, now=now)
+        return Reading(
+            calls=reading.calls + (records is not None),
+            changed=reading.changed + changed,
+            moved_micros=reading.moved_micros + settled.moved_micros,
+            as_of=reading.as_of,
+        )
+
+    async def _note(self, due: Due, reading: Reading, accounts: int, now: datetime) -> Reading:
+        changed_at = now if reading.changed else due.changed_at or now
+        async with self._engine.begin() as conn:
+            await readings.note(
+                conn,
+                due.organization_id,
+                now=now,
+                due_at=next_reading(now, changed_at, accounts, suspended=due.suspended),
+                as_of=reading.as_of,
+                changed=reading.changed > 0,
+            )
+            await alerts.clear(conn, due.organization_id, AlertKind.CARRIER_NOT_READ)
+        if reading.changed:
+            log.info(
+                "usage_read",
+                organization_id=due.organization_id,
+                calls=reading.calls,
+                changed=reading.changed,
+                moved_micros=reading.moved_micros,
+            )
+        return reading
+
+    async def _try(self, due: Due, accounts: int, now: datetime) -> Reading | Exception:
+        """One subaccount's failure does not keep the others from being read."""
+        try:
+            async with asyncio.timeout(LONGEST.total_seconds()):
+                return await self.read(due, accounts=accounts, now=now)
+        except (ProviderError, DBAPIError, TimeoutError) as problem:
+            reason = first_line(problem) or type(problem).__name__
+            log.warning("usage_query_failed", organization_id=due.organization_id, reason=reason)
+            async with self._engine.begin() as conn:
+                failures = await readings.note_failure(
+                    conn, due.organization_id, due_at=now + AGAIN_AFTER
+                )
+                if failures == ALERT_AFTER:
+                    await alerts.raise_(
+                        conn, due.organization_id, AlertKind.CARRIER_NOT_READ, reason
+                    )
+            return problem
+
+
+def _same(listed: UsageRecord, recorded: UsageRecord | None) -> bool:
+    if recorded is None:
+        return listed.empty
+    return (listed.price_micros, listed.currency) == (recorded.price_micros, recorded.currency)
