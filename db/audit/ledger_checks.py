@@ -198,13 +198,28 @@ LEDGER_CHECKS = (
     ),
     Check(
         guarantee=1,
-        claim="wallets whose open holds do not add up to their held amount",
+        claim="wallets whose open holds and reserve do not add up to their held amount",
         sql="""
-        SELECT count(*), count(*) FILTER (WHERE w.held_micros <> coalesce(h.total, 0))
+        SELECT count(*), count(*) FILTER (WHERE w.held_micros <> coalesce(h.total, 0) + coalesce(r.held_micros, 0))
         FROM wallets w LEFT JOIN (
             SELECT organization_id, sum(amount_micros) AS total FROM holds WHERE status = 'open'
             GROUP BY organization_id
-        ) h USING (organization_id)
+        ) h USING (organization_id) LEFT JOIN reserves r USING (organization_id)
+        """,
+    ),
+    Check(
+        guarantee=1,
+        claim="reserves that differ from the record of their changes",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE held_micros <> noted),
+               min(organization_id) FILTER (WHERE held_micros <> noted)
+        FROM (
+            SELECT organization_id, held_micros, (
+                SELECT coalesce(sum(CASE change WHEN 'reserve_held' THEN amount_micros ELSE -amount_micros END), 0)
+                FROM money_changes m WHERE m.organization_id = r.organization_id AND m.reference_id = 'reserve'
+                  AND change IN ('reserve_held', 'reserve_released')) AS noted
+            FROM examined.reserves r
+        ) compared
         """,
     ),
     Check(

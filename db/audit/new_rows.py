@@ -118,6 +118,14 @@ TABLES = {
         ) n CROSS JOIN LATERAL (
             SELECT * FROM reversals r WHERE r.organization_id = n.organization_id OFFSET 0) r
     """,
+    "reserves": """
+        SELECT r.* FROM (
+            SELECT organization_id FROM reserves WHERE changed_at >= :since
+            UNION SELECT organization_id FROM money_changes
+            WHERE at >= :since AND change IN ('reserve_held', 'reserve_released')
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM reserves r WHERE r.organization_id = n.organization_id LIMIT 1) r
+    """,
     "carrier_debts": """
         SELECT d.* FROM (
             SELECT organization_id FROM carrier_debts WHERE booked_at >= :since

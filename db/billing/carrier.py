@@ -17,7 +17,7 @@ from db.billing.owed_blocks import OWING
 from db.billing.receivables import NotBooked
 from db.lifecycle import standings
 from db.tables.billing import carrier_debts
-from db.wallet import ledger, wallets
+from db.wallet import ledger, reserves, wallets
 from domain.alerts import AlertKind
 from domain.money import Money
 from domain.wallet.debts import Source
@@ -36,20 +36,27 @@ class Taken:
 
 
 async def take_charge(
-    conn: AsyncConnection, organization_id: str, amount_micros: int, reference: str, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    amount_micros: int,
+    reference: str,
+    now: datetime,
+    *,
+    recurs: bool = False,
 ) -> Taken:
     """Charge the wallet, once per reference, with what is available; the rest is owed, and blocks.
 
-    Never takes what holds have reserved. What was owed before is covered first. The ledger's
-    reference is `carrier:` and `reference`. Raises NotBooked if the reference belongs to another
-    amount.
+    Never takes what holds have set aside; only a charge that `recurs` takes from the wallet's
+    reserve, too. What was owed before is covered first. The ledger's reference is `carrier:` and
+    `reference`. Raises NotBooked if the reference belongs to another amount.
     """
     wallet = await _lock(conn, organization_id)
     name = f"carrier:{reference}"
     before = await _charged(conn, organization_id, name)
     if before is None:
         await receivables.collect(conn, organization_id)
-        await _charge(conn, organization_id, Money(amount_micros, wallet.currency), name, now)
+        amount = Money(amount_micros, wallet.currency)
+        await _charge(conn, organization_id, amount, name, now, recurs=recurs)
         await receivables.agree(conn, organization_id, now)
         before = await _charged(conn, organization_id, name)
     if before is None or before.amount_micros != amount_micros:
@@ -115,9 +122,17 @@ async def _entry(
 
 
 async def _charge(
-    conn: AsyncConnection, organization_id: str, amount: Money, name: str, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    amount: Money,
+    name: str,
+    now: datetime,
+    *,
+    recurs: bool,
 ) -> None:
     wallet = await _lock(conn, organization_id)
+    if recurs:
+        wallet = await reserves.spend(conn, wallet, amount.micros, now=now)
     taken = min(amount.micros, wallet.available_micros)
     if taken:
         entry = carrier_charge(name, Money(taken, wallet.currency), "charged by Twilio")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.billing import owed_blocks
 from db.lifecycle import organizations, standings
-from db.wallet import money_changes, wallets
+from db.wallet import money_changes, reserves, wallets
 from db.wallet.money_changes import MoneyChange
 from domain.alerts import AlertKind
 from domain.money import Money
@@ -45,6 +45,8 @@ _BEHIND = text("""
                    AND taken_micros + recovered_micros + waived_micros < amount_micros)
         OR EXISTS (SELECT FROM blocks WHERE organization_id = :organization_id
                    AND kind = 'funds' AND reference = 'empty')
+        OR EXISTS (SELECT FROM reserves WHERE organization_id = :organization_id
+                   AND held_micros < wanted_micros)
 """)
 _CHANGE = """
     UPDATE {table} SET recovered_micros = recovered_micros + :recovered,
@@ -71,15 +73,16 @@ class NotBooked(Exception):
 
 
 async def recover(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:
-    """Recover what is owed from the available balance, and lift the blocks that have no reason any
+    """Recover what is owed from the available balance, fill the reserve, and lift the blocks that have no reason any
     more; returns whether anything changed.
     """
     if not (await conn.execute(_BEHIND, {"organization_id": organization_id})).scalar_one():
         return False
     before = await standings.lock(conn, organization_id)
     recovered = await collect(conn, organization_id)
+    filled = await reserves.fill(conn, organization_id, now=now)
     await agree(conn, organization_id, now)
-    return recovered or await standings.get(conn, organization_id) != before
+    return recovered or filled or await standings.get(conn, organization_id) != before
 
 
 async def waive(

@@ -69,6 +69,8 @@ _OWING = text(
         WHERE recovered_micros + waived_micros < amount_micros
         UNION SELECT organization_id FROM standings  -- whose wallet was empty
         WHERE 'funds'::text = ANY (blocks)
+        UNION SELECT organization_id FROM reserves
+        WHERE held_micros < wanted_micros
     ) owing JOIN wallets USING (organization_id)
     WHERE balance_micros > held_micros
     LIMIT :limit
@@ -109,5 +111,7 @@ async def notify_soon(
 
 
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:
-    """Organizations that owe, or were suspended for an empty wallet, and have a balance to recover from."""
+    """Organizations that owe, lack a part of their reserve or were suspended for an empty wallet, and
+    have money available.
+    """
     return list((await conn.execute(_OWING, {"limit": limit})).scalars())

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import ZERO, by_time, metadata, one_of, time
+from db.tables.columns import FALSE, ZERO, by_time, metadata, one_of, time
 
 carrier_readings = Table(
     "carrier_readings",
@@ -148,4 +149,48 @@ carrier_totals = Table(
     time("read_at", now=True),
     PrimaryKeyConstraint("account_sid", "day"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+)
+
+recurring_costs = Table(
+    "recurring_costs",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference_id", Text, nullable=False),  # a number's sid, or a usage category
+    Column("name", Text, nullable=False),
+    Column("monthly_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("answers", Boolean, nullable=False, server_default=FALSE),  # the number has webhooks
+    PrimaryKeyConstraint("organization_id", "kind", "reference_id"),
+    one_of("kind", "number", "usage"),
+    CheckConstraint("monthly_micros >= 0", name="monthly"),
+)
+
+recurring_readings = Table(
+    "recurring_readings",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), primary_key=True),
+    time("read_at"),
+    time("due_at", required=True),
+    Column("daily_micros", BigInteger),  # in the wallet's currency; null: no rate for it
+    Column("problem", Text),
+    Index("recurring_readings_due_idx", "due_at"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("organization_id", ForeignKey("organizations.id"), nullable=False),
+    Column("step", Text, nullable=False),
+    Column("number_sid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("saves_daily_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("before", Text, nullable=False, server_default=""),  # the webhooks that were removed
+    time("confirmed_at", required=True),
+    time("done_at"),
+    PrimaryKeyConstraint("organization_id", "number_sid", "step"),
+    one_of("step", "remove_webhooks", "release_number"),
 )

@@ -98,6 +98,18 @@ holds = Table(
     by_time("holds", "created_at", "closed_at"),
 )
 
+reserves = Table(
+    "reserves",
+    metadata,
+    Column("organization_id", ForeignKey("wallets.organization_id"), primary_key=True),
+    Column("wanted_micros", BigInteger, nullable=False, server_default=ZERO),
+    Column("held_micros", BigInteger, nullable=False, server_default=ZERO),
+    time("changed_at", required=True),
+    CheckConstraint("held_micros BETWEEN 0 AND wanted_micros", name="held"),
+    Index("reserves_short_idx", "organization_id", postgresql_where=text("held_micros < wanted_micros")),
+    by_time("reserves", "changed_at"),
+)  # fmt: skip
+
 ledger_seals = Table(
     "ledger_seals",
     metadata,
@@ -135,13 +147,14 @@ money_changes = Table(
     time("at", now=True),
     PrimaryKeyConstraint("organization_id", "id"),
     one_of(
-        "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived"
+        "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived", "reserve_held",
+        "reserve_released",
     ),
     CheckConstraint("amount_micros > 0", name="amount"),
     Index("money_changes_reference_idx", "organization_id", "reference_id"),
     Index("money_changes_seq_idx", "organization_id", "after_seq"),
     by_time("money_changes", "at"),
-)
+)  # fmt: skip
 
 gate_changes = Table(
     "gate_changes",

@@ -1,4 +1,5 @@
-"""Changes of a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven.
+"""Changes of a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven,
+a reserve changed.
 Append-only.
 
 The caller holds the wallet's row, so the number of its entries orders the change; `certify`
@@ -23,6 +24,8 @@ class MoneyChange(StrEnum):
     HOLD_RELEASED = "hold_released"
     HOLD_EXPIRED = "hold_expired"
     DEBT_WAIVED = "debt_waived"
+    RESERVE_HELD = "reserve_held"
+    RESERVE_RELEASED = "reserve_released"
 
 
 async def note(
