@@ -21,6 +21,7 @@ from activities.campaigns.dispatch import Sending
 from activities.campaigns.prices import Prices
 from activities.carrier.foreign_messages import ForeignMessages
 from activities.carrier.parent_funds import ParentFunds
+from activities.carrier.segment_differences import SegmentDifferences
 from activities.failures import first_line
 from activities.notifier import Notifier
 from db import alerts
@@ -30,6 +31,7 @@ from db.carrier import message_readings
 from db.lifecycle import unnotified
 from db.switching import switches
 from domain.alerts import AlertKind
+from domain.campaigns.telephony import SentMessage
 from domain.campaigns.waits import SILENCE
 from providers.twilio import Twilio
 
@@ -69,11 +71,12 @@ class Reconciling:
         self._foreign = ForeignMessages(
             engine, twilio, lambda: budgets.take(Endpoint.TWILIO_MESSAGES)
         )
+        self._segments = SegmentDifferences(engine)
         self._prices = Prices(
             engine,
             twilio,
             lambda: budgets.take(Endpoint.TWILIO_MESSAGES),
-            also=self._foreign.record,
+            also=self._compare_listed,
         )
         self._parent_funds = ParentFunds(
             engine, twilio, lambda: budgets.take(Endpoint.TWILIO_ACCOUNTS)
@@ -150,6 +153,11 @@ class Reconciling:
         following, pages = await self._prices.record(at.at or "", now=datetime.now(UTC))
         at = at.beyond(following, compared=pages)
         return at if following is not None else at.end()
+
+    async def _compare_listed(self, organization_id: str, listed: Sequence[SentMessage]) -> None:
+        """What else a list that is read for prices shows."""
+        await self._foreign.record(organization_id, listed)
+        await self._segments.settle(organization_id, listed)
 
     async def find_foreign_messages(self, at: Pass) -> Pass:
         """Read the lists of messages of a few organizations for those that are not ours."""

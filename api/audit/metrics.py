@@ -79,6 +79,14 @@ class _Installation:
         )
         yield from _parents(reading.parents)
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
+        segments = CounterMetricFamily(
+            "tollgate_segments_differing",
+            "Messages of which Twilio counted more, or fewer, segments than were paid for.",
+            labels=("direction",),
+        )
+        for direction, messages in reading.segments_differing.items():
+            segments.add_metric((direction,), messages)
+        yield segments
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
             for provider, comparison in reading.compared.items():

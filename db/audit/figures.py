@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.audit import reconciliations
 from db.campaigns import messages, runs
-from db.carrier import parent_funds
+from db.carrier import parent_funds, segment_differences
 from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
 from db.inbox.pending_deliveries import Backlog
@@ -35,6 +35,7 @@ class Figures:
     `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
     messages were handed over, and Twilio did not answer. `reconciled` is how long ago the last
     complete pass over each subject began. `parents` is what the parent accounts have at Twilio.
+    `segments_differing` messages have `more` or `fewer` segments at Twilio than here.
     """
 
     organizations: Mapping[Status, int]
@@ -48,6 +49,7 @@ class Figures:
     waiting: Mapping[str, int]
     reconciled: Mapping[Subject, timedelta]
     parents: Sequence[Funds]
+    segments_differing: Mapping[str, int]
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -71,4 +73,5 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         unsettled=await messages.number_unsettled(conn, before=now - messages.UNSETTLED_AFTER),
         reconciled=await reconciliations.ages(conn, now=now),
         parents=await parent_funds.read(conn),
+        segments_differing=await segment_differences.counts(conn),
     )

@@ -43,6 +43,7 @@ async def take_charge(
     now: datetime,
     *,
     recurs: bool = False,
+    why: str = "charged by Twilio",
 ) -> Taken:
     """Charge the wallet, once per reference, with what is available; the rest is owed, and blocks.
 
@@ -56,7 +57,7 @@ async def take_charge(
     if before is None:
         await receivables.collect(conn, organization_id)
         amount = Money(amount_micros, wallet.currency)
-        await _charge(conn, organization_id, amount, name, now, recurs=recurs)
+        await _charge(conn, organization_id, amount, name, now, recurs=recurs, why=why)
         await receivables.agree(conn, organization_id, now)
         before = await _charged(conn, organization_id, name)
     if before is None or before.amount_micros != amount_micros:
@@ -129,13 +130,14 @@ async def _charge(
     now: datetime,
     *,
     recurs: bool,
+    why: str,
 ) -> None:
     wallet = await _lock(conn, organization_id)
     if recurs:
         wallet = await reserves.spend(conn, wallet, amount.micros, now=now)
     taken = min(amount.micros, wallet.available_micros)
     if taken:
-        entry = carrier_charge(name, Money(taken, wallet.currency), "charged by Twilio")
+        entry = carrier_charge(name, Money(taken, wallet.currency), why)
         await receivables.post(conn, wallet, [entry])
     if taken < amount.micros:
         await conn.execute(
@@ -146,8 +148,9 @@ async def _charge(
                 booked_at=now,
             )
         )
-        why = OWING[Source.CARRIER].why
-        await alerts.raise_(conn, organization_id, AlertKind.CARRIER_OWED, why)
+        await alerts.raise_(
+            conn, organization_id, AlertKind.CARRIER_OWED, OWING[Source.CARRIER].why
+        )
 
 
 async def _lock(conn: AsyncConnection, organization_id: str) -> Wallet:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
 
@@ -125,6 +126,31 @@ carrier_charges = Table(
     Index("carrier_charges_day_idx", "day", "organization_id"),
     by_time("carrier_charges", "charged_at"),
 )  # fmt: skip
+
+segment_differences = Table(
+    "segment_differences",
+    metadata,
+    # no foreign key: its check would wait for a locked message
+    Column("organization_id", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("ours", Integer, nullable=False),
+    Column("theirs", Integer, nullable=False),
+    Column("micros", BigInteger, nullable=False),  # charged; below 0 returned
+    Column("batch", Uuid, nullable=False),  # in the references of its ledger entries
+    time("found_at", now=True),
+    PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
+    CheckConstraint("ours > 0 AND theirs > 0 AND ours <> theirs", name="differ"),
+    CheckConstraint("micros = 0 OR (micros > 0) = (theirs > ours)", name="micros"),
+)
+
+segment_counts = Table(
+    "segment_counts",
+    metadata,
+    Column("direction", Text, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+    one_of("direction", "more", "fewer"),
+)
 
 parent_funds = Table(
     "parent_funds",

@@ -19,12 +19,14 @@ TOPUP = f"{_PROVIDER}:({'|'.join(MoneyObject)}):.+"
 """The credit of a payment: the provider's object kind and its id."""
 RETURNED = f"returned:{_PROVIDER}:.+"
 """The credit that returns what a reversal took, by the reversal's id."""
+SEGMENTS = "segments:.+"
+"""The credit for messages of which Twilio counted fewer segments than were paid for."""
 CARRIER = "carrier(-refund)?:.+"
 """The charge for what Twilio billed, and what is returned of charges."""
 TAKEN_BACK = f"reversal:{_PROVIDER}:.+"
 RECOVERED = f"recovery:({'|'.join(Provider)}|carrier):.+"
 _OURS = re.compile(
-    f"{MESSAGE}|{REFUND}|{CHARGE}|{TOPUP}|{RETURNED}|{CARRIER}|{TAKEN_BACK}|{RECOVERED}"
+    f"{MESSAGE}|{REFUND}|{CHARGE}|{TOPUP}|{RETURNED}|{SEGMENTS}|{CARRIER}|{TAKEN_BACK}|{RECOVERED}"
 )
 RESERVED = "Tollgate's own entries have such references"
 
