@@ -16,13 +16,16 @@ from activities.workflow_contracts import (
     RING,
     SUBSCRIPTION_SWITCH,
     URGENT,
+    USAGE_LOOK,
     Campaign,
     Lifecycle,
+    LookStart,
     SwitchStart,
     campaign_workflow_id,
     of_organization,
     organization_workflow_id,
     switch_workflow_id,
+    usage_look_workflow_id,
 )
 
 RPC_TIMEOUT = timedelta(seconds=3)
@@ -73,6 +76,19 @@ class Notifier:
             summary=f"Campaign of organization {organization_id}",
         )
 
+    async def notify_usage(self, organization_id: str) -> None:
+        """Start a look at what the organization's subaccount did, unless one is under way, which
+        sees what fired meanwhile.
+        """
+        await self._start(
+            USAGE_LOOK,
+            LookStart(organization_id=organization_id),
+            id_=usage_look_workflow_id(organization_id),
+            task_queue=self.lifecycle_task_queue,
+            summary=f"What the subaccount of organization {organization_id} did",
+            signal=None,
+        )
+
     async def _start_switch(self, organization_id: str, signal: str | None) -> None:
         await self._start(
             SUBSCRIPTION_SWITCH,
@@ -86,7 +102,7 @@ class Notifier:
     async def _start(
         self,
         workflow: str,
-        start: Lifecycle | Campaign | SwitchStart,
+        start: Lifecycle | Campaign | SwitchStart | LookStart,
         *,
         id_: str,
         task_queue: str,

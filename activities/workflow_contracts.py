@@ -12,6 +12,7 @@ CAMPAIGN_RUN = "CampaignRun"
 RECONCILE = "Reconcile"
 RECONCILIATION = "Reconciliation"
 RECONCILE_EVENTS = "ReconcileEvents"
+USAGE_LOOK = "UsageLook"
 SUBSCRIPTION_SWITCH = "SubscriptionMigration"  # its former name, which histories hold
 RING = "ring"
 URGENT = "urgent"
@@ -64,6 +65,13 @@ class SwitchStart:
     after_renewal_seconds: int = 3600
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookStart:
+    """Whose usage to look at, after its trigger fired."""
+
+    organization_id: str
+
+
 def provider_queue(lifecycle_queue: str, provider: str) -> str:
     """Where the workers of a lifecycle queue query one billing provider."""
     return f"{lifecycle_queue}-{provider}"
@@ -84,6 +92,10 @@ def organization_workflow_id(organization_id: str) -> str:
 
 def campaign_workflow_id(organization_id: str, campaign_id: UUID) -> str:
     return f"campaign/{organization_id}/{campaign_id}"
+
+
+def usage_look_workflow_id(organization_id: str) -> str:
+    return f"usage-look/{organization_id}"
 
 
 def of_organization(organization_id: str) -> TypedSearchAttributes:

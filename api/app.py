@@ -26,7 +26,7 @@ from api.campaigns import (
     unpaid_messages,
 )
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
-from api.carrier import foreign_messages
+from api.carrier import foreign_messages, usage_callbacks
 from api.context import Context
 from api.http.background import Background
 from api.http.error_handlers import install
@@ -56,6 +56,7 @@ ROUTES = (
     webhooks,
     parked,
     callbacks,
+    usage_callbacks,
     organization_changes,
     organizations,
     blocks,
@@ -88,8 +89,8 @@ LONGER_BODIES = {
     "/campaigns/preview": BODY_BYTES,
     "/recipients": FILE_BYTES,
 }
-SHORTER_BODIES = {callbacks.PATH: 16 * 1024}
-"""Twilio's status callbacks are a tenth of this size, and are read before their signature can be
+SHORTER_BODIES = {callbacks.PATH: 16 * 1024, usage_callbacks.PATH: 16 * 1024}
+"""Twilio's callbacks are a tenth of this size, and are read before their signature can be
 checked.
 """
 

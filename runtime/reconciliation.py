@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.audit.budgets import Budgets
+from activities.audit.budgets import Budgets, Endpoint
+from activities.audit.carrier_passes import CarrierPasses
 from activities.audit.differences import Differences
 from activities.audit.passes import Passes, Step
 from activities.audit.read_backs import ReadBacks
@@ -12,6 +13,8 @@ from activities.audit.reconciliation import Reconciling
 from activities.audit.subscription_comparison import SubscriptionComparison
 from activities.audit.twilio_comparison import TwilioComparison
 from activities.audit.usage_pass import UsagePass
+from activities.carrier.foreign_messages import ForeignMessages
+from activities.carrier.tripwires import Tripwires
 from activities.notifier import Notifier
 from domain.audit.reconciliation import Subject
 from domain.billing.subscription import Provider
@@ -25,16 +28,34 @@ def passes(
     twilio: Twilio,
     notifier: Notifier,
     reconciling: Reconciling,
+    tripwires: Tripwires,
 ) -> Passes:
+    carrier = CarrierPasses(engine, tripwires)
     steps: dict[Subject, Step] = {
         Subject.AUDIT: reconciling.audit,
         Subject.PRICES: reconciling.record_prices,
         Subject.MESSAGES: reconciling.settle_unknown_messages,
         Subject.WAITING: reconciling.notify_waiting,
-        Subject.FOREIGN: reconciling.find_foreign_messages,
+        Subject.FOREIGN: carrier.find_foreign_messages,
+        Subject.TRIPWIRES: carrier.compare_tripwires,
         Subject.BALANCE: reconciling.read_balance,
     }
     return Passes(engine, steps | comparisons(engine, providers, twilio, notifier))
+
+
+def tripwires(
+    engine: AsyncEngine, twilio: Twilio, notifier: Notifier, *, public_url: str
+) -> Tripwires:
+    budgets = Budgets(engine)
+
+    async def turn() -> None:
+        await budgets.take(Endpoint.TWILIO_MESSAGES)
+
+    foreign, reader = (
+        ForeignMessages(engine, twilio, turn),
+        UsagePass(engine, twilio, budgets).reader,
+    )
+    return Tripwires(engine, twilio, notifier, foreign, reader, public_url=public_url, turn=turn)
 
 
 def read_backs(engine: AsyncEngine, twilio: Twilio, notifier: Notifier) -> ReadBacks:

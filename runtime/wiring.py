@@ -19,6 +19,7 @@ from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.status_checks import Checking
 from activities.campaigns.twilio_send import Terms
+from activities.carrier.tripwires import Tripwires
 from activities.inbox.event_backfill import EventBackfill
 from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
@@ -127,9 +128,20 @@ class Services:
         return reconciliation.read_backs(self.engine, self.twilio, self.notifier)
 
     @property
+    def tripwires(self) -> Tripwires:
+        return reconciliation.tripwires(
+            self.engine, self.twilio, self.notifier, public_url=self.settings.public_url
+        )
+
+    @property
     def passes(self) -> Passes:
         return reconciliation.passes(
-            self.engine, self.providers, self.twilio, self.notifier, self.reconciling
+            self.engine,
+            self.providers,
+            self.twilio,
+            self.notifier,
+            self.reconciling,
+            self.tripwires,
         )
 
 

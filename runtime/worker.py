@@ -23,6 +23,7 @@ from runtime.upkeep import Upkeep
 from runtime.wiring import Services
 from workflows.audit.reconciliation import Reconcile, Reconciliation
 from workflows.campaigns.campaign_run import CampaignRun
+from workflows.carrier.usage_look import UsageLook
 from workflows.inbox.event_backfill import ReconcileEvents
 from workflows.lifecycle.organization_lifecycle import OrganizationLifecycle
 from workflows.switching.subscription_switch import SubscriptionSwitch
@@ -54,6 +55,7 @@ WORKFLOWS: tuple[type[Any], ...] = (
     Reconciliation,
     Reconcile,
     ReconcileEvents,
+    UsageLook,
     SubscriptionSwitch,
 )
 
@@ -116,6 +118,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         retired.record_prices,
         retired.audit,
         services.event_backfill.take_in_missed_events,
+        services.tripwires.look,
         switching.read_switch,
         switching.check_switch,
         switching.offer_checkout,

@@ -15,6 +15,9 @@ HEARTBEAT = timedelta(seconds=10)
 BATCH = timedelta(minutes=5)
 """One attempt at a batch."""
 
+LOOK = timedelta(minutes=2)
+"""One attempt at reading what a subaccount did: some pages."""
+
 AUDIT = timedelta(minutes=30)
 """One attempt at checking all guarantees on the database."""
 

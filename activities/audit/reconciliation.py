@@ -5,7 +5,7 @@ unknown messages, records prices, audits the ledger. Never changes money silentl
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -27,7 +27,6 @@ from activities.notifier import Notifier
 from db import alerts
 from db.audit import certify, checkpoints, comparisons
 from db.campaigns import messages, runs
-from db.carrier import message_readings
 from db.lifecycle import unnotified
 from db.switching import switches
 from domain.alerts import AlertKind
@@ -158,17 +157,6 @@ class Reconciling:
         """What else a list that is read for prices shows."""
         await self._foreign.record(organization_id, listed)
         await self._segments.settle(organization_id, listed)
-
-    async def find_foreign_messages(self, at: Pass) -> Pass:
-        """Read the lists of messages of a few organizations for those that are not ours."""
-        if not at.expected:
-            async with self._engine.connect() as conn:
-                at = replace(at, expected=await message_readings.number_of_organizations(conn))
-        readings = await self._foreign.find(
-            at.at or "", organizations=at.expected, now=datetime.now(UTC)
-        )
-        at = at.beyond(readings.after, compared=readings.read, differing=readings.found)
-        return at if readings.after is not None else at.end()
 
     async def read_balance(self, at: Pass) -> Pass:
         """Read what the parent accounts have, and how long it lasts."""

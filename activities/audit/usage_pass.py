@@ -17,7 +17,7 @@ _READING = "reading"
 class UsagePass:
     def __init__(self, engine: AsyncEngine, twilio: Twilio, budgets: Budgets) -> None:
         self._engine = engine
-        self._reader = UsageReader(
+        self.reader = UsageReader(
             engine, twilio, lambda parent: budgets.take(Endpoint.TWILIO_USAGE, of=parent)
         )
 
@@ -27,6 +27,6 @@ class UsagePass:
             async with self._engine.begin() as conn:
                 accounts = await readings.add_new(conn, now=now)
             at = replace(at.enter(_READING), expected=accounts)
-        number, changed = await self._reader.read_due(accounts=at.expected, now=now)
+        number, changed = await self.reader.read_due(accounts=at.expected, now=now)
         at = at.beyond(None, compared=number, differing=changed)
         return at if number == TAKEN else at.end()

@@ -105,6 +105,15 @@ class UsageReader:
             reading = await self._record(due.organization_id, day, None, reading, now)
         return await self._note(due, reading, accounts, now)
 
+    async def look(self, organization_id: str, *, now: datetime) -> Reading:
+        """Read one organization's subaccount now, whether it is due or not, unless another worker
+        does. Raises `ProviderError`.
+        """
+        async with self._engine.begin() as conn:
+            accounts = await readings.add_new(conn, now=now)
+            due = await readings.take_one(conn, organization_id, now=now)
+        return Reading() if due is None else await self.read(due, accounts=accounts, now=now)
+
     async def _list(
         self, parent: str, account_sid: str, first: date, last: date, category: str | None = None
     ) -> list[UsageRecord]:

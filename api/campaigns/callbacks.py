@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.context import Context, Here
 from api.http.errors import Kind, Problem
 from api.http.fast_routes import BareRoute
+from api.http.twilio_urls import called
 from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.carrier import foreign_messages, message_readings
 from providers.errors import ProviderUnavailable
@@ -51,7 +52,7 @@ async def twilio_status(request: Request, here: Here) -> Response:
 
 async def _take(request: Request, here: Context) -> Response:
     raw = await request.body()
-    url = _called(request, here.services.settings.public_url)
+    url = called(request, here.services.settings.public_url)
     callback = parse_callback(url, raw)
     if callback is None:
         raise Problem(Kind.NOT_A_STATUS_CALLBACK)
@@ -76,10 +77,3 @@ async def _take(request: Request, here: Context) -> Response:
             outcome=applied.value,
         )
     return Response(status_code=204)
-
-
-def _called(request: Request, public_url: str) -> str:
-    """The URL that Twilio called and signed: the public address, independent of proxies."""
-    path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    query: bytes = request.scope["query_string"]
-    return public_url + (path + b"?" + query if query else path).decode("latin-1")

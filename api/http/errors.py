@@ -27,6 +27,7 @@ class Kind(Enum):
     BODY_NOT_JSON = 400, "The body is not JSON"
     BODY_INCOMPLETE = 400, "The connection closed before the body was complete"
     NOT_A_STATUS_CALLBACK = 400, "Not a status callback"
+    NOT_A_USAGE_CALLBACK = 400, "Not a usage callback"
     INVALID_SIGNATURE = 400, "Invalid signature"
     API_KEY_MISSING = 401, "API key missing"
     API_KEY_INVALID = 401, "API key unknown or revoked"

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 TAKEN_FOR = timedelta(minutes=5)
@@ -17,11 +18,9 @@ _ADD = text(
     """
 )
 _COUNT = text("SELECT count(*) FROM carrier_readings")
-_TAKE = text(
-    """
+_TAKEN = """
     WITH due AS (
-        SELECT organization_id FROM carrier_readings WHERE due_at <= :now
-        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        SELECT organization_id FROM carrier_readings WHERE {which} FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE carrier_readings r SET due_at = :until FROM due
         WHERE r.organization_id = due.organization_id
@@ -31,8 +30,9 @@ _TAKE = text(
     FROM taken JOIN organizations o ON o.id = taken.organization_id
          JOIN standings s ON s.organization_id = taken.organization_id
     ORDER BY taken.organization_id
-    """
-)
+"""
+_TAKE = text(_TAKEN.format(which="due_at <= :now ORDER BY due_at LIMIT :limit"))
+_TAKE_ONE = text(_TAKEN.format(which="organization_id = :organization_id"))
 _NOTE = text(
     """
     UPDATE carrier_readings
@@ -82,17 +82,16 @@ async def take(conn: AsyncConnection, *, now: datetime, limit: int) -> list[Due]
     meanwhile. The caller commits.
     """
     rows = await conn.execute(_TAKE, {"now": now, "until": now + TAKEN_FOR, "limit": limit})
-    return [
-        Due(
-            organization_id=row.organization_id,
-            account_sid=row.twilio_account_sid,
-            charged_from=row.charged_from or date.min,
-            suspended=row.suspended,
-            changed_at=row.changed_at,
-            as_of=row.as_of,
-        )
-        for row in rows
-    ]
+    return [_due(row) for row in rows]
+
+
+async def take_one(conn: AsyncConnection, organization_id: str, *, now: datetime) -> Due | None:
+    """Take one, whether it is due or not; None if another worker takes it just now. The caller
+    commits.
+    """
+    params = {"organization_id": organization_id, "until": now + TAKEN_FOR}
+    row = (await conn.execute(_TAKE_ONE, params)).one_or_none()
+    return None if row is None else _due(row)
 
 
 async def note(
@@ -124,3 +123,14 @@ async def note_failure(conn: AsyncConnection, organization_id: str, *, due_at: d
 async def hurry(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
     """Have the usage read now: something was learned that Twilio charges for. The caller commits."""
     await conn.execute(_HURRY, {"organization_id": organization_id, "now": now})
+
+
+def _due(row: Row[Any]) -> Due:
+    return Due(
+        organization_id=row.organization_id,
+        account_sid=row.twilio_account_sid,
+        charged_from=row.charged_from or date.min,
+        suspended=row.suspended,
+        changed_at=row.changed_at,
+        as_of=row.as_of,
+    )

@@ -17,6 +17,7 @@ from db.tables import (
     recovery,
     schema_support,
     switching,
+    tripwires,
     wallet,
 )
 from db.tables.columns import metadata
@@ -36,6 +37,7 @@ __all__ = [
     "recovery",
     "schema_support",
     "switching",
+    "tripwires",
     "wallet",
 ]
 

@@ -16,6 +16,7 @@ class Subject(StrEnum):
     WAITING = "waiting"
     TWILIO = "twilio"
     FOREIGN = "foreign"
+    TRIPWIRES = "tripwires"
     BALANCE = "balance"
     USAGE = "usage"
     PAYPAL = "paypal"
@@ -42,6 +43,11 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
     Subject.FOREIGN: Rhythm(
         summary="Find messages past Tollgate",
         late_after=timedelta(hours=12),
+        every=timedelta(minutes=5),
+    ),
+    Subject.TRIPWIRES: Rhythm(
+        summary="Compare usage triggers with Twilio's",
+        late_after=timedelta(hours=24),
         every=timedelta(minutes=5),
     ),
     Subject.BALANCE: Rhythm(summary="Read the balance at Twilio", late_after=timedelta(hours=1)),

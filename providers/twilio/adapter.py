@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from domain.campaigns import delivery_failure, senders
+from domain.campaigns import senders
 from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     Accepted,
@@ -22,22 +22,19 @@ from domain.campaigns.telephony import (
     MessagePage,
     NotProcessed,
     OutboundMessage,
-    Refused,
     SendOutcome,
     SentMessage,
     SentSince,
     Unknown,
 )
-from providers.errors import AlreadyTerminal, NotFound, ProviderRefused, ProviderUnavailable
+from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.twilio import reading
 from providers.twilio.parents import ParentOf, Parents
+from providers.twilio.refusals import WRONG_CREDENTIALS, refused, why_not
+from providers.twilio.triggers import UsageTriggers
 from providers.twilio.usage import DailyUsage
 from providers.twilio.wire import API_ORIGIN, NO_ANSWER, NotTaken, Wire, answer_of
 
-_WRONG_CREDENTIALS = frozenset({"20003", "401"})
-_PARENT_SUSPENDED = "21476"
-_SUSPENDED_BY_TWILIO = "21478"
-_CLOSED = "21479"
 _MOST_LISTED = 1000
 
 
@@ -84,7 +81,7 @@ class Twilio:
             try:
                 account = reading.account(await answer_of(found))
             except ProviderRefused as refusal:
-                if refusal.code not in _WRONG_CREDENTIALS and not isinstance(refusal, NotFound):
+                if refusal.code not in WRONG_CREDENTIALS and not isinstance(refusal, NotFound):
                     raise
                 refusals.append(refusal)
             else:
@@ -142,14 +139,14 @@ class Twilio:
         try:
             subaccount = await self._account(sid)
             await answer_of(lambda: subaccount.update_async(status=want.value))
-        except ProviderRefused as refused:
-            refusal = refused
+        except ProviderRefused as problem:
+            refusal = problem
         account = await self.get_account(sid)
         if account.status is want or (
             account.status is AccountStatus.CLOSED and want is AccountStatus.SUSPENDED
         ):
             return account
-        raise _why_not(account, want, refusal)
+        raise why_not(account, want, refusal)
 
     async def send(self, message: OutboundMessage) -> SendOutcome:
         """POST once. Raises `ProviderRefused` only if our own credentials are wrong."""
@@ -160,7 +157,7 @@ class Twilio:
         except ProviderUnavailable as problem:  # its parent was looked for; nothing was posted
             return NotProcessed(reason=str(problem), unreachable=True)
         except ProviderRefused as refusal:
-            return _refused(refusal)
+            return refused(refusal)
         try:
             answer = await answer_of(
                 lambda: messages.create_async(
@@ -181,7 +178,7 @@ class Twilio:
         except ProviderUnavailable as problem:
             return Unknown(reason=str(problem))
         except ProviderRefused as refusal:
-            return _refused(refusal)
+            return refused(refusal)
         status = reading.delivery_status(answer.status)
         if not answer.sid or status is None:
             return Unknown(
@@ -262,36 +259,11 @@ class Twilio:
         """What Twilio charges an account, day by day."""
         return DailyUsage(await self._account(account_sid))
 
+    async def triggers_of(self, account_sid: str) -> UsageTriggers:
+        return UsageTriggers(await self._account(account_sid))
+
     async def _account(self, sid: str) -> Any:
         return self._accounts[await self.parent_of(sid)](_checked(sid))
-
-
-def _why_not(account: Account, want: AccountStatus, refusal: ProviderRefused | None) -> Exception:
-    if account.status is AccountStatus.CLOSED or (refusal is not None and refusal.code == _CLOSED):
-        return AlreadyTerminal("the subaccount is closed", code=_CLOSED)
-    if refusal is None:
-        return ProviderUnavailable(
-            f"Twilio was asked to set {want.value}, but still reports {account.status.value}"
-        )
-    if refusal.code == _SUSPENDED_BY_TWILIO:
-        return AlreadyTerminal(
-            "Twilio itself suspended the subaccount", code=refusal.code, reference=refusal.reference
-        )
-    if refusal.code == _PARENT_SUSPENDED or delivery_failure.suspended(
-        reading.number(refusal.code)
-    ):
-        # until its bill is paid
-        return ProviderUnavailable("Twilio suspended the parent account", code=refusal.code)
-    return refusal
-
-
-def _refused(refusal: ProviderRefused) -> Refused:
-    if refusal.code in _WRONG_CREDENTIALS:
-        raise refusal
-    code = reading.number(refusal.code) or 0
-    return Refused(
-        code=code, message=str(refusal), account_suspended=delivery_failure.suspended(code)
-    )
 
 
 def _checked(sid: str) -> str:

@@ -19,6 +19,7 @@ from activities.workflow_contracts import (
     campaign_workflow_id,
     organization_workflow_id,
     switch_workflow_id,
+    usage_look_workflow_id,
 )
 from domain.audit.reconciliation import Subject
 from domain.campaigns.waits import Waits
@@ -237,6 +238,22 @@ async def reconciled_events(world: World) -> Handle:
     return started
 
 
+async def looked_at_usage(world: World) -> Handle:
+    """A usage trigger fired, and the subaccount had sent a message past us."""
+    organization_id, _ = await world.organization()
+    await world.applied(organization_id, "active")
+    account = world.twilio.state.accounts[await world.account_sid(organization_id)]
+    world.twilio.messages.accept(
+        account, {"To": "+14155550100", "From": "+15005550006", "Body": "Hello"}
+    )
+    await world.services.notifier.notify_usage(organization_id)
+    handle: Handle = world.services.client.get_workflow_handle(
+        usage_look_workflow_id(organization_id)
+    )
+    await handle.result()
+    return handle
+
+
 async def switched_to_stripe(world: World) -> Handle:
     customer = await customers.customer(world)
     await customers.start_switch(world, customer)
@@ -274,6 +291,7 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     campaign_with_unknown,
     reconciled,
     reconciled_events,
+    looked_at_usage,
     switched_to_stripe,
     switch_waited_for_a_renewal_and_canceled,
 )

@@ -20,6 +20,7 @@ from activities.audit.passes import Passes
 from activities.audit.retired import Retired
 from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
+from activities.carrier.tripwires import Tripwires
 from activities.inbox.event_backfill import EventBackfill
 from activities.lifecycle.enforcement import Enforcement
 from activities.switching.steps import Switching
@@ -30,7 +31,16 @@ from tests.replay.fingerprint import commands
 
 CLASSES: dict[str, type[Any]] = {
     owner.__name__: owner
-    for owner in (Billing, Enforcement, EventBackfill, Switching, Passes, Retired, Sending)
+    for owner in (
+        Billing,
+        Enforcement,
+        EventBackfill,
+        Switching,
+        Passes,
+        Retired,
+        Sending,
+        Tripwires,
+    )
 }
 ACTIVITIES = Path(activities.__file__).parent
 _ACTIVITY = re.compile(rf"\b({'|'.join(CLASSES)})\.([a-z_]+)")
