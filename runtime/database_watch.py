@@ -34,9 +34,9 @@ async def open_fence(engine: AsyncEngine, client: Client, *, by: str, because: s
     Temporal learns the mark first: otherwise the next process would shut the fence again.
     """
     async with engine.begin() as conn:
-        mark, fence = await marks.advance(conn)
-    if fence is None:
-        return False
+        if await fences.current(conn) is None:
+            return False
+        mark, _ = await marks.accept(conn)
     await marks_at_temporal.write(client, mark)
     async with engine.begin() as conn:
         opened = await fences.open_(conn, by=by, because=because)

@@ -2,6 +2,7 @@
 them.
 """
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.audit.passes import Pass
@@ -30,6 +32,7 @@ from activities.inbox.event_backfill import Settled
 from activities.workflow_contracts import RECONCILE_EVENTS, RECONCILIATION
 from domain.audit.reconciliation import RHYTHMS
 from runtime.client import RPC_TIMEOUT
+from runtime.payload_codec import UndecodablePayload
 from runtime.temporal_refusals import is_refusal
 
 log = structlog.get_logger()
@@ -179,7 +182,10 @@ async def _version(client: Client, schedule: Schedule) -> int:
     payload = (_action(schedule).memo or {}).get(VERSION)
     if payload is None:
         return 1
-    [version] = await client.data_converter.decode([payload], [int])
+    try:
+        [version] = await client.data_converter.decode([payload], [int])
+    except (KeyError, UndecodablePayload):
+        return sys.maxsize  # earlier releases encrypted it, with keys that this process lacks
     return int(version)
 
 
@@ -191,7 +197,8 @@ def _schedule(planned: Planned, task_queue: str) -> Schedule:
             id=planned.id,
             task_queue=task_queue,
             static_summary=planned.summary,
-            memo={VERSION: planned.version},
+            # readable without keys: a process that has none yet must leave a newer one alone
+            memo={VERSION: DataConverter.default.payload_converter.to_payload(planned.version)},
         ),
         spec=ScheduleSpec(
             intervals=[ScheduleIntervalSpec(every=planned.every)], jitter=planned.jitter

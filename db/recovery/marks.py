@@ -12,7 +12,7 @@ from domain.recovery.marks import Mark
 _COLUMNS = """
     s.system_identifier AS server,
     ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer AS timeline,
-    m.advanced_at, (SELECT reason FROM fences WHERE opened_at IS NULL) AS fence
+    m.advanced_at, m.accepted, (SELECT reason FROM fences WHERE opened_at IS NULL) AS fence
 """
 READ = f"""
     SELECT m.installation, m.number, {_COLUMNS}
@@ -35,6 +35,23 @@ _ADVANCE = text(
 )
 
 
+_ACCEPT = text(
+    """
+    WITH opened AS (SELECT greatest(number + 1, 2 * ceil(extract(epoch FROM clock_timestamp()))) AS at
+                    FROM database_marks)
+    UPDATE database_marks SET number = opened.at, accepted = opened.at FROM opened
+    """
+)
+
+
+async def accept(conn: AsyncConnection) -> tuple[Mark, str | None]:
+    """Take the database as it is: its mark moves past each that was reached before. Counting from 0
+    by at most 1.2 a second, no mark gets to twice the seconds since 1970. The caller commits.
+    """
+    await conn.execute(_ACCEPT)
+    return read((await conn.execute(_ADVANCE)).one())
+
+
 async def advance(conn: AsyncConnection) -> tuple[Mark, str | None]:
     """Advance the mark unless another process did so within the second; returns it, and why the
     fence is shut if it is. What is returned holds once the caller has committed.
@@ -47,12 +64,13 @@ async def advance(conn: AsyncConnection) -> tuple[Mark, str | None]:
 
 def read(row: Any) -> tuple[Mark, str | None]:
     """The mark in a row of `READ`, and why the fence is shut."""
-    installation, number, server, timeline, last_used, fence = row
+    installation, number, server, timeline, last_used, accepted, fence = row
     mark = Mark(
         installation=installation,
         number=number,
         server=server,
         timeline=timeline,
         last_used=last_used,
+        accepted=accepted,
     )
     return mark, fence

@@ -43,6 +43,9 @@ database_marks = Table(
     metadata,
     # apart from the fence, which every debit reads: it changes every second
     Column("number", BigInteger, nullable=False, server_default=ZERO),
+    Column(
+        "accepted", BigInteger, nullable=False, server_default=ZERO
+    ),  # number at the last opening
     Column("installation", Uuid),  # given by the first process, so that no two databases share it
     time("advanced_at", now=True),
     Index("database_marks_one_idx", text("(true)"), unique=True),

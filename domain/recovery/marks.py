@@ -9,7 +9,7 @@ from uuid import UUID
 class Mark:
     """What identifies a state of a database. `server` is the identifier of PostgreSQL's cluster,
     `timeline` counts its promotions and point-in-time recoveries. `last_used` is when the mark was
-    advanced before.
+    advanced before, `accepted` its number when an operator last opened the fence.
     """
 
     installation: UUID | None
@@ -17,6 +17,7 @@ class Mark:
     server: int
     timeline: int
     last_used: datetime | None = field(default=None, compare=False)
+    accepted: int = field(default=0, compare=False)
 
 
 def went_back(known: Mark, found: Mark, *, watched: bool) -> str:
@@ -24,8 +25,11 @@ def went_back(known: Mark, found: Mark, *, watched: bool) -> str:
     not.
 
     `watched`: `known` is at most a few seconds old. Otherwise what was committed after it may be
-    lost although the mark is not lower.
+    lost although the mark is not lower. What is known from before an operator opened the fence says
+    nothing any more: the process may not have been able to look while the fence was shut.
     """
+    if found.installation == known.installation and known.number < found.accepted:
+        return ""
     if found.installation != known.installation:
         return f"it is the database {found.installation}, not {known.installation}"
     if found.number < known.number:

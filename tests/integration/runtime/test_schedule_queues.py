@@ -2,23 +2,30 @@
 attributes of another type.
 """
 
+import base64
 import uuid
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
+from pydantic import SecretStr
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import (
     Client,
+    Schedule,
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
+    ScheduleSpec,
     WorkflowExecutionStatus,
 )
+from temporalio.envconfig import ClientConnectConfig
 from temporalio.service import RPCError
 
-from runtime import schedules, search_attributes
+from runtime import client, payload_codec, schedules, search_attributes
 from runtime.schedules import PLAN, Planned
 from runtime.settings import BadSettings
 from tests.world import until
@@ -69,6 +76,49 @@ async def test_an_older_build_does_not_take_a_schedule_back_to_its_queue(
 
     assert isinstance(found.action, ScheduleActionStartWorkflow)
     assert found.action.task_queue == "new"
+
+
+@pytest.mark.parametrize("first", ["with keys", "without keys"])
+async def test_a_process_without_keys_reads_which_version_a_schedule_has(
+    temporal_client: Client, first: str
+) -> None:
+    key = SecretStr(f"2026-01:{base64.b64encode(bytes(32)).decode()}")
+    encrypting = await client.connect(
+        ClientConnectConfig(target_host=temporal_client.service_client.config.target_host),
+        codec=payload_codec.codec((key,)),
+    )
+    order = [encrypting, temporal_client] if first == "with keys" else [temporal_client, encrypting]
+    plan = [planned()]
+    for number, each in enumerate(order):
+        await schedules.ensure(each, f"queue-{number}", plan, ())
+
+    handle = temporal_client.get_schedule_handle(plan[0].id)
+    found = (await handle.describe()).schedule
+    await handle.delete()
+
+    assert isinstance(found.action, ScheduleActionStartWorkflow)
+    assert found.action.task_queue == "queue-1"
+
+
+async def test_a_schedule_whose_version_cannot_be_decrypted_is_left_alone(
+    temporal_client: Client,
+) -> None:
+    plan = [planned()]
+    secret = Payload(metadata={"encoding": payload_codec.ENCRYPTED}, data=b"secret")
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            "Nothing", id=plan[0].id, task_queue="theirs", memo={schedules.VERSION: secret}
+        ),
+        spec=ScheduleSpec(),
+    )
+    handle = await temporal_client.create_schedule(plan[0].id, schedule)
+
+    await schedules.ensure(temporal_client, "ours", plan, ())
+    found = (await handle.describe()).schedule
+    await handle.delete()
+
+    assert isinstance(found.action, ScheduleActionStartWorkflow)
+    assert found.action.task_queue == "theirs"
 
 
 async def test_a_search_attribute_of_another_type_is_told(temporal_client: Client) -> None:

@@ -139,6 +139,8 @@ async def test_a_process_that_starts_after_a_restore_learns_of_it_from_temporal(
     before = Memory()
     await run_a_second(world)
     await DatabaseWatch(engine, client, before).look_first()
+    cut_off = Memory()
+    cut_off.known = before.known
     world.services.memory.known = None
     await restore(engine, dumped)
 
@@ -150,6 +152,8 @@ async def test_a_process_that_starts_after_a_restore_learns_of_it_from_temporal(
     later = Memory()
     await DatabaseWatch(engine, client, later).look_first()
     assert later.fence == ""
+    await DatabaseWatch(engine, client, cut_off).look_first()  # it saw nothing of the shut fence
+    assert cut_off.fence == ""
 
 
 async def run_a_second(world: World) -> None:

@@ -37,3 +37,16 @@ def test_a_promotion_is_good_only_if_the_mark_before_it_was_seen_by_who_compares
 
     assert went_back(KNOWN, promoted, watched=True) == ""
     assert "timeline 3 to 4" in went_back(KNOWN, promoted, watched=False)
+
+
+OPENED = replace(KNOWN, number=5_000, accepted=5_000)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [OPENED, replace(OPENED, server=2), replace(OPENED, timeline=2), replace(OPENED, timeline=4)],
+)
+def test_what_was_known_before_an_operator_opened_the_fence_says_nothing(found: Mark) -> None:
+    assert went_back(replace(KNOWN, number=4_999), found, watched=False) == ""
+    assert went_back(replace(KNOWN, number=5_001), found, watched=True)
+    assert went_back(KNOWN, replace(found, installation=UUID(int=8)), watched=True)
