@@ -57,7 +57,8 @@ def configure(
     )
     target = stream or sys.stderr
     handler = _Handler(target)
-    handler.processors = [*before, *_endings(form, target)]
+    of_keywords = [each for each in before if not isinstance(each, _OF_RECORDS)]
+    handler.processors = [*of_keywords, *_endings(form, target)]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
@@ -126,6 +127,14 @@ def _is_secret(key: object) -> bool:
 @lru_cache(maxsize=1024)
 def _names_a_secret(key: str) -> bool:
     return _SECRET_KEYS.search(key) is not None
+
+
+_OF_RECORDS = (
+    structlog.stdlib.PositionalArgumentsFormatter,
+    structlog.stdlib.ExtraAdder,
+    structlog.processors.StackInfoRenderer,
+)
+"""What a line of keywords does not need."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):

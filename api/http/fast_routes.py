@@ -5,7 +5,7 @@ optional Idempotency-Key.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import signature
 from typing import Any, get_type_hints
@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context, checked_key, checked_organization_id
@@ -40,20 +41,29 @@ class FastRoute(APIRoute):
         here: Context = request.app.state.context
         for needs in self.dependencies:
             await needs.dependency(request.scope["state"]["caller"])  # type: ignore[misc]
-        await refuse_unknown(request)
+        if request.scope["query_string"]:
+            await refuse_unknown(request)
         organization_id = checked_organization_id(request.path_params["organization_id"])
         key = checked_key(request.headers.get("idempotency-key"))
         try:
-            body = self.body.validate_python(_json(await request.body()))
+            body = self.body.validate_python(_json(await _read(request)))
         except ValidationError as problem:
             raise RequestValidationError(
                 [{**error, "loc": ("body", *error["loc"])} for error in problem.errors()]
             ) from problem
-        response = Response(status_code=self.status_code or 200, media_type="application/json")
+        response = _Json(status_code=self.status_code or 200)
         answer: BaseModel = await self.endpoint(organization_id, body, here, response, key)
         response.body = answer.model_dump_json().encode()
-        response.headers["content-length"] = str(len(response.body))
+        response.raw_headers.append((b"content-length", str(len(response.body)).encode()))
         return response
+
+
+class _Json(Response):
+    """A response that gets its body last."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        assert headers is None
+        self.raw_headers = [(b"content-type", b"application/json")]
 
 
 class BareRoute(APIRoute):
@@ -81,6 +91,18 @@ def _check(endpoint: Callable[..., Any], names: tuple[str, ...]) -> None:
             f"{endpoint.__module__}.{endpoint.__qualname__} takes ({', '.join(parameters)}),"
             f" and its route calls it with ({', '.join(names)})"
         )
+
+
+async def _read(request: Request) -> bytes:
+    """The same as `request.body()`, which goes through a generator."""
+    received: bytes = b""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        received += message.get("body", b"")
+        if not message.get("more_body", False):
+            return received
 
 
 def _json(raw: bytes) -> Any:
