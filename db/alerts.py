@@ -113,6 +113,14 @@ async def clear_each(
     )
 
 
+async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:
+    """Those for which such an alert is open; INSTALLATION may be among them."""
+    query = select(alerts.c.organization_id).where(
+        alerts.c.kind == kind.value, alerts.c.cleared_at.is_(None)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
 async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
     """Close an alert of any kind, also of another version's, because a person resolved it. Returns
     whether it was open.

@@ -41,6 +41,7 @@ class AlertKind(StrEnum):
     CARRIER_NOT_CHARGED = "carrier_not_charged"
     CARRIER_NOT_READ = "carrier_not_read"
     ROTATION_FAILED = "rotation_failed"
+    RATE_BELOW_COST = "rate_below_cost"
     BALANCE_LOW = "balance_low"
     BALANCE_LAST_DAY = "balance_last_day"
 
@@ -169,6 +170,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="messages fail, at Twilio or at a carrier, because of the sender, the account or "
         "Tollgate's request",
         clears="the sender is changed, or a day has passed since the last failure",
+    ),
+    AlertKind.RATE_BELOW_COST: Meaning(
+        about="Twilio charges more for a segment to these countries than a rate has: each message "
+        "there costs you money. Raise the rate, or set it again with `below_cost`",
+        clears="each rate covers its cost, or may be below it",
     ),
     AlertKind.BALANCE_LOW: Meaning(
         about="at the speed of the last week a parent account's balance at Twilio lasts a week at "

@@ -8,6 +8,7 @@ from activities.audit.budgets import Budgets, Endpoint
 from activities.audit.carrier_passes import CarrierPasses
 from activities.audit.differences import Differences
 from activities.audit.passes import Passes, Step
+from activities.audit.rates_pass import RatesPass
 from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
 from activities.audit.subscription_comparison import SubscriptionComparison
@@ -81,6 +82,7 @@ def comparisons(
     return {
         Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
         Subject.USAGE: UsagePass(engine, twilio, budgets).step,
+        Subject.RATES: RatesPass(engine, twilio, budgets).step,
         Subject.PAYPAL: of(Provider.PAYPAL),
         Subject.STRIPE: of(Provider.STRIPE),
     }

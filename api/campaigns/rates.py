@@ -1,5 +1,6 @@
 """The rate card: prices per segment by country; default rates and those of one organization."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.carrier import country_prices
 from api.campaigns import numbers
 from api.context import Context, Here, OrganizationId
 from api.http.auth import READ, WRITE
@@ -15,8 +17,11 @@ from api.http.errors import invalid, not_found
 from api.http.fields import Body, CountryOut, Currency, CurrencyOut, Decimal, PricePerSegment
 from db.campaigns import rates
 from db.campaigns.rates import EVERYBODY, Rate
+from db.carrier import network_prices
 from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
+from domain.carrier import floors
+from domain.carrier.floors import NetworkPrice
 from domain.money import Money
 
 router = APIRouter(prefix="/v1", tags=["rates"])
@@ -45,6 +50,17 @@ class RateRequest(Body):
     """A rate in the currency of the organization."""
 
     price_per_segment: PricePerSegment = Field(description="The price of one segment.")
+    network: Annotated[str, Field(pattern="^[0-9]{5,6}$")] | None = Field(
+        default=None,
+        description=(
+            "The mobile network (MCC and MNC) to which all messages go; without it, the rate has "
+            "to cover the country's dearest network."
+        ),
+        examples=["26201"],
+    )
+    below_cost: bool = Field(
+        default=False, description="Whether it may be lower than what Twilio charges."
+    )
 
 
 class DefaultRateRequest(RateRequest):
@@ -64,15 +80,27 @@ class RateOut(BaseModel):
     country: CountryOut = Field(examples=["DE"], description="ISO 3166 code.")
     currency: CurrencyOut = Field(description="ISO 4217 code.")
     price_per_segment: Decimal = Field(description="The price of one segment.")
+    network: str | None = Field(description="The network whose cost it covers; null: every one.")
+    below_cost: bool = Field(description="Whether it may be lower than what Twilio charges.")
+    cost: Decimal | None = Field(
+        description=(
+            "What Twilio charges for a segment at most, without carriers' fees; null if it is not "
+            "known in this currency."
+        )
+    )
     changed_at: datetime = Field(description="When the rate was set.")
 
     @classmethod
-    def of(cls, rate: Rate) -> "RateOut":
+    def of(cls, rate: Rate, prices: Sequence[NetworkPrice]) -> "RateOut":
+        cost = floors.cost(prices, rate.price_per_segment.currency, rate.network)
         return cls(
             organization_id=None if rate.organization_id == EVERYBODY else rate.organization_id,
             country=rate.country,
             currency=rate.price_per_segment.currency,
             price_per_segment=rate.price_per_segment.micros,
+            network=rate.network,
+            below_cost=rate.below_cost,
+            cost=None if cost is None else cost.micros,
             changed_at=rate.changed_at,
         )
 
@@ -112,7 +140,7 @@ async def put(country: Country, body: DefaultRateRequest, here: Here) -> RateOut
     """Applies to recipients and messages that are added from now on; recipients that a campaign
     already has keep their price.
     """
-    return await _put(here, EVERYBODY, country, Money(body.price_per_segment, body.currency))
+    return await _put(here, EVERYBODY, country, body, body.currency)
 
 
 @router.delete(
@@ -169,7 +197,7 @@ async def put_own(
     """
     async with here.snapshot() as conn:
         currency = (await _organization(conn, organization_id)).currency
-    return await _put(here, organization_id, country, Money(body.price_per_segment, currency))
+    return await _put(here, organization_id, country, body, currency)
 
 
 @router.delete(
@@ -199,22 +227,52 @@ async def _page(conn: AsyncConnection, whose: str, cursor: str | None, limit: in
     shown, following = _CURSORS.cut(
         found, limit, lambda rate: (rate.country, rate.price_per_segment.currency)
     )
-    return RatePage(data=[RateOut.of(rate) for rate in shown], next_cursor=following)
+    prices = await network_prices.of(conn, sorted({rate.country for rate in shown}))
+    data = [RateOut.of(rate, prices.get(rate.country, ())) for rate in shown]
+    return RatePage(data=data, next_cursor=following)
 
 
 async def _get(conn: AsyncConnection, whose: str, country: str, currency: str) -> RateOut:
     found = await rates.get(conn, whose, country, currency)
     if found is None:
         raise not_found("rate")
-    return RateOut.of(found)
+    prices = await network_prices.of(conn, [country])
+    return RateOut.of(found, prices.get(country, ()))
 
 
-async def _put(here: Context, whose: str, country: str, price: Money) -> RateOut:
+async def _put(
+    here: Context, whose: str, country: str, body: RateRequest, currency: str
+) -> RateOut:
+    price = Money(body.price_per_segment, currency)
+    prices: Sequence[NetworkPrice] = ()
+    if not body.below_cost:
+        prices = await country_prices.known(here.services.engine, here.services.twilio, country)
+        _must_cover(price, prices, country, body.network)
     async with here.services.engine.begin() as conn:
-        return RateOut.of(await rates.put(conn, whose, country, price))
+        rate = await rates.put(
+            conn, whose, country, price, network=body.network, below_cost=body.below_cost
+        )
+        await network_prices.warn(conn, whose)
+        stored = await network_prices.of(conn, [country])
+    return RateOut.of(rate, stored.get(country, ()))
+
+
+def _must_cover(
+    price: Money, prices: Sequence[NetworkPrice], country: str, network: str | None
+) -> None:
+    known = {each.network for each in prices}
+    if network is not None and known and network not in known:
+        raise invalid("network", f"Twilio lists no such network of {country}")
+    cost = floors.cost(prices, price.currency, network)
+    if cost is not None and price.micros < cost.micros:
+        raise invalid(
+            "price_per_segment",
+            f"Twilio charges up to {cost} for a segment to {country}; below_cost accepts a loss",
+        )
 
 
 async def _remove(here: Context, whose: str, country: str, currency: str) -> None:
     async with here.services.engine.begin() as conn:
         if not await rates.remove(conn, whose, country, currency):
             raise not_found("rate")
+        await network_prices.warn(conn, whose)

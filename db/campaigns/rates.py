@@ -19,27 +19,43 @@ EVERYBODY = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`organization_id` is `EVERYBODY` or one organization's."""
+    """`organization_id` is `EVERYBODY` or one organization's. It has to cover what Twilio charges
+    for the dearest network of the country, or for `network`, unless it may be `below_cost`.
+    """
 
     organization_id: str
     country: str
     price_per_segment: Money
     changed_at: datetime
+    network: str | None = None
+    below_cost: bool = False
 
 
-async def put(conn: AsyncConnection, organization_id: str, country: str, price: Money) -> Rate:
+async def put(
+    conn: AsyncConnection,
+    organization_id: str,
+    country: str,
+    price: Money,
+    *,
+    network: str | None = None,
+    below_cost: bool = False,
+) -> Rate:
     """Create or replace the rate. It applies to recipients that are loaded afterwards."""
     new = upsert(rates).values(
         organization_id=organization_id,
         country=country,
         currency=price.currency,
         price_per_segment_micros=price.micros,
+        network=network,
+        below_cost=below_cost,
     )
     stored = await conn.execute(
         new.on_conflict_do_update(
             index_elements=list(rates.primary_key),
             set_={
                 "price_per_segment_micros": new.excluded.price_per_segment_micros,
+                "network": new.excluded.network,
+                "below_cost": new.excluded.below_cost,
                 "changed_at": func.clock_timestamp(),
             },
         ).returning(rates)
@@ -113,4 +129,6 @@ def _rate(row: Row[Any]) -> Rate:
         country=row.country,
         price_per_segment=Money(row.price_per_segment_micros, row.currency),
         changed_at=row.changed_at,
+        network=row.network,
+        below_cost=row.below_cost,
     )

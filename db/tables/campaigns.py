@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import TRUE, ZERO, by_time, metadata, one_of, time
+from db.tables.columns import FALSE, TRUE, ZERO, by_time, metadata, one_of, time
 
 rates = Table(
     "rates",
@@ -31,6 +31,8 @@ rates = Table(
     Column("country", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger, nullable=False),
+    Column("network", Text),  # MCC and MNC, where the rate's cost is that of one network
+    Column("below_cost", Boolean, nullable=False, server_default=FALSE),
     time("changed_at", now=True),
     PrimaryKeyConstraint("organization_id", "country", "currency"),
     CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),

@@ -127,6 +127,21 @@ carrier_charges = Table(
     by_time("carrier_charges", "charged_at"),
 )  # fmt: skip
 
+network_prices = Table(
+    "network_prices",
+    metadata,
+    Column("country", Text, nullable=False),
+    Column("network", Text, nullable=False),  # MCC and MNC
+    Column("currency", Text, nullable=False),
+    Column("carrier", Text, nullable=False),
+    Column("price_micros", BigInteger, nullable=False),
+    time("read_at", now=True),
+    PrimaryKeyConstraint("country", "network", "currency"),
+    CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("price_micros >= 0", name="price"),
+)
+
 segment_differences = Table(
     "segment_differences",
     metadata,

@@ -18,6 +18,7 @@ class Subject(StrEnum):
     FOREIGN = "foreign"
     TRIPWIRES = "tripwires"
     BALANCE = "balance"
+    RATES = "rates"
     USAGE = "usage"
     PAYPAL = "paypal"
     STRIPE = "stripe"
@@ -49,6 +50,11 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
         summary="Compare usage triggers with Twilio's",
         late_after=timedelta(hours=24),
         every=timedelta(minutes=5),
+    ),
+    Subject.RATES: Rhythm(
+        summary="Compare rates with Twilio's prices",
+        late_after=timedelta(days=3),
+        every=timedelta(days=1),
     ),
     Subject.BALANCE: Rhythm(summary="Read the balance at Twilio", late_after=timedelta(hours=1)),
     # it reads the subaccounts that are due; each has a rhythm of its own

@@ -58,15 +58,19 @@ class Twilio:
             raise ValueError("Twilio needs the parent's account sid and auth token")
         tokens = {account_sid: auth_token, **(further or {})}
         self.wire = Wire(client, base_url)
-        self._accounts = {
-            sid: Client(sid, token, http_client=self.wire).api.v2010.accounts
-            for sid, token in tokens.items()
+        self._clients = {
+            sid: Client(sid, token, http_client=self.wire) for sid, token in tokens.items()
         }
+        self._accounts = {sid: each.api.v2010.accounts for sid, each in self._clients.items()}
         self._parents = Parents(tokens, recorded)
 
     @property
     def parents(self) -> Sequence[str]:
         return self._parents.sids
+
+    def client_of(self, parent_sid: str) -> Any:
+        """The SDK, with a parent's credentials."""
+        return self._clients[parent_sid]
 
     def as_parent(self, parent_sid: str) -> Any:
         """The SDK's view of a parent's own account."""

@@ -1,7 +1,7 @@
 """The pricing pages of `pricing.twilio.com/v1`, from the same price list as the bill.
 
 Source: Twilio's OpenAPI description of Pricing v1 (v2 has voice and trunking only). Prices are
-strings in the account's currency; each network of a country costs the same here.
+strings in the account's currency; a network of a country may have a price of its own.
 """
 
 from collections.abc import Mapping
@@ -41,11 +41,16 @@ class Pricing:
 
     def _messaging(self, iso: str) -> dict[str, Any]:
         state = self.state
-        segment = _price("local", state.rates.segment(iso, state.behaviour))
+        segment = state.rates.segment(iso, state.behaviour)
         inbound = {"local": "longcode", "shortcode": "shortcode", "toll free": "tollfree"}
         return {
             "outbound_sms_prices": [
-                {"carrier": carrier, "mcc": mcc, "mnc": mnc, "prices": [segment]}
+                {
+                    "carrier": carrier,
+                    "mcc": mcc,
+                    "mnc": mnc,
+                    "prices": [_price("local", state.rates.networks.get(mcc + mnc, segment))],
+                }
                 for carrier, mcc, mnc in _NETWORKS.get(iso, (("Other", "000", "00"),))
             ],
             "inbound_sms_prices": [

@@ -83,18 +83,24 @@ def number_kind(number: str | None) -> str:
 class Rates:
     prices: dict[str, int] = field(default_factory=lambda: dict(_PRICES))
     countries: dict[str, int] = field(default_factory=dict)
+    networks: dict[str, int] = field(default_factory=dict)
 
     def clear(self) -> None:
         self.prices.clear()
         self.prices.update(_PRICES)
         self.countries.clear()
+        self.networks.clear()
 
     def change(self, values: dict[str, Any]) -> None:
-        """`countries` sets outbound SMS prices by country, `prices` those of categories."""
+        """`countries` sets outbound SMS prices by country, `networks` those that the price list has
+        for a network (MCC and MNC), `prices` those of categories.
+        """
         for iso, price in values.get("countries", {}).items():
             if iso not in COUNTRIES:
                 raise ValueError(f"unknown country: {iso}; known: {sorted(COUNTRIES)}")
             self.countries[iso] = micros(str(price))
+        for network, price in values.get("networks", {}).items():
+            self.networks[network] = micros(str(price))
         for name, price in values.get("prices", {}).items():
             self.prices[name] = micros(str(price))
 

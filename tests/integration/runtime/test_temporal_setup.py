@@ -325,7 +325,11 @@ def test_a_changed_schedule_has_a_new_version() -> None:
                 ("messages", timedelta(minutes=15)),
                 ("waiting", timedelta(minutes=15)),
                 ("twilio", timedelta(minutes=15)),
+                ("foreign", timedelta(minutes=5)),
+                ("tripwires", timedelta(minutes=5)),
+                ("rates", timedelta(days=1)),
                 ("balance", timedelta(minutes=15)),
+                ("usage", timedelta(minutes=2)),
                 ("paypal", timedelta(minutes=15)),
                 ("stripe", timedelta(minutes=15)),
             )

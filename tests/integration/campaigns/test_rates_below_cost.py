@@ -1,0 +1,131 @@
+"""A rate below Twilio's price is refused unless that is wanted, and an alert when Twilio's rises."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from activities.carrier.country_prices import CountryPrices
+from db import alerts
+from domain.alerts import AlertKind
+from tests.builders import rows
+from tests.integration.conftest import Tollgate
+
+OWN = "/v1/organizations/acme/rates"
+EVERYBODY = "/v1/rates"
+DEAREST = "26203"
+
+
+def dear(tollgate: Tollgate, germany: str = "0.11", **networks: str) -> None:
+    tollgate.twilio.state.rates.change({"countries": {"DE": germany}, "networks": networks})
+
+
+async def put(tollgate: Tollgate, path: str, price: str, **more: object) -> tuple[int, str]:
+    """The status, and what is wrong."""
+    body = {"price_per_segment": price, **more}
+    if path.startswith(EVERYBODY):
+        body["currency"] = more.get("currency", "USD")
+    answer = await tollgate.ask("PUT", path, body)
+    problems = answer.json().get("errors", [])
+    return answer.status_code, problems[0]["field"] if problems else ""
+
+
+async def read_again(tollgate: Tollgate) -> dict[str, str]:
+    """The daily pass; the alerts about rates afterwards, by organization."""
+
+    async def turn() -> None:
+        """Without a limit."""
+
+    services = tollgate.services
+    prices = CountryPrices(services.engine, services.twilio, turn)
+    after: str | None = ""
+    while after is not None:
+        after = await prices.read(after, now=datetime.now(UTC))
+    async with services.engine.connect() as conn:
+        standing = await alerts.standing(conn)
+    return {
+        alert.organization_id: alert.detail
+        for alert in standing
+        if alert.kind == AlertKind.RATE_BELOW_COST
+    }
+
+
+async def test_a_rate_below_twilios_price_is_refused_unless_it_may_be(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    dear(tollgate)
+
+    refused = await put(tollgate, f"{OWN}/DE", "0.1099")
+    covered = await put(tollgate, f"{OWN}/DE", "0.11")
+    wanted = await put(tollgate, f"{EVERYBODY}/DE", "0.05", below_cost=True)
+    rate = (await tollgate.get(f"{OWN}/DE")).json()
+
+    assert refused == (422, "price_per_segment")
+    assert (covered, wanted) == ((200, ""), (200, ""))
+    assert (rate["cost"], rate["below_cost"], rate["network"]) == ("0.11", False, None)
+
+
+async def test_the_dearest_network_counts_unless_one_is_given(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    dear(tollgate, "0.08", **{DEAREST: "0.12"})
+
+    assert await put(tollgate, f"{OWN}/DE", "0.10") == (422, "price_per_segment")
+    assert await put(tollgate, f"{OWN}/DE", "0.10", network="26201") == (200, "")
+    assert await put(tollgate, f"{OWN}/DE", "0.10", network=DEAREST) == (422, "price_per_segment")
+    assert await put(tollgate, f"{OWN}/DE", "0.10", network="99999") == (422, "network")
+    listed = (await tollgate.get(OWN)).json()["data"]
+    assert [(rate["network"], rate["cost"]) for rate in listed] == [("26201", "0.08")]
+
+
+async def test_another_currency_and_a_country_without_a_price_are_not_compared(
+    tollgate: Tollgate,
+) -> None:
+    dear(tollgate)
+
+    assert await put(tollgate, f"{EVERYBODY}/DE", "0.01", currency="EUR") == (200, "")
+    assert await put(tollgate, f"{EVERYBODY}/JM", "0.01") == (200, "")
+    assert (await tollgate.get(f"{EVERYBODY}/JM?currency=USD")).json()["cost"] is None
+
+
+async def test_a_price_that_rises_above_a_rate_is_an_alert_until_the_rate_covers_it(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard()
+    dear(tollgate, "0.05")
+    await put(tollgate, f"{OWN}/DE", "0.06")
+    await put(tollgate, f"{EVERYBODY}/DE", "0.07")
+    await put(tollgate, f"{EVERYBODY}/US", "0.001", below_cost=True)
+    before = await read_again(tollgate)
+
+    dear(tollgate, "0.08")
+    risen = await read_again(tollgate)
+    await put(tollgate, f"{OWN}/DE", "0.09")
+    await tollgate.ask("DELETE", f"{EVERYBODY}/DE?currency=USD")
+    resolved = await rows(
+        tollgate.services.engine,
+        "SELECT FROM alerts WHERE kind = 'rate_below_cost' AND cleared_at IS NULL",
+    )
+
+    assert before == {}
+    assert risen == {
+        "acme": "DE: 0.06 USD for a segment that costs 0.08 USD",
+        alerts.INSTALLATION: "DE: 0.07 USD for a segment that costs 0.08 USD",
+    }
+    assert resolved == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_known_price_needs_no_call(tollgate: Tollgate, times: int) -> None:
+    await tollgate.onboard()
+    for _ in range(times):
+        await put(tollgate, f"{OWN}/DE", "0.20")
+
+    assert tollgate.twilio.state.calls["GET /v1/Messaging"] == 1
+
+
+async def test_while_twilio_does_not_answer_an_unknown_price_is_not_guessed(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard()
+    tollgate.twilio.faults.add("503", path="/v1/Messaging")
+
+    assert (await put(tollgate, f"{OWN}/DE", "0.20"))[0] == 503
+    assert (await put(tollgate, f"{OWN}/DE", "0.20", below_cost=True))[0] == 200
