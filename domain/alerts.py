@@ -3,8 +3,8 @@ from here.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
+from domain.alert_kinds import AlertKind
 from domain.alert_meanings import (
     API_VERSION,
     EVENTS_MISSED,
@@ -15,82 +15,7 @@ from domain.alert_meanings import (
     of_loop,
 )
 
-
-class AlertKind(StrEnum):
-    """The subject of an alert. At most one alert of a kind is open for each organization, or one
-    for the whole installation.
-    """
-
-    STUCK = "stuck"
-    TELEPHONY = "telephony"
-    DIFFERS = "differs"
-    UNKNOWN_STATUS = "unknown_status"
-    NOT_CONFIRMED = "not_confirmed"
-    NOBODY_BILLS = "nobody_bills"
-    TWO_SUBSCRIPTIONS_BILL = "two_subscriptions_bill"
-    SUBSCRIPTION_NOT_LINKED = "subscription_not_linked"
-    RECEIVABLE = "receivable"
-    CARRIER_OWED = "carrier_owed"
-    DISPUTE_LOST = "dispute_lost"
-    MONEY_WAITS = "money_waits"
-    SWITCH_STUCK = "switch_stuck"
-    CAMPAIGN_REFUSED = "campaign_refused"
-    CAMPAIGN_WAITS = "campaign_waits"
-    SENDING_REFUSED = "sending_refused"
-    SENT_AFTER_REFUND = "sent_after_refund"
-    CARRIER_NOT_CHARGED = "carrier_not_charged"
-    CARRIER_NOT_READ = "carrier_not_read"
-    ROTATION_FAILED = "rotation_failed"
-    RATE_BELOW_COST = "rate_below_cost"
-    BALANCE_LOW = "balance_low"
-    BALANCE_LAST_DAY = "balance_last_day"
-
-    CHARGED_BY_OTHER = "charged_by_other"
-    LATE_CONSENT = "late_consent"
-    SUBSCRIPTION_OF_ANOTHER = "subscription_of_another"
-    REFUND = "refund"
-    PAYMENT_OF_ANOTHER = "payment_of_another"
-    PAYMENT_NOT_BOOKED = "payment_not_booked"
-    REVERSAL_NOT_BOOKED = "reversal_not_booked"
-    FRAUD_WARNING = "fraud_warning"
-    NOT_UNDERSTOOD = "not_understood"
-    CALLBACK_CONTRADICTED = "callback_contradicted"
-    REFUND_UNCONFIRMED = "refund_unconfirmed"
-    MESSAGE_UNCONFIRMED = "message_unconfirmed"
-    MESSAGE_UNMATCHED = "message_unmatched"
-    CARRIER_CATEGORY_UNKNOWN = "carrier_category_unknown"
-    CARRIER_FORBIDDEN = "carrier_forbidden"
-    FOREIGN_MESSAGES = "foreign_messages"
-    RECEIVES_MESSAGES = "receives_messages"
-
-    GUARANTEE_1 = "guarantee_1"
-    GUARANTEE_2 = "guarantee_2"
-    GUARANTEE_3 = "guarantee_3"
-    GUARANTEE_4 = "guarantee_4"
-    GUARANTEE_5 = "guarantee_5"
-    GUARANTEE_6 = "guarantee_6"
-    GUARANTEE_7 = "guarantee_7"
-    RELAY_FAILED = "relay_failed"
-    FINDING_FAILED = "finding_failed"
-    EXPIRY_FAILED = "expiry_failed"
-    RECOVERY_FAILED = "recovery_failed"
-    EMPTYING_FAILED = "emptying_failed"
-    RESUME_FAILED = "resume_failed"
-    WATCH_FAILED = "watch_failed"
-    SEALING_FAILED = "sealing_failed"
-    CHECKING_FAILED = "checking_failed"
-    READ_BACK_FAILED = "read_back_failed"
-    UNDECIDED_FAILED = "undecided_failed"
-    MARK_FAILED = "mark_failed"
-    FENCED = "fenced"
-    RECONCILIATION_LATE = "reconciliation_late"
-    PAYPAL_API_VERSION = "paypal_api_version"
-    STRIPE_API_VERSION = "stripe_api_version"
-    PAYPAL_WEBHOOK_SETUP = "paypal_webhook_setup"
-    STRIPE_WEBHOOK_SETUP = "stripe_webhook_setup"
-    PAYPAL_EVENTS_MISSED = "paypal_events_missed"
-    STRIPE_EVENTS_MISSED = "stripe_events_missed"
-
+__all__ = ["MEANINGS", "AlertKind"]
 
 MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STUCK: Meaning(

@@ -79,14 +79,7 @@ class _Installation:
         )
         yield from _parents(reading.parents)
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
-        segments = CounterMetricFamily(
-            "tollgate_segments_differing",
-            "Messages of which Twilio counted more, or fewer, segments than were paid for.",
-            labels=("direction",),
-        )
-        for direction, messages in reading.segments_differing.items():
-            segments.add_metric((direction,), messages)
-        yield segments
+        yield _segments(reading.segments_differing)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
             for provider, comparison in reading.compared.items():
@@ -119,6 +112,17 @@ def _parents(parents: Sequence[Funds]) -> Iterator[Metric]:
     yield balances
     text = "How long that lasts at the speed of the last week; none if nothing is spent."
     yield _by("twilio_balance_days", text, "account", lasts)
+
+
+def _segments(differing: Mapping[str, int]) -> Metric:
+    counter = CounterMetricFamily(
+        "tollgate_segments_differing",
+        "Messages of which Twilio counted more, or fewer, segments than were paid for.",
+        labels=("direction",),
+    )
+    for direction, messages in differing.items():
+        counter.add_metric((direction,), messages)
+    return counter
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
