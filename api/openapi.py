@@ -105,6 +105,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "charge_message": (409, *_SPENDS),
     "refund_message": (409,),
     "receive_twilio_status": (403,),
+    "receive_twilio_usage": (403,),
 }
 """What an endpoint decides by itself; the other statuses follow from its parameters and scope."""
 _REPLAYED = {
