@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.failures import first_line, translated_forever
 from db import alerts, locks
-from db.carrier import foreign_messages, message_readings
+from db.carrier import foreign_charges, foreign_messages, message_readings, readings
 from db.carrier.message_readings import Due
 from db.recovery import fences
 from domain.alerts import AlertKind
@@ -122,9 +122,22 @@ class ForeignMessages:
             await message_readings.note(
                 conn, due.organization_id, until=until, found=found > 0, now=began
             )
-            if not found:
+            if found:
+                await readings.hurry(conn, due.organization_id, now=began)
+            else:
                 await _clear(conn, due.organization_id)
+        await self._charge(due.organization_id, began)
         return found
+
+    async def _charge(self, organization_id: str, now: datetime) -> None:
+        """Pay for what was found, now or before, and is not in the usage yet."""
+        async with self._engine.begin() as conn:
+            await locks.hurry(conn)
+            taken = await foreign_charges.charge(conn, organization_id, now=now)
+        if taken:
+            log.info(
+                "foreign_messages_charged", organization_id=organization_id, taken_micros=taken
+            )
 
     async def record(
         self, organization_id: str, listed: Sequence[SentMessage]

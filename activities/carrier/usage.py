@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.failures import first_line, translated_forever
 from db import alerts, locks
-from db.carrier import charges, readings, usage
+from db.carrier import charges, foreign_charges, readings, usage
 from db.carrier.readings import Due
 from db.lifecycle import standings
 from db.recovery import fences
@@ -145,10 +145,13 @@ class UsageReader:
                 by_category = {each.category: each for each in records}
                 changed = await usage.record(conn, organization_id, day, by_category.values())
             settled = await charges.settle(conn, organization_id, day, now=now)
+            returned = await foreign_charges.give_back(
+                conn, organization_id, day, as_of=reading.as_of, now=now
+            )
         return Reading(
             calls=reading.calls + (records is not None),
             changed=reading.changed + changed,
-            moved_micros=reading.moved_micros + settled.moved_micros,
+            moved_micros=reading.moved_micros + settled.moved_micros - returned,
             as_of=reading.as_of,
         )
 

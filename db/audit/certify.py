@@ -20,6 +20,7 @@ from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.audit.checkpoints import CHECKPOINT_CHECKS, Checkpoint
 from db.audit.checks import Check
 from db.audit.debt_checks import DEBT_CHECKS
+from db.audit.foreign_checks import FOREIGN_CHECKS
 from db.audit.gate_checks import GATE_CHECKS
 from db.audit.ledger_checks import LEDGER_CHECKS
 from db.audit.message_checks import MESSAGE_CHECKS
@@ -62,6 +63,7 @@ CHECKS = (
     *PAYMENT_CHECKS,
     *REVERSAL_CHECKS,
     *DEBT_CHECKS,
+    *FOREIGN_CHECKS,
     *ROW_CHECKS,
     *CHECKPOINT_CHECKS,
     *CATALOGUE_CHECKS,

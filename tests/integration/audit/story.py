@@ -12,6 +12,7 @@ from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
 from db.campaigns.unmatched_messages import Unmatched
+from db.carrier import foreign_charges, foreign_messages, message_readings
 from db.inbox import deliveries, parking
 from db.wallet import holds, seals
 from domain.billing.events import (
@@ -24,7 +25,7 @@ from domain.billing.events import (
 )
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
-from domain.campaigns.telephony import DeliveryStatus
+from domain.campaigns.telephony import DeliveryStatus, SentMessage
 from domain.wallet.debts import Source
 from domain.wallet.entries import debit, refund
 from domain.wallet.holds import Hold
@@ -50,6 +51,7 @@ from tests.builders import (
     post_one,
     receive,
     reserve,
+    run,
     send,
     send_one,
     settle_replies,
@@ -275,6 +277,26 @@ async def unmatched_and_resolved(engine: AsyncEngine) -> None:
         await unmatched_messages.close(conn, ORGANIZATION, "SM0", by="ops", because="debited")
 
 
+async def past_tollgate(engine: AsyncEngine, organization_id: str = "leaked") -> None:
+    """Two messages that the subaccount sent by itself, charged early; the usage shows one by now."""
+    now = datetime.now(UTC)
+    await onboard(engine, organization_id)
+    for sid, ago in (("SM-F1", timedelta(hours=3)), ("SM-F2", timedelta(hours=1))):
+        at = now - ago
+        sent = SentMessage(
+            sid=sid, account_sid="", to="+14155550100", body="", status=DeliveryStatus.DELIVERED,
+            segments=1, created_at=at, sent_at=at,
+        )  # fmt: skip
+        async with engine.begin() as conn:
+            await foreign_messages.record(conn, organization_id, [sent], now=now)
+            await message_readings.note(conn, organization_id, until=now, found=True, now=now)
+            await foreign_charges.charge(conn, organization_id, now=now)
+    complete, day = now - timedelta(hours=2), (now - timedelta(hours=3)).date()
+    async with engine.begin() as conn:
+        await foreign_charges.give_back(conn, organization_id, day, as_of=complete, now=now)
+    await run(engine, "UPDATE foreign_messages SET found_at = found_at - interval '2 days'")
+
+
 async def live(engine: AsyncEngine) -> None:
     """Topped up, sent, suspended during a campaign, refunded, paid, resumed, frozen; another
     organization stays suspended.
@@ -320,6 +342,7 @@ async def live(engine: AsyncEngine) -> None:
     await forgiven(engine)
     await waiting(engine)
     await unmatched_and_resolved(engine)
+    await past_tollgate(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(engine)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import certify
 from db.audit.certify import CHECKS, GUARANTEES
+from db.audit.foreign_checks import FOREIGN_CHECKS
 from domain.lifecycle.standing import Status
 from domain.wallet.entries import debit
 from tests.builders import broken_claims, onboard, post, send_one, standing, usd
@@ -283,6 +284,14 @@ TAMPERINGS = [
             " VALUES ('acme', 'dispute', 'receivable', 'x', 'x')"
         ),
     ),
+]
+
+UNCHARGED, EARLY_CHARGES = (check.claim for check in FOREIGN_CHECKS)
+TAMPERINGS += [
+    (UNCHARGED, "UPDATE foreign_messages SET charge_id = NULL WHERE message_sid = 'SM-F2'"),
+    (EARLY_CHARGES, "UPDATE foreign_charges SET amount_micros = amount_micros + 1"),
+    (EARLY_CHARGES, "UPDATE foreign_charges SET returned_at = now()"),
+    (EARLY_CHARGES, "UPDATE foreign_charges SET returned_at = NULL"),
 ]
 
 
