@@ -26,7 +26,9 @@ from api.campaigns import (
     unpaid_messages,
 )
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
+from api.carrier import bill as carrier_bill
 from api.carrier import foreign_messages, usage_callbacks
+from api.carrier import policies as carrier_policies
 from api.context import Context
 from api.http.background import Background
 from api.http.error_handlers import install
@@ -78,6 +80,8 @@ ROUTES = (
     messages,
     message_lists,
     foreign_messages,
+    carrier_bill,
+    carrier_policies,
     rates,
     api_keys,
     health,

@@ -34,6 +34,10 @@ _TAGS = [
         "name": "rates",
         "description": "Prices per segment by country: default rates and an organization's own.",
     },
+    {
+        "name": "carrier",
+        "description": "What Twilio charges, and who pays it: the bill, and policies of categories.",
+    },
     {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.bench_commands import Json, bench
+from cli.carrier_commands import bill, carrier
 from cli.operator_commands import OrganizationId, alerts, keys, parked, unmatched, unpaid
 from domain.billing.subscription import Provider
 
@@ -272,6 +273,8 @@ def foreign(
     show(organization, limit, as_json=as_json)
 
 
+app.command()(bill)
+app.add_typer(carrier, name="carrier")
 app.add_typer(keys, name="keys")
 app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.failures import first_line, translated_forever
 from db import alerts, locks
+from db.billing.receivables import NotBooked
 from db.carrier import charges, foreign_charges, readings, usage
 from db.carrier.readings import Due
 from db.lifecycle import standings
@@ -182,7 +183,7 @@ class UsageReader:
         try:
             async with asyncio.timeout(LONGEST.total_seconds()):
                 return await self.read(due, accounts=accounts, now=now)
-        except (ProviderError, DBAPIError, TimeoutError) as problem:
+        except (ProviderError, DBAPIError, NotBooked, TimeoutError) as problem:
             reason = first_line(problem) or type(problem).__name__
             log.warning("usage_query_failed", organization_id=due.organization_id, reason=reason)
             async with self._engine.begin() as conn:

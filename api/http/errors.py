@@ -45,6 +45,7 @@ class Kind(Enum):
     CAMPAIGN_NOT_FOUND = 404, "Campaign not found"
     MESSAGE_NOT_FOUND = 404, "Message not found"
     RATE_NOT_FOUND = 404, "Rate not found"
+    POLICY_NOT_FOUND = 404, "Policy not found"
     PARKED_DELIVERY_NOT_FOUND = 404, "Parked delivery not found"
     ALERT_NOT_FOUND = 404, "Alert not found"
     WEBHOOK_NOT_FOUND = 404, "No webhook for this provider"

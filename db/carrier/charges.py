@@ -6,7 +6,7 @@ Whoever learns something of a day (its usage, a price of a message, an exchange 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import blocks, carrier
-from db.billing.receivables import NotBooked
 from db.carrier import policies, sent, usage
 from db.carrier.policies import Policies
 from db.lifecycle import standings
@@ -68,6 +67,7 @@ async def settle(
     conn: AsyncConnection, organization_id: str, day: date, *, now: datetime
 ) -> Settled:
     """Charge what the day costs beyond what was charged for it, or return what it costs less.
+    Raises NotBooked if the ledger has other entries with a charge's reference.
 
     Locks the standing, then the wallet; the caller commits.
     """
@@ -141,20 +141,16 @@ async def _book(
 
 
 async def _move(conn: AsyncConnection, of: _Day, name: str, row: Any, found: Assessed) -> int:
-    """Book the difference and its row; what the ledger refuses is a problem of the row."""
+    """Book the difference and its row."""
     revision = 1 if row is None else row.revision + 1
     charged = 0 if row is None else row.due_micros
     moved = found.due_micros - charged
     reference = f"{of.day.isoformat()}:{name}:{revision}"
     id_ = of.organization_id
-    try:
-        async with conn.begin_nested():
-            if moved > 0:
-                await carrier.take_charge(conn, id_, moved, reference, of.now)
-            elif moved < 0:
-                await carrier.give_back(conn, id_, -moved, reference, of.now)
-    except NotBooked as problem:
-        moved, found = 0, replace(found, due_micros=charged, problem=f"not booked: {problem}")
+    if moved > 0:
+        await carrier.take_charge(conn, id_, moved, reference, of.now)
+    elif moved < 0:
+        await carrier.give_back(conn, id_, -moved, reference, of.now)
     await conn.execute(
         insert(carrier_charges).values(
             organization_id=id_,

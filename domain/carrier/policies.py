@@ -4,6 +4,7 @@ An organization's policies go before everybody's, and those before the defaults;
 longest prefix counts. So an exception that an operator makes for one customer always holds.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -12,6 +13,8 @@ from enum import StrEnum
 from domain.carrier.categories import FAILED_FEE, within
 
 EVERYBODY = "*"
+MOST_FACTOR = 1000
+_PREFIX = re.compile("([a-z0-9]+(-[a-z0-9]+)*)?")
 
 
 class Action(StrEnum):
@@ -32,6 +35,21 @@ class Policy:
     action: Action
     factor: Decimal = Decimal(1)
     unit_price_micros: int | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be set."""
+        if not _PREFIX.fullmatch(self.prefix):
+            return "a category is written in small letters, digits and hyphens"
+        exact = self.factor == round(self.factor, 6) and 0 < self.factor < MOST_FACTOR
+        if not exact:
+            return f"a markup is above 0 and below {MOST_FACTOR}, with at most six decimals"
+        if self.unit_price_micros is not None and self.unit_price_micros < 0:
+            return "a price is 0 or above"
+        priced = self.unit_price_micros is not None
+        if priced + (self.factor != 1) > (self.action is not Action.ABSORB):
+            return "a policy has a markup or a price for each unit, and none if it absorbs"
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,71 @@
+"""Reads the carrier's bill of a month, of one organization or of all."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.carrier.bill import Bill, Line, Month, add_up
+
+PAID = """
+    newest AS (
+        SELECT DISTINCT ON (organization_id, day, category) *,
+               cost_micros - explained_micros - absorbed_micros AS payable
+        FROM {charges} WHERE {which}
+        ORDER BY organization_id, day, category, revision DESC
+    ), debts AS (
+        SELECT c.organization_id, c.day, c.category,
+               sum(d.amount_micros - d.recovered_micros - d.waived_micros) AS owed,
+               sum(d.waived_micros) AS waived
+        FROM carrier_debts d JOIN carrier_charges c
+             ON c.organization_id = d.organization_id AND c.reference_id = substr(d.reference_id, 9)
+        GROUP BY c.organization_id, c.day, c.category
+    ), parts AS (  -- a debt is a part of the cost as it is of what was due for it
+        SELECT n.*, n.due_micros - coalesce(d.owed, 0) - coalesce(d.waived, 0) AS taken,
+               CASE WHEN n.due_micros = 0 THEN 0 ELSE floor(
+                   n.payable::numeric * (n.due_micros - coalesce(d.owed, 0) - coalesce(d.waived, 0))
+                   / n.due_micros) END AS paid,
+               CASE WHEN n.due_micros = 0 THEN 0 ELSE floor(
+                   n.payable::numeric * coalesce(d.waived, 0) / n.due_micros) END AS forgiven
+        FROM newest n LEFT JOIN debts d USING (organization_id, day, category)
+    )
+"""
+"""What the newest charges of each day and category cost, and what of it is paid."""
+_MONTH = "day BETWEEN :first AND :last AND (CAST(:of AS text) IS NULL OR organization_id = :of)"
+_LINES = text(
+    f"""
+    WITH {PAID.format(charges="carrier_charges", which=_MONTH)}
+    SELECT category, currency, sum(cost_micros) AS charged, sum(explained_micros + paid) AS paid,
+           sum(absorbed_micros + forgiven) AS absorbed, sum(payable - paid - forgiven) AS unpaid,
+           sum(taken) AS taken
+    FROM parts GROUP BY category, currency
+    HAVING count(*) FILTER (WHERE cost_micros <> 0) > 0
+    ORDER BY sum(cost_micros) DESC, category, currency
+    """  # noqa: S608 - no input
+)
+_TOTALS = text(
+    f"""
+    SELECT currency, sum(price_micros) AS charged FROM (
+        SELECT DISTINCT ON (organization_id, day) currency, price_micros FROM carrier_usage
+        WHERE category = 'totalprice' AND {_MONTH}
+        ORDER BY organization_id, day, revision DESC
+    ) newest WHERE price_micros IS NOT NULL GROUP BY currency
+    """  # noqa: S608 - no input
+)
+
+
+async def get(conn: AsyncConnection, month: Month, organization_id: str | None = None) -> Bill:
+    """Of all organizations without an id. Call it on a snapshot."""
+    params = {"first": month.first, "last": month.last, "of": organization_id}
+    lines = [
+        Line(
+            category=row.category,
+            currency=row.currency,
+            charged_micros=int(row.charged),
+            paid_micros=int(row.paid),
+            absorbed_micros=int(row.absorbed),
+            unpaid_micros=int(row.unpaid),
+            taken_micros=int(row.taken),
+        )
+        for row in await conn.execute(_LINES, params)
+    ]
+    charged = {row.currency: int(row.charged) for row in await conn.execute(_TOTALS, params)}
+    return Bill(month=month, lines=lines, totals=add_up(lines, charged))
