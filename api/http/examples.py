@@ -48,6 +48,7 @@ REQUESTS: dict[str, Any] = {
     },
     "CollectionRequest": {"amount": "49.00", "currency": "USD"},
     "DefaultRateRequest": {"price_per_segment": "0.0125", "currency": "USD"},
+    "ExchangeRateRequest": {"rate": "1.085"},
     "HoldRequest": {
         "reference_id": "ride-17",
         "amount": "20.00",
@@ -60,6 +61,7 @@ REQUESTS: dict[str, Any] = {
     "OrganizationRequest": _SETTINGS,
     "PlanRequest": {"plan_id": "P-5ML4271244454362WXNWU5NQ"},
     "PostingRequest": {"reference_id": "order-991", "amount": "12.50", "currency": "USD"},
+    "PolicyRequest": {"action": "charge", "factor": "1.2"},
     "RateRequest": {"price_per_segment": "0.0125"},
     "ReasonRequest": {"reason": "abuse report 4711"},
     "StartRequest": {"at": "2026-12-24T08:00:00Z"},

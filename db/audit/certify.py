@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import checkpoints, new_rows
+from db.audit.bill_checks import BILL_CHECKS
 from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.audit.checkpoints import CHECKPOINT_CHECKS, Checkpoint
 from db.audit.checks import Check
@@ -64,6 +65,7 @@ CHECKS = (
     *REVERSAL_CHECKS,
     *DEBT_CHECKS,
     *FOREIGN_CHECKS,
+    *BILL_CHECKS,
     *ROW_CHECKS,
     *CHECKPOINT_CHECKS,
     *CATALOGUE_CHECKS,

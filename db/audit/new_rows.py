@@ -134,6 +134,14 @@ TABLES = {
         ) n CROSS JOIN LATERAL (
             SELECT * FROM carrier_debts d WHERE d.organization_id = n.organization_id OFFSET 0) d
     """,
+    "carrier_usage": "SELECT * FROM carrier_usage WHERE read_at >= :since",
+    "carrier_charges": """
+        SELECT * FROM carrier_charges WHERE charged_at >= :since
+        UNION SELECT c.* FROM new_tail e CROSS JOIN LATERAL (
+            SELECT * FROM carrier_charges c WHERE c.organization_id = e.organization_id
+                AND c.reference_id = substring(e.reference_id FROM '^carrier(?:-refund)?:(.*)$') OFFSET 0) c
+        WHERE e.kind IN ('carrier_charge', 'carrier_refund')
+    """,
     "money_changes": """
         SELECT m.* FROM (
             SELECT organization_id, reference_id, false AS waived FROM holds

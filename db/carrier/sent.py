@@ -18,13 +18,15 @@ _SENT = text(
            coalesce(sum(segments) FILTER (WHERE on_day OR cost IS NULL), 0) AS segments,
            coalesce(sum(segments) FILTER (WHERE cost IS NULL), 0) AS unpriced
     FROM (
-        SELECT m.segments, m.provider_price_micros AS cost,
+        SELECT coalesce(d.theirs, m.segments) AS segments, m.provider_price_micros AS cost,
                -- in another currency than the price to the customer, it is paid
-               CASE WHEN m.provider_price_currency = w.currency THEN m.price_micros
+               CASE WHEN m.provider_price_currency = w.currency THEN m.price_micros + coalesce(d.micros, 0)
                     ELSE greatest(m.price_micros, m.provider_price_micros) END AS price_micros,
                m.provider_price_micros IS NOT NULL
                AND coalesce(m.billed_on, CAST(m.sending_at AT TIME ZONE 'UTC' AS date)) = :day AS on_day
         FROM messages m JOIN wallets w USING (organization_id)
+        LEFT JOIN segment_differences d ON d.organization_id = m.organization_id AND d.message_id = m.id
+             AND d.attempt = m.attempt
         WHERE m.organization_id = :organization_id
           AND m.sending_at >= CAST(CAST(:day AS date) - 1 AS timestamp) AT TIME ZONE 'UTC'
           AND m.sending_at < CAST(CAST(:day AS date) + 1 AS timestamp) AT TIME ZONE 'UTC'

@@ -12,8 +12,9 @@ from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
 from db.campaigns.unmatched_messages import Unmatched
-from db.carrier import foreign_charges, foreign_messages, message_readings
+from db.carrier import charges, foreign_charges, foreign_messages, message_readings, usage
 from db.inbox import deliveries, parking
+from db.lifecycle import standings
 from db.wallet import holds, seals
 from domain.billing.events import (
     EventKind,
@@ -26,6 +27,7 @@ from domain.billing.events import (
 from domain.billing.subscription import Provider, State
 from domain.campaigns.campaign import Act, CampaignStatus, MessageStatus
 from domain.campaigns.telephony import DeliveryStatus, SentMessage
+from domain.carrier.usage import UsageRecord
 from domain.wallet.debts import Source
 from domain.wallet.entries import debit, refund
 from domain.wallet.holds import Hold
@@ -297,6 +299,25 @@ async def past_tollgate(engine: AsyncEngine, organization_id: str = "leaked") ->
     await run(engine, "UPDATE foreign_messages SET found_at = found_at - interval '2 days'")
 
 
+async def billed(engine: AsyncEngine) -> None:
+    """Twilio charged for received messages and for a number, and corrected the number's price."""
+    await onboard(engine, "billed")
+    day = NOON.date()
+    for rent in (1_500_000, 1_000_000):
+        records = [
+            UsageRecord(day=day, category=category, price_micros=micros, currency="USD")
+            for category, micros in (
+                ("totalprice", rent + 500_000),
+                ("sms-inbound-longcode", 500_000),
+                ("phonenumbers-local", rent),
+            )
+        ]
+        async with engine.begin() as conn:
+            await standings.lock(conn, "billed")
+            await usage.record(conn, "billed", day, records)
+            await charges.settle(conn, "billed", day, now=NOON)
+
+
 async def live(engine: AsyncEngine) -> None:
     """Topped up, sent, suspended during a campaign, refunded, paid, resumed, frozen; another
     organization stays suspended.
@@ -343,6 +364,7 @@ async def live(engine: AsyncEngine) -> None:
     await waiting(engine)
     await unmatched_and_resolved(engine)
     await past_tollgate(engine)
+    await billed(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(engine)

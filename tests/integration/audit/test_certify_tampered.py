@@ -515,6 +515,35 @@ TAMPERINGS += [
 ]
 
 
+BILL = "days whose total at Twilio differs from the sum of what was booked for its usage categories"
+UNEXPLAINED_COST = (
+    "days on which Twilio's total had more than its categories explain, for longer than a day"
+)
+NOT_TAKEN = "charges of Twilio that should have been taken from the wallet and were not"
+CHARGED = (
+    "carrier charges without exactly the ledger entry or debt of their amount, or such entries "
+    "without a charge"
+)
+MOVED = "categories of a day for which more or less moved than is due"
+OF_INBOUND = "WHERE category = 'sms-inbound-longcode'"
+TAMPERINGS += [
+    (BILL, "UPDATE carrier_usage SET price_micros = 1 WHERE category = 'totalprice'"),
+    (BILL, f"DELETE FROM carrier_charges {OF_INBOUND}"),
+    (
+        UNEXPLAINED_COST,
+        (
+            "INSERT INTO carrier_charges (organization_id, day, category, revision, currency, "
+            "cost_micros, action, due_micros, moved_micros, problem, charged_at)"
+            " VALUES ('billed', '2026-01-01', 'totalprice', 1, 'USD', 1, 'charge', 0, 0, 'x', "
+            "clock_timestamp() - interval '25 hours')"
+        ),
+    ),
+    (NOT_TAKEN, f"UPDATE carrier_charges SET due_micros = 0 {OF_INBOUND}"),
+    (CHARGED, f"UPDATE carrier_charges SET moved_micros = moved_micros + 1 {OF_INBOUND}"),
+    (CHARGED, f"DELETE FROM carrier_charges {OF_INBOUND}"),
+    (CHARGED, "UPDATE carrier_charges SET moved_micros = -1 WHERE moved_micros < 0"),
+    (MOVED, f"UPDATE carrier_charges SET due_micros = due_micros + 1 {OF_INBOUND}"),
+]
 ONLY_AMONG_EVERYTHING = {
     ("UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1"),
     "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1",

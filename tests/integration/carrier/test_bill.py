@@ -1,0 +1,285 @@
+"""The carrier's bill: Twilio's total = paid + absorbed + unpaid, to the micro, whatever happens."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.billing import receivables
+from db.carrier import bill, charges, policies, usage
+from db.lifecycle import organizations, standings
+from db.wallet import wallets
+from domain.carrier.bill import Bill, month_of, parse_month
+from domain.carrier.policies import Action, Policy
+from domain.carrier.usage import UsageRecord
+from domain.money import Money
+from domain.wallet.debts import Source
+from domain.wallet.entries import credit
+from tests.builders import NOON, ORGANIZATION, admin_block, onboard, organization, usd
+from tests.integration.conftest import Tollgate
+from tests.soak import Examples, also_soaking
+
+DAY = date(2026, 5, 4)
+INBOUND, RENT, FEE = "sms-inbound-longcode", "phonenumbers-local", "failed-message-processing-fee"
+
+
+def record(category: str, micros: int, day: date = DAY) -> UsageRecord:
+    return UsageRecord(
+        day=day, category=category, price_micros=micros, currency="USD", usage=Decimal(2)
+    )
+
+
+async def billed(
+    conn: AsyncConnection, prices: dict[str, int], day: date = DAY, *, more: int = 0
+) -> None:
+    """Twilio says so; `more` is what its total has and no category."""
+    records = [record(name, micros, day) for name, micros in prices.items()]
+    records.append(record("totalprice", sum(prices.values()) + more, day))
+    await standings.lock(conn, ORGANIZATION)
+    await usage.record(conn, ORGANIZATION, day, records)
+    await charges.settle(conn, ORGANIZATION, day, now=NOON)
+
+
+async def bill_now(engine: AsyncEngine, of: str | None = ORGANIZATION) -> Bill:
+    async with engine.connect() as conn:
+        return await bill.get(conn, month_of(DAY), of)
+
+
+def sums(found: Bill) -> tuple[int, int, int, int]:
+    (total,) = found.totals
+    return total.charged_micros, total.paid_micros, total.absorbed_micros, total.unpaid_micros
+
+
+async def test_everything_is_paid_or_absorbed(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000, FEE: 1_000})
+
+    found = await bill_now(engine)
+
+    assert sums(found) == (501_000, 500_000, 1_000, 0)
+    assert found.settled
+    assert [(line.category, line.taken_micros) for line in found.lines] == [
+        (INBOUND, 500_000),
+        (FEE, 0),
+    ]
+
+
+async def test_a_markup_is_taken_and_no_cost(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        policy = Policy(prefix="sms", action=Action.CHARGE, factor=Decimal(2))
+        await policies.put(conn, ORGANIZATION, policy)
+        await billed(conn, {INBOUND: 500_000})
+
+    found = await bill_now(engine)
+
+    assert sums(found) == (500_000, 500_000, 0, 0)
+    assert found.lines[0].taken_micros == 1_000_000
+
+
+async def test_what_is_owed_is_unpaid_until_money_covers_it(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0.20")
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000})
+    owing = await bill_now(engine)
+    async with engine.begin() as conn:
+        await wallets.post(conn, ORGANIZATION, [credit("more", usd("1"))])
+        await receivables.recover(conn, ORGANIZATION, now=NOON)
+
+    covered = await bill_now(engine)
+
+    assert sums(owing) == (500_000, 200_000, 0, 300_000)
+    assert not owing.settled
+    assert sums(covered) == (500_000, 500_000, 0, 0)
+
+
+async def test_what_an_operator_waives_is_absorbed(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0.20")
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000})
+        await receivables.waive(conn, ORGANIZATION, Source.CARRIER, by="ann", now=NOON)
+
+    assert sums(await bill_now(engine)) == (500_000, 200_000, 300_000, 0)
+
+
+async def test_what_no_category_explains_is_unpaid_and_named(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000}, more=7)
+
+    found = await bill_now(engine)
+
+    assert sums(found) == (500_007, 500_000, 0, 7)
+    assert found.lines[-1].category == "totalprice"
+    assert not found.settled
+
+
+async def test_another_month_is_another_bill(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 1}, date(2026, 4, 30))
+        await billed(conn, {INBOUND: 2}, date(2026, 5, 31))
+        await billed(conn, {INBOUND: 4}, date(2026, 6, 1))
+
+    assert sums(await bill_now(engine)) == (2, 2, 0, 0)
+
+
+async def test_the_installations_bill_is_that_of_all(engine: AsyncEngine) -> None:
+    await onboard(engine)
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000})
+
+    assert sums(await bill_now(engine, None)) == (500_000, 500_000, 0, 0)
+
+
+@pytest.mark.parametrize("text", ["2026-13", "2026-1", "26-01", "2026-01-01", ""])
+def test_a_month_has_one_form(text: str) -> None:
+    assert parse_month(text) is None
+
+
+def test_a_month_ends_on_its_last_day() -> None:
+    ends = {parse_month(text).last.day for text in ("2026-02", "2028-02", "2026-12")}  # type: ignore[union-attr]
+    assert ends == {28, 29, 31}
+
+
+@dataclass(frozen=True)
+class Step:
+    what: str
+    category: str
+    micros: int
+    day: int
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        what=st.sampled_from(["bill", "bill", "bill", "credit", "suspend", "waive"]),
+        category=st.sampled_from(["sms-inbound", INBOUND, RENT, FEE, "calls", "holograms"]),
+        micros=st.integers(0, 3_000_000),
+        day=st.integers(0, 2),
+    ),
+    max_size=12,
+)
+
+
+@also_soaking
+@settings(
+    max_examples=Examples.of(25, soaking=300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=STEPS)
+async def test_any_sequence_adds_up(
+    engine: AsyncEngine,
+    soaking: bool,
+    steps: list[Step],
+) -> None:
+    async with engine.connect() as conn:  # never committed
+        created = organization("acme")
+        await organizations.create(conn, created)
+        policy = Policy(prefix="calls", action=Action.CHARGE, factor=Decimal("1.3"))
+        await policies.put(conn, ORGANIZATION, policy)
+        said: dict[int, dict[str, int]] = {}
+        for number, step in enumerate(steps):
+            match step.what:
+                case "bill":
+                    day = said.setdefault(step.day, {})
+                    day[step.category] = step.micros
+                    await billed(conn, day, DAY + timedelta(days=step.day))
+                case "credit":
+                    money = Money(step.micros + 1, "USD")
+                    await wallets.post(conn, ORGANIZATION, [credit(f"c{number}", money)])
+                    await receivables.recover(conn, ORGANIZATION, now=NOON)
+                case "suspend":
+                    await standings.lock(conn, ORGANIZATION)
+                    await standings.place_block(conn, ORGANIZATION, admin_block())
+                case _:
+                    await receivables.waive(conn, ORGANIZATION, Source.CARRIER, by="ann", now=NOON)
+        found = await bill.get(conn, month_of(DAY), ORGANIZATION)
+        owed = await receivables.owed(conn, ORGANIZATION)
+        wallet = await wallets.get(conn, ORGANIZATION)
+
+    total = sum(sum(day.values()) for day in said.values())
+    charged, paid, absorbed, unpaid = sums(found) if found.totals else (0, 0, 0, 0)
+    assert charged == total == paid + absorbed + unpaid
+    assert (unpaid > 0) is (owed.carrier > 0)
+    assert wallet is not None
+    assert wallet.balance_micros >= 0
+
+
+async def test_the_bill_is_answered_by_the_api(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    async with tollgate.services.engine.begin() as conn:
+        await wallets.post(conn, ORGANIZATION, [credit("opening", usd("10"))])
+        await billed(conn, {INBOUND: 500_000})
+
+    answer = await tollgate.ask("GET", "/v1/organizations/acme/carrier-bill?month=2026-05")
+    everybodys = await tollgate.ask("GET", "/v1/carrier-bill?month=2026-05")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "month": "2026-05",
+        "settled": True,
+        "lines": [
+            {
+                "category": INBOUND,
+                "currency": "USD",
+                "charged": "0.50",
+                "paid": "0.50",
+                "absorbed": "0.00",
+                "unpaid": "0.00",
+                "taken": "0.50",
+            }
+        ],
+        "totals": [
+            {
+                "currency": "USD",
+                "charged": "0.50",
+                "paid": "0.50",
+                "absorbed": "0.00",
+                "unpaid": "0.00",
+            }
+        ],
+    }
+    assert everybodys.json() == answer.json()
+    for path in ("/v1/organizations/acme/carrier-bill?month=2026-13", "/v1/carrier-bill?month=x"):
+        assert (await tollgate.ask("GET", path)).status_code == 422
+    unknown = await tollgate.ask("GET", "/v1/organizations/nobody/carrier-bill")
+    assert unknown.status_code == 404
+
+
+async def test_policies_are_set_by_the_api(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    own = "/v1/organizations/acme/carrier-policies"
+    put = await tollgate.ask("PUT", f"{own}/sms-inbound", {"action": "charge", "factor": "1.20"})
+    everybody = {"action": "absorb"}
+    assert (await tollgate.ask("PUT", "/v1/carrier-policies/*", everybody)).status_code == 200
+    rate = {"rate": "1.085"}
+    path = "/v1/carrier-exchange-rates/EUR/USD"
+    assert (await tollgate.ask("PUT", path, rate)).status_code == 204
+
+    listed = await tollgate.ask("GET", own)
+
+    policy = {
+        "category": "sms-inbound", "action": "charge", "factor": "1.2", "unit_price": None
+    }  # fmt: skip
+    assert put.json() == policy
+    assert listed.json()["organization"] == [policy]
+    assert [each["category"] for each in listed.json()["everybody"]] == ["*"]
+    assert (await tollgate.ask("DELETE", f"{own}/sms-inbound")).status_code == 204
+    assert (await tollgate.ask("DELETE", f"{own}/sms-inbound")).status_code == 404
+    for body in (
+        {"action": "absorb", "factor": "2"},
+        {"action": "charge", "factor": "0"},
+        {"action": "charge", "factor": "x"},
+        {"action": "charge", "factor": "2", "unit_price": "1"},
+        {"action": "steal"},
+    ):
+        refused = await tollgate.ask("PUT", f"{own}/calls", body)
+        assert refused.status_code == 422, json.dumps(body)
