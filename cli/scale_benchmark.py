@@ -103,7 +103,7 @@ def _table(report: scale.Report) -> Table:
         suspended = f"{report.of_installation.other_provider_suspended_s:.2f} s"
         row = ("a suspension at Stripe, while PayPal hangs", "", "", suspended)
         table.add_row(*row, "", "< 5 s")
-    seconds = f"{report.certified.seconds:.2f} s"
-    table.add_row("certify --new, 10,000 entries", "", "", seconds, "", "< 2 s")
+    seconds = f"{report.certified.cpu_seconds:.2f} s"
+    table.add_row("certify --new, 10,000 entries, server's time", "", "", seconds, "", "< 2 s")
     table.add_row("certify", "", "", "holds" if report.certified.holds else "broken", "", "holds")
     return table

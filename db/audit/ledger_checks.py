@@ -7,12 +7,6 @@ FIRST_ENTRY = """
 """
 _ONCE = "OFFSET 0"
 """Otherwise each hash is computed for the count and again for the first that is wrong."""
-_CHANGES = """
-    (SELECT coalesce(string_agg({change}_text(c), '' ORDER BY c.id), '') FROM {change}s c
-     WHERE c.organization_id = h.organization_id AND c.after_seq >= coalesce(last.seq, 0) AND c.after_seq < h.seq)
-"""
-_HISTORY = f"{_CHANGES.format(change='gate_change')} || {_CHANGES.format(change='money_change')}"
-"""The function `wallet_history` written out: a call for each row costs more than the rest."""
 LEDGER_CHECKS = (
     Check(
         guarantee=1,
@@ -95,19 +89,18 @@ LEDGER_CHECKS = (
         new=f"""
         SELECT count(*), count(*) FILTER (WHERE wrong), {FIRST_ENTRY}
         FROM (
-            SELECT s.organization_id, s.seq, s.seq <> s.follows OR e.seq IS NULL
-                   OR s.sha256 <> sha256(coalesce(s.before, decode(repeat('00', 32), 'hex')) || ledger_entry_bytes(e))
-                   AS wrong
+            SELECT organization_id, seq, s.seq <> s.follows OR entry.bytes IS NULL
+                   OR s.sha256 <> sha256(coalesce(s.before, decode(repeat('00', 32), 'hex')) || entry.bytes) AS wrong
             FROM (
-                SELECT b.organization_id, b.from_seq, s.seq, s.sha256, lag(s.sha256) OVER w AS before,
+                SELECT b.organization_id, b.from_seq, b.from_bytes, s.seq, s.sha256, lag(s.sha256) OVER w AS before,
                        lag(s.seq, 1, 0::bigint) OVER w + 1 AS follows
-                FROM new_bounds b CROSS JOIN LATERAL (
-                    SELECT * FROM ledger_seals s
-                    WHERE s.organization_id = b.organization_id AND s.seq >= b.from_seq - 1) s
+                FROM new_bounds b JOIN new_seals s USING (organization_id)
                 WINDOW w AS (PARTITION BY b.organization_id ORDER BY s.seq)
-            ) s LEFT JOIN LATERAL (
-                SELECT * FROM ledger_entries e WHERE e.organization_id = s.organization_id AND e.seq = s.seq LIMIT 1
-            ) e ON true
+            ) s LEFT JOIN new_tail e USING (organization_id, seq) CROSS JOIN LATERAL (
+                SELECT CASE WHEN s.seq = s.from_seq THEN s.from_bytes
+                            WHEN e.seq IS NOT NULL THEN ledger_entry_bytes(ROW(e.*)::ledger_entries) END AS bytes
+                OFFSET 0
+            ) entry
             WHERE s.seq >= s.from_seq
             {_ONCE}
         ) sealed
@@ -143,28 +136,42 @@ LEDGER_CHECKS = (
         """,
         # with the links up to which wallets are verified
         new=f"""
-        WITH links AS (
-            SELECT h.* FROM new_since CROSS JOIN LATERAL (SELECT * FROM ledger_heads WHERE number > link) h
-            UNION SELECT h.* FROM new_bounds b CROSS JOIN LATERAL (
-                SELECT * FROM ledger_heads l WHERE l.organization_id = b.organization_id AND l.seq = b.from_seq
-                LIMIT 1) h
+        WITH links AS MATERIALIZED (
+            SELECT h.* FROM (
+                SELECT h.number, h.organization_id, h.seq, h.sha256,
+                       CASE WHEN lag(h.number) OVER chain = h.number - 1 THEN lag(h.sha256) OVER chain END AS before,
+                       lag(h.seq, 1, coalesce(b.from_seq, 0)) OVER of_wallet AS last_seq
+                FROM (SELECT * FROM new_since JOIN ledger_heads ON number >= link) h
+                LEFT JOIN new_bounds b USING (organization_id)
+                WINDOW chain AS (ORDER BY h.number), of_wallet AS (PARTITION BY h.organization_id ORDER BY h.seq)
+            ) h JOIN new_since ON number > link
+            UNION ALL
+            SELECT b.from_number, b.organization_id, b.from_seq, b.from_sha256, before.sha256, coalesce(last.seq, 0)
+            FROM new_bounds b
+            LEFT JOIN LATERAL (SELECT sha256 FROM ledger_heads WHERE number = b.from_number - 1 LIMIT 1) before ON true
+            LEFT JOIN LATERAL (
+                SELECT seq FROM ledger_heads l WHERE l.organization_id = b.organization_id AND l.seq < b.from_seq
+                ORDER BY seq DESC LIMIT 1
+            ) last ON true
+            WHERE b.from_number IS NOT NULL
+        ), histories AS (
+            SELECT number, string_agg(said, '' ORDER BY kind, id) AS history FROM (
+                SELECT h.number, 1 AS kind, c.id, gate_change_text(ROW(c.*)::gate_changes) AS said
+                FROM links h JOIN new_gate_changes c USING (organization_id)
+                WHERE c.after_seq >= h.last_seq AND c.after_seq < h.seq
+                UNION ALL
+                SELECT h.number, 2, c.id, money_change_text(c) FROM links h CROSS JOIN LATERAL (
+                    SELECT * FROM money_changes m WHERE m.organization_id = h.organization_id
+                        AND m.after_seq >= h.last_seq AND m.after_seq < h.seq OFFSET 0) c
+            ) changes GROUP BY number
         )
         SELECT count(*), count(*) FILTER (WHERE wrong),
                (array_agg('link ' || number || ', of ' || organization_id ORDER BY number) FILTER (WHERE wrong))[1]
         FROM (
-            SELECT h.number, h.organization_id, (before.sha256 IS NULL) <> (h.number = 1) OR s.seq IS NULL
-                   OR h.sha256 <> sha256(coalesce(before.sha256, decode(repeat('00', 32), 'hex'))
-                       || head_bytes(h.organization_id, h.seq, s.sha256,
-                                     {_HISTORY})) AS wrong
-            FROM links h
-            LEFT JOIN LATERAL (SELECT sha256 FROM ledger_heads WHERE number = h.number - 1 LIMIT 1) before ON true
-            LEFT JOIN LATERAL (
-                SELECT * FROM ledger_seals s WHERE s.organization_id = h.organization_id AND s.seq = h.seq LIMIT 1
-            ) s ON true
-            LEFT JOIN LATERAL (
-                SELECT seq FROM ledger_heads l WHERE l.organization_id = h.organization_id AND l.seq < h.seq
-                ORDER BY seq DESC LIMIT 1
-            ) last ON true
+            SELECT number, organization_id, (before IS NULL) <> (number = 1) OR s.seq IS NULL
+                   OR h.sha256 <> sha256(coalesce(before, decode(repeat('00', 32), 'hex'))
+                                         || head_bytes(organization_id, seq, s.sha256, coalesce(history, ''))) AS wrong
+            FROM links h LEFT JOIN new_seals s USING (organization_id, seq) LEFT JOIN histories USING (number)
             {_ONCE}
         ) links
         """,

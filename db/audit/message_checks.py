@@ -7,7 +7,7 @@ from db.audit.gate_checks import SHUT
 from domain.wallet import references
 
 _NAMED = """
-    CASE WHEN split_part(d.reference_id, ':', 2) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    CASE WHEN pg_input_is_valid(split_part(d.reference_id, ':', 2), 'uuid')
          THEN split_part(d.reference_id, ':', 2)::uuid END
 """
 """The id in a debit's reference, which may be the host's own."""
@@ -43,6 +43,7 @@ MESSAGE_CHECKS = (
                              AND r.amount_micros IS DISTINCT FROM -d.amount_micros END AS wrong
             FROM examined.ledger_entries d
             LEFT JOIN messages m ON m.organization_id = d.organization_id AND m.id = {_NAMED}
+                AND m.id::text = split_part(d.reference_id, ':', 2)  -- not in capitals, say
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
             WHERE d.kind = 'debit' AND d.reference_id LIKE 'message:%'
         ) debits

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_UUID = len("00000000-0000-0000-0000-000000000000")
 _OF_ORGANIZATIONS = """
     SELECT t.* FROM new_organizations n CROSS JOIN LATERAL (
         SELECT * FROM {table} t WHERE t.organization_id = n.organization_id OFFSET 0) t
@@ -22,19 +22,20 @@ _OF_MESSAGES = """
 TABLES = {
     "checkpoints": "SELECT * FROM checkpoints ORDER BY id DESC LIMIT 2",
     "since": "SELECT CAST(:since AS timestamptz) AS since, CAST(:link AS bigint) AS link",
-    # each wallet with new entries, and the entry up to which it is verified
+    # each wallet with new entries, and the entry and the link up to which it is verified
     "bounds": """
         SELECT w.organization_id, w.balance_micros, w.entries, coalesce(b.seq, 0) AS from_seq,
-               CASE WHEN b.seq IS NULL THEN 0 ELSE e.balance_after_micros END AS from_micros
+               CASE WHEN b.seq IS NULL THEN 0 ELSE e.balance_after_micros END AS from_micros,
+               e.bytes AS from_bytes, b.number AS from_number, b.sha256 AS from_sha256
         FROM (SELECT organization_id FROM ledger_heads WHERE number > :link
               UNION SELECT organization_id FROM ledger_entries WHERE created_at >= :since) touched
         JOIN wallets w USING (organization_id)
         LEFT JOIN LATERAL (
-            SELECT h.seq FROM ledger_heads h WHERE h.organization_id = w.organization_id AND h.number <= :link
-            ORDER BY h.seq DESC LIMIT 1
+            SELECT h.seq, h.number, h.sha256 FROM ledger_heads h
+            WHERE h.organization_id = w.organization_id AND h.number <= :link ORDER BY h.seq DESC LIMIT 1
         ) b ON true
         LEFT JOIN LATERAL (
-            SELECT l.balance_after_micros FROM ledger_entries l
+            SELECT l.balance_after_micros, ledger_entry_bytes(l) AS bytes FROM ledger_entries l
             WHERE l.organization_id = w.organization_id AND l.seq = b.seq LIMIT 1
         ) e ON true
     """,
@@ -43,14 +44,24 @@ TABLES = {
             SELECT * FROM ledger_entries l
             WHERE l.organization_id = n.organization_id AND l.seq > n.from_seq OFFSET 0) l
     """,
+    # with the seal before the last verified one
+    "seals": """
+        SELECT s.* FROM new_bounds n CROSS JOIN LATERAL (
+            SELECT * FROM ledger_seals s
+            WHERE s.organization_id = n.organization_id AND s.seq >= n.from_seq - 1 OFFSET 0) s
+    """,
     "message_ids": f"""
         SELECT organization_id, id FROM messages WHERE sending_at >= :since OR settled_at >= :since
         UNION SELECT organization_id, id FROM messages WHERE status IN ('sending', 'unknown')
         UNION SELECT organization_id, message_id FROM attempts WHERE ended_at >= :since
         UNION SELECT organization_id, message_id FROM unpaid_sends WHERE found_at >= :since OR charged_at >= :since
-        UNION SELECT organization_id, substring(name FROM '^(?:charge:)?message:({_UUID})')::uuid
-        FROM (SELECT organization_id, coalesce(refunds, reference_id) AS name FROM new_tail) named
-        WHERE name ~ '^(charge:)?message:{_UUID}'
+        UNION SELECT organization_id, id::uuid FROM (
+            SELECT organization_id, CASE WHEN name LIKE 'message:%' THEN substr(name, {len("message:") + 1}, {_UUID})
+                                         WHEN name LIKE 'charge:message:%'
+                                         THEN substr(name, {len("charge:message:") + 1}, {_UUID}) END AS id
+            FROM (SELECT organization_id, coalesce(refunds, reference_id) AS name FROM new_tail) named
+        ) messages_of_entries
+        WHERE pg_input_is_valid(id, 'uuid')
     """,
     "messages": """
         SELECT m.* FROM new_message_ids n CROSS JOIN LATERAL (
@@ -59,11 +70,15 @@ TABLES = {
     "attempts": _OF_MESSAGES.format(table="attempts"),
     "unpaid_sends": _OF_MESSAGES.format(table="unpaid_sends"),
     "ledger_entries": """
-        SELECT * FROM new_tail UNION
-        SELECT e.* FROM new_messages m CROSS JOIN generate_series(1, m.attempt) AS number CROSS JOIN LATERAL (
-            SELECT * FROM ledger_entries l WHERE l.organization_id = m.organization_id AND l.reference_id IN
-                ('message:' || m.id || ':' || number, 'charge:message:' || m.id || ':' || number)
-            LIMIT 2) e
+        SELECT * FROM new_tail UNION ALL
+        SELECT e.* FROM (
+            SELECT organization_id, kind || m.id || ':' || number AS reference_id
+            FROM new_messages m CROSS JOIN generate_series(1, m.attempt) AS number
+            CROSS JOIN (VALUES ('message:'), ('charge:message:')) AS kinds (kind)
+            EXCEPT SELECT organization_id, reference_id FROM new_tail
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM ledger_entries l
+            WHERE l.organization_id = n.organization_id AND l.reference_id = n.reference_id LIMIT 1) e
     """,
     "campaigns": """
         SELECT c.* FROM (
@@ -170,6 +185,8 @@ async def find(conn: AsyncConnection, *, link: int, since: datetime) -> None:
     """Makes the tables, until the end of the transaction: what was sealed behind the link, and what
     happened since.
     """
+    # the number of rows is what matters
+    await conn.execute(text("SET LOCAL default_statistics_target = 10"))
     for name, query in TABLES.items():
         made = text(f"CREATE TEMPORARY TABLE new_{name} ON COMMIT DROP AS {query}")
         await conn.execute(made, {"link": link, "since": since})
