@@ -96,6 +96,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "collect_payment": _ASKS_PROVIDER,
     "start_switch": (409,),
     "create_organization": _ASKS_PROVIDER,
+    "update_organization": _ASKS_PROVIDER,
     "set_rate": _ASKS_PROVIDER,
     "set_organization_rate": _ASKS_PROVIDER,
     "create_campaign": (409,),

@@ -29,6 +29,7 @@ class AlertKind(StrEnum):
     CARRIER_NOT_READ = "carrier_not_read"
     ROTATION_FAILED = "rotation_failed"
     RATE_BELOW_COST = "rate_below_cost"
+    SENDER_SENDS_RCS = "sender_sends_rcs"
     BALANCE_LOW = "balance_low"
     BALANCE_LAST_DAY = "balance_last_day"
 

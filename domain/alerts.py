@@ -101,6 +101,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "there costs you money. Raise the rate, or set it again with `below_cost`",
         clears="each rate covers its cost, or may be below it",
     ),
+    AlertKind.SENDER_SENDS_RCS: Meaning(
+        about="the messaging service that the organization sends by has an RCS sender, so Twilio "
+        "sends RCS first, at another price than the customer pays: take that sender out of its "
+        "pool, or set another sender",
+        clears="the next daily inspection finds none, or another sender is set",
+    ),
     AlertKind.BALANCE_LOW: Meaning(
         about="at the speed of the last week a parent account's balance at Twilio lasts a week at "
         "most; at 0 Twilio suspends it with all its subaccounts: add money, or set up Twilio's "

@@ -11,6 +11,7 @@ from activities.audit.passes import Passes, Step
 from activities.audit.rates_pass import RatesPass
 from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
+from activities.audit.senders_pass import SendersPass
 from activities.audit.subscription_comparison import SubscriptionComparison
 from activities.audit.twilio_comparison import TwilioComparison
 from activities.audit.usage_pass import UsagePass
@@ -83,6 +84,7 @@ def comparisons(
         Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
         Subject.USAGE: UsagePass(engine, twilio, budgets).step,
         Subject.RATES: RatesPass(engine, twilio, budgets).step,
+        Subject.SENDERS: SendersPass(engine, twilio, budgets).step,
         Subject.PAYPAL: of(Provider.PAYPAL),
         Subject.STRIPE: of(Provider.STRIPE),
     }

@@ -6,14 +6,17 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from fastapi import APIRouter
 
-from api.context import Here, OrganizationId
+from api.context import Context, Here, OrganizationId
 from api.http.auth import OPERATOR, WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
+from api.lifecycle.organizations import must_send_sms
+from db import alerts
 from db.billing import decisions, receivables
 from db.campaigns import refusals
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
+from domain.alerts import AlertKind
 from domain.lifecycle.funds import FundsPolicy
 from domain.money import Money
 
@@ -36,6 +39,8 @@ async def change(
     """
     if "messages_per_second" in body.model_fields_set:
         await OPERATOR.dependency(caller)
+    if body.sender is not None:
+        await _inspect(here, organization_id, body.sender)
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
         before = await organizations.lock(conn, organization_id)
@@ -50,9 +55,10 @@ async def change(
             )
         if after.funds != before.funds:
             await receivables.agree(conn, organization_id, datetime.now(UTC))
-        resumed = (
-            await refusals.go_on(conn, organization_id) if after.sender != before.sender else []
-        )
+        resumed = []
+        if after.sender != before.sender:
+            resumed = await refusals.go_on(conn, organization_id)
+            await alerts.clear(conn, organization_id, AlertKind.SENDER_SENDS_RCS)
         standing = await standings.get(conn, organization_id)
     if standing is None:
         raise not_found("organization")
@@ -61,6 +67,13 @@ async def change(
     here.notify(organization_id)
     here.notify_campaigns(organization_id, *resumed)
     return OrganizationOut.of(after, standing)
+
+
+async def _inspect(here: Context, organization_id: str, sender: str) -> None:
+    async with here.snapshot() as conn:
+        before = await organizations.get(conn, organization_id)
+    if before is not None and before.sender != sender:
+        await must_send_sms(here, before.twilio_account_sid, sender)
 
 
 def _changed(before: Organization, body: OrganizationChangeRequest) -> Organization:

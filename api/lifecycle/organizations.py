@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.exc import IntegrityError
 
+from activities.carrier import sender_inspection
 from activities.lifecycle import subaccounts
 from api.context import Context, Here, OrganizationId
 from api.http.auth import READ, WRITE
@@ -50,6 +51,7 @@ async def create(
         before = await directory.get(conn, wanted.id)
     if before is None:
         account = await _usable_account(here, wanted.twilio_account_sid)
+        await must_send_sms(here, wanted.twilio_account_sid, wanted.sender)
         wanted = replace(wanted, twilio_parent_sid=account.owner_sid)
         try:
             async with here.services.engine.begin() as conn:
@@ -166,6 +168,13 @@ def _same(existing: Organization, wanted: Organization) -> bool:
 
 def _requested(organization: Organization) -> Organization:
     return replace(organization, created_at=None, twilio_parent_sid=None)
+
+
+async def must_send_sms(here: Context, account_sid: str, sender: str) -> None:
+    """A messaging service may turn a text into something else that costs more."""
+    danger = await sender_inspection.inspect(here.services.twilio, account_sid, sender)
+    if danger is not None:
+        raise invalid("sender", danger)
 
 
 async def _usable_account(here: Context, sid: str) -> Account:

@@ -46,6 +46,17 @@ async def get(conn: AsyncConnection, organization_id: str) -> Listed | None:
     return None if row is None else _listed(row)
 
 
+async def with_services(conn: AsyncConnection, *, after: str, limit: int) -> list[Organization]:
+    """Those that may send by a messaging service, in order of id."""
+    query = (
+        select(organizations)
+        .where(organizations.c.id > after, organizations.c.sender.startswith("MG"))
+        .order_by(organizations.c.id)
+        .limit(limit)
+    )
+    return [organization_of(row) for row in await conn.execute(query)]
+
+
 async def page(
     conn: AsyncConnection, filters: Filters, *, after: str | None, limit: int
 ) -> list[Listed]:

@@ -19,6 +19,7 @@ class Subject(StrEnum):
     TRIPWIRES = "tripwires"
     BALANCE = "balance"
     RATES = "rates"
+    SENDERS = "senders"
     USAGE = "usage"
     PAYPAL = "paypal"
     STRIPE = "stripe"
@@ -53,6 +54,11 @@ RHYTHMS: Mapping[Subject, Rhythm] = {
     ),
     Subject.RATES: Rhythm(
         summary="Compare rates with Twilio's prices",
+        late_after=timedelta(days=3),
+        every=timedelta(days=1),
+    ),
+    Subject.SENDERS: Rhythm(
+        summary="Inspect messaging services",
         late_after=timedelta(days=3),
         every=timedelta(days=1),
     ),

@@ -1,8 +1,8 @@
 """What Twilio takes only with a subaccount's own token: everything outside its API of 2010.
 
 The token is read with the parent's credentials for each use. A suspended subaccount's is refused.
-Sources: Twilio's pages "REST API: Secondary Auth Token" and "REST API: Auth Token", and its page of
-subaccounts.
+Sources: Twilio's pages "REST API: Secondary Auth Token" and "REST API: Auth Token", its page of
+subaccounts, and its OpenAPI description of Messaging v1.
 """
 
 from contextlib import suppress
@@ -14,6 +14,8 @@ from domain.campaigns.telephony import Account
 from providers.errors import NotFound
 from providers.twilio.adapter import Twilio
 from providers.twilio.wire import answer_of
+
+_MOST_SENDERS = 1000
 
 
 async def rotate_token(twilio: Twilio, account_sid: str) -> Account:
@@ -30,6 +32,15 @@ async def rotate_token(twilio: Twilio, account_sid: str) -> Account:
     )
     await answer_of(lambda: own.auth_token_promotion().update_async())
     return await twilio.get_account(account_sid)
+
+
+async def channel_senders(twilio: Twilio, account_sid: str, service_sid: str) -> list[str]:
+    """The senders of other channels in a messaging service's pool, such as `rcs:acme_agent`; a pool
+    has few (Twilio's page of the ChannelSender resource).
+    """
+    service = (await _client(twilio, account_sid)).messaging.v1.services(service_sid)
+    page = await answer_of(lambda: service.channel_senders.page_async(page_size=_MOST_SENDERS))
+    return [str(each.sender or "") for each in page]
 
 
 async def _client(twilio: Twilio, account_sid: str) -> Any:

@@ -328,6 +328,7 @@ def test_a_changed_schedule_has_a_new_version() -> None:
                 ("foreign", timedelta(minutes=5)),
                 ("tripwires", timedelta(minutes=5)),
                 ("rates", timedelta(days=1)),
+                ("senders", timedelta(days=1)),
                 ("balance", timedelta(minutes=15)),
                 ("usage", timedelta(minutes=2)),
                 ("paypal", timedelta(minutes=15)),

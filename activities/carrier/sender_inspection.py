@@ -1,0 +1,83 @@
+"""Inspects messaging services that organizations send by: when one is set, and each day, since the
+owner of the subaccount may change it at any time.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.failures import first_line, translated_forever
+from db import alerts
+from db.lifecycle import directory
+from db.lifecycle.organizations import Organization
+from domain.alerts import AlertKind
+from domain.campaigns import senders
+from domain.carrier.messaging_services import danger
+from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from providers.twilio import Twilio
+from providers.twilio.subaccount import channel_senders
+
+log = structlog.get_logger()
+ORGANIZATIONS = 20
+"""In one step."""
+
+
+async def inspect(twilio: Twilio, account_sid: str, sender: str) -> str | None:
+    """Why the sender may cost more than SMS; None: it does not, is no messaging service, or Twilio
+    refuses the question, as for a suspended subaccount or a service that it does not have.
+
+    Raises `ProviderUnavailable`.
+    """
+    if not senders.is_service(sender):
+        return None
+    try:
+        return danger(await channel_senders(twilio, account_sid, sender))
+    except ProviderRefused as refusal:
+        log.info("service_not_inspected", account_sid=account_sid, reason=first_line(refusal))
+        return None
+
+
+class SenderInspection:
+    """`turn` waits for the turn of one call of the budget that all workers share."""
+
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._engine = engine
+        self._twilio = twilio
+        self._turn = turn
+
+    async def step(self, after: str) -> tuple[str | None, int, int]:
+        """Inspect the next organizations; returns the last one, None at the end, how many were
+        inspected, and how many are in danger. Raises retryably if Twilio answers nothing.
+        """
+        async with self._engine.connect() as conn:
+            found = await directory.with_services(conn, after=after, limit=ORGANIZATIONS)
+        silent: list[ProviderError] = []
+        dangers = 0
+        for organization in found:
+            await self._turn()
+            try:
+                dangers += await self._inspect(organization)
+            except ProviderUnavailable as problem:
+                log.warning(
+                    "service_not_inspected",
+                    organization_id=organization.id,
+                    reason=first_line(problem),
+                )
+                silent.append(problem)
+        if silent and len(silent) == len(found):
+            with translated_forever():
+                raise silent[0]
+        following = found[-1].id if len(found) == ORGANIZATIONS else None
+        return following, len(found), dangers
+
+    async def _inspect(self, organization: Organization) -> bool:
+        found = await inspect(self._twilio, organization.twilio_account_sid, organization.sender)
+        async with self._engine.begin() as conn:
+            if found is None:
+                await alerts.clear(conn, organization.id, AlertKind.SENDER_SENDS_RCS)
+            else:
+                await alerts.raise_(conn, organization.id, AlertKind.SENDER_SENDS_RCS, found)
+        return found is not None
