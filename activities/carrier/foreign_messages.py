@@ -131,9 +131,12 @@ class ForeignMessages:
 
     async def _charge(self, organization_id: str, now: datetime) -> None:
         """Pay for what was found, now or before, and is not in the usage yet."""
-        async with self._engine.begin() as conn:
-            await locks.hurry(conn)
-            taken = await foreign_charges.charge(conn, organization_id, now=now)
+        taken, some = 0, 1
+        while some:
+            async with self._engine.begin() as conn:
+                await locks.hurry(conn)
+                some = await foreign_charges.charge(conn, organization_id, now=now)
+            taken += some
         if taken:
             log.info(
                 "foreign_messages_charged", organization_id=organization_id, taken_micros=taken

@@ -8,7 +8,7 @@ once, and what was taken comes back in the transaction that charges the usage of
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,15 +23,15 @@ from domain.carrier.provisional import FREE, Uncharged, amount, category
 
 LONGEST_BACK = timedelta(days=3)
 """Older messages are in the usage."""
-MARGIN = timedelta(minutes=1)
-"""Twilio dates messages in whole seconds, and its usage may be dated a moment later."""
+AT_ONCE = 200
+"""Charges in one transaction."""
 _UNCHARGED = text(
     """
     SELECT f.message_sid, f.direction, f.channel, coalesce(f.segments, 1) AS segments, f.happened_at,
            CASE WHEN f.price_currency = :currency THEN f.price_micros END AS cost_micros
     FROM foreign_messages f LEFT JOIN carrier_readings r ON r.organization_id = f.organization_id
     WHERE f.organization_id = :organization_id AND f.listed AND f.charge_id IS NULL AND f.happened_at >= :since
-      AND f.happened_at > coalesce(r.as_of - CAST(:margin AS interval), '-infinity')
+      AND f.happened_at > coalesce(r.as_of, '-infinity')
       AND f.happened_at >= coalesce(CAST(r.charged_from AS timestamp) AT TIME ZONE 'UTC', '-infinity')
       AND coalesce(f.status, '') <> ALL(CAST(:free AS text[]))
     ORDER BY f.happened_at, f.message_sid
@@ -61,9 +61,13 @@ _RETURN = text(
     """
     UPDATE foreign_charges SET returned_at = :now
     WHERE organization_id = :organization_id AND returned_at IS NULL
-      AND latest_at <= CAST(:as_of AS timestamptz) - CAST(:margin AS interval)
-      AND (CAST(latest_at AT TIME ZONE 'UTC' AS date) = :day OR latest_at < :old)
+      AND latest_at <= :as_of AND (CAST(latest_at AT TIME ZONE 'UTC' AS date) = :day OR latest_at < :old)
     RETURNING id, amount_micros
+    """
+)
+_COMPLETE = text(
+    """
+    UPDATE carrier_readings SET as_of = greatest(as_of, :as_of) WHERE organization_id = :organization_id
     """
 )
 
@@ -75,9 +79,11 @@ class _Priced:
 
 
 async def charge(conn: AsyncConnection, organization_id: str, *, now: datetime) -> int:
-    """Take what the organization's new foreign messages cost, each once; returns micros.
+    """Take what some of the organization's new foreign messages cost, the oldest first, each once;
+    returns micros, 0 when none is left.
 
-    Locks the standing, then the wallet; the caller commits.
+    One charge has the messages of one second, the unit of Twilio's times, so that the usage shows
+    all of them or none. Locks the standing, then the wallet; the caller commits.
     """
     organization = await organizations.get(conn, organization_id)
     if organization is None or not await _uncharged(conn, organization, now):
@@ -88,7 +94,8 @@ async def charge(conn: AsyncConnection, organization_id: str, *, now: datetime) 
     own = organization.price_per_segment or card.cheapest
     priced = await _priced(conn, organization, found, None if own is None else own.micros)
     total = 0
-    for _, group in groupby(priced, key=lambda each: each.message.happened_at.date()):
+    by_second = groupby(priced, key=lambda each: each.message.happened_at)
+    for _, group in islice(by_second, AT_ONCE):
         total += await _take(conn, organization_id, list(group), now)
     return total
 
@@ -100,7 +107,6 @@ async def _uncharged(
         "organization_id": organization.id,
         "currency": organization.currency,
         "since": now - LONGEST_BACK,
-        "margin": MARGIN,
         "free": sorted(FREE),
     }
     return [
@@ -125,16 +131,19 @@ async def give_back(
     now: datetime,
 ) -> int:
     """Return what was taken for messages of the day that its usage shows by now, since it is
-    complete up to `as_of`; returns micros. The caller has charged the usage, and commits.
+    complete up to `as_of`, and charge none of them any more; returns micros. The caller holds the
+    standing, has charged the usage, and commits.
     """
+    if as_of is None:
+        return 0
     params = {
         "organization_id": organization_id,
         "day": day,
         "as_of": as_of,
-        "margin": MARGIN,
         "old": now - LONGEST_BACK,
         "now": now,
     }
+    await conn.execute(_COMPLETE, params)
     returned = (await conn.execute(_RETURN, params)).all()
     for row in sorted(returned, key=lambda row: row.id):
         reference = _reference(row.id)

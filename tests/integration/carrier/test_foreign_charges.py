@@ -80,18 +80,20 @@ async def test_a_foreign_message_is_paid_for_before_twilio_has_a_price(engine: A
 async def test_what_was_taken_comes_back_when_the_usage_shows_it(engine: AsyncEngine) -> None:
     await onboard(engine)
     await find(engine, listed("SM1"))
-    early = await usage_complete_up_to(engine, NOW)
-    late = await usage_complete_up_to(engine, NOW + timedelta(minutes=2))
+    await find(engine, listed("SM2", at=NOW + timedelta(seconds=1)))
+    early = await usage_complete_up_to(engine, NOW - timedelta(seconds=1))
+    first = await usage_complete_up_to(engine, NOW)
+    second = await usage_complete_up_to(engine, NOW + timedelta(seconds=1))
     again = await usage_complete_up_to(engine, NOW + timedelta(minutes=3))
 
-    assert (early, late, again) == (0, 10_000, 0)
+    assert (early, first, second, again) == (0, 10_000, 10_000, 0)
     assert await balance(engine) == usd("10.00")
     assert await broken_claims(engine) == set()
 
 
 async def test_what_the_usage_shows_already_is_not_taken_again(engine: AsyncEngine) -> None:
     await onboard(engine)
-    await usage_complete_up_to(engine, NOW + timedelta(minutes=2))
+    await usage_complete_up_to(engine, NOW)
 
     assert await find(engine, listed("SM1")) == 0
 
