@@ -27,7 +27,7 @@ from api.campaigns import (
 )
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.carrier import bill as carrier_bill
-from api.carrier import foreign_messages, usage_callbacks
+from api.carrier import foreign_messages, recurring, usage_callbacks
 from api.carrier import policies as carrier_policies
 from api.context import Context
 from api.http.background import Background
@@ -82,6 +82,7 @@ ROUTES = (
     foreign_messages,
     carrier_bill,
     carrier_policies,
+    recurring,
     rates,
     api_keys,
     health,

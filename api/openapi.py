@@ -99,6 +99,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "update_organization": _ASKS_PROVIDER,
     "set_rate": _ASKS_PROVIDER,
     "set_organization_rate": _ASKS_PROVIDER,
+    "create_release": _ASKS_PROVIDER,
     "create_campaign": (409,),
     "start_campaign": (409, *_SPENDS),
     "resume_campaign": (409, *_SPENDS),

@@ -12,7 +12,15 @@ import typer
 
 from cli.bench_commands import Json, bench
 from cli.carrier_commands import bill, carrier
-from cli.operator_commands import OrganizationId, alerts, keys, parked, unmatched, unpaid
+from cli.operator_commands import (
+    OrganizationId,
+    alerts,
+    keys,
+    parked,
+    recurring,
+    unmatched,
+    unpaid,
+)
 from domain.billing.subscription import Provider
 
 app = typer.Typer(
@@ -280,4 +288,5 @@ app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")
 app.add_typer(unpaid, name="unpaid")
 app.add_typer(unmatched, name="unmatched")
+app.add_typer(recurring, name="recurring")
 app.add_typer(bench, name="bench")

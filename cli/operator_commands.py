@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 
 from cli.bench_commands import Json
+from domain.carrier.release import ReleaseStep
 
 OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
@@ -17,6 +18,11 @@ unpaid = typer.Typer(
 )
 unmatched = typer.Typer(
     help="Messages that Twilio has, and no message here stands for.", no_args_is_help=True
+)
+
+recurring = typer.Typer(
+    help="What a subaccount costs whether it is used or not, and giving up a part of it.",
+    no_args_is_help=True,
 )
 
 
@@ -142,3 +148,24 @@ def close_unmatched(
     from cli.unmatched import close
 
     close(organization, message_sid, reason=reason, by=by)
+
+
+@recurring.command("show")
+def show_recurring(organization: OrganizationId, *, as_json: Json = False) -> None:
+    """Show what costs, what is reserved, and what can be given up while it is suspended."""
+    from cli.recurring import show
+
+    show(organization, as_json=as_json)
+
+
+@recurring.command("release")
+def release(
+    organization: OrganizationId,
+    step: Annotated[ReleaseStep, typer.Argument(help="As `tollgate recurring show` proposes it.")],
+    number_sid: Annotated[str, typer.Argument(help="Twilio's id of the number: PN...")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks later.", callback=not_blank)],
+) -> None:
+    """Give up a number of a suspended subaccount, or its webhooks. Releasing cannot be undone."""
+    from cli.recurring import release as give_up
+
+    give_up(organization, step, number_sid, reason=reason)

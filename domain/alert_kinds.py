@@ -63,6 +63,7 @@ class AlertKind(StrEnum):
     EXPIRY_FAILED = "expiry_failed"
     RECOVERY_FAILED = "recovery_failed"
     EMPTYING_FAILED = "emptying_failed"
+    RECURRING_FAILED = "recurring_failed"
     RESUME_FAILED = "resume_failed"
     WATCH_FAILED = "watch_failed"
     SEALING_FAILED = "sealing_failed"

@@ -212,6 +212,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.FINDING_FAILED: of_loop("the owners of parked webhooks are not looked up"),
     AlertKind.EXPIRY_FAILED: of_loop("holds do not expire"),
     AlertKind.RECOVERY_FAILED: of_loop("debts are not collected from new money"),
+    AlertKind.RECURRING_FAILED: of_loop("what subaccounts cost regularly is not read"),
     AlertKind.EMPTYING_FAILED: of_loop("empty wallets do not suspend where they should"),
     AlertKind.RESUME_FAILED: of_loop("parked campaigns resume late"),
     AlertKind.WATCH_FAILED: of_loop("alerts about campaigns are not raised or cleared"),

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
-from activities.audit.budgets import Budgets
+from activities.audit.budgets import Budgets, Endpoint
 from activities.audit.passes import Passes
 from activities.audit.read_backs import ReadBacks
 from activities.audit.reconciliation import Reconciling
@@ -19,6 +19,8 @@ from activities.billing.confirmation import Billing
 from activities.campaigns.dispatch import Sending
 from activities.campaigns.status_checks import Checking
 from activities.campaigns.twilio_send import Terms
+from activities.carrier.recurring_costs import RecurringCosts
+from activities.carrier.releases import Releases
 from activities.carrier.tripwires import Tripwires
 from activities.inbox.event_backfill import EventBackfill
 from activities.inbox.owner_lookup import Finding
@@ -122,6 +124,17 @@ class Services:
         return Reconciling(
             self.engine, self.twilio, self.notifier, self.sending, Budgets(self.engine)
         )
+
+    @property
+    def recurring_costs(self) -> RecurringCosts:
+        budgets = Budgets(self.engine)
+        return RecurringCosts(
+            self.engine, self.twilio, lambda: budgets.take(Endpoint.TWILIO_ACCOUNTS)
+        )
+
+    @property
+    def releases(self) -> Releases:
+        return Releases(self.engine, self.twilio)
 
     @property
     def read_backs(self) -> ReadBacks:

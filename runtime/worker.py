@@ -189,6 +189,8 @@ async def work(
             beside.append(asyncio.create_task(relay.run(), name="relay"))
             back = Loop(AlertKind.READ_BACK_FAILED, services.read_backs.step, services.engine)
             beside.append(asyncio.create_task(back.run(), name="read backs"))
+            costs = Loop(AlertKind.RECURRING_FAILED, services.recurring_costs.step, services.engine)
+            beside.append(asyncio.create_task(costs.run(), name="recurring costs"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
         await stop.wait()

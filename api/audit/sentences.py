@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from api.carrier.recurring import in_words
 from db.audit.explanations import CampaignAt, Explanation
 from db.carrier.foreign_messages import Total
 from db.inbox.deliveries import Delivery, InboxStatus
@@ -23,6 +24,7 @@ def story(explanation: Explanation) -> list[str]:
         *_progress_story(explanation),
         _wallet_story(explanation.wallet),
         *_owed_story(explanation),
+        *_recurring_story(explanation),
         *_foreign_story(explanation.foreign),
         *_subscription_story(explanation.subscriptions),
         *_switch_story(explanation.switch),
@@ -109,6 +111,11 @@ def _wallet_story(wallet: Wallet) -> str:
     )
     balance = Money(wallet.balance_micros, wallet.currency)
     return f"The wallet holds {balance}{set_aside}; its gate is {gate}, and it is {frozen}."
+
+
+def _recurring_story(explanation: Explanation) -> list[str]:
+    words = in_words(explanation.wallet.currency, explanation.recurring)
+    return [] if words is None else [f"Its subaccount is {words}, whether it is used or not."]
 
 
 def _owed_story(explanation: Explanation) -> list[str]:

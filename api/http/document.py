@@ -23,6 +23,9 @@ _ENUMERATIONS = {
     "HoldStatus": ("HoldStatus", "The status of a hold."),
     "Provider": ("Provider", "A billing provider."),
     "Resumed": ("ResumptionOutcome", "The result of resuming a subscription."),
+    "WhenEmpty": ("WhenEmpty", "What an empty wallet leads to."),
+    "CostKind": ("RecurringCostKind", "What kind of thing costs it."),
+    "ReleaseStep": ("ReleaseStep", "A step by which a suspended subaccount costs less."),
     "SwitchStatus": ("SwitchStatus", "The status of a switch to another provider."),
 }
 """Names and descriptions of enumerations that the domain does not describe for callers."""

@@ -20,6 +20,9 @@ _SETTINGS: dict[str, Any] = {
     "sender": "+15550001000",
     "price_per_segment": "0.0125",
     "grace_period_seconds": 259200,
+    "when_empty": "keep",
+    "empty_grace_period_seconds": 86400,
+    "reserve_days": 0,
 }
 _ENTRY = {
     "seq": 42,
@@ -63,6 +66,11 @@ REQUESTS: dict[str, Any] = {
     "PostingRequest": {"reference_id": "order-991", "amount": "12.50", "currency": "USD"},
     "PolicyRequest": {"action": "charge", "factor": "1.2"},
     "RateRequest": {"price_per_segment": "0.0125"},
+    "ReleaseRequest": {
+        "step": "release_number",
+        "number_sid": "PN0123456789abcdef0123456789abcdef",
+        "reason": "the customer is gone",
+    },
     "ReasonRequest": {"reason": "abuse report 4711"},
     "StartRequest": {"at": "2026-12-24T08:00:00Z"},
     "SwitchRequest": {"provider": "stripe", "plan_id": "price_standard", **_ADDRESSES},

@@ -14,6 +14,7 @@ from api.lifecycle.organizations import must_send_sms
 from db import alerts
 from db.billing import decisions, receivables
 from db.campaigns import refusals
+from db.carrier import recurring
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
 from domain.alerts import AlertKind
@@ -55,6 +56,7 @@ async def change(
             )
         if after.funds != before.funds:
             await receivables.agree(conn, organization_id, datetime.now(UTC))
+            await recurring.keep_reserve(conn, organization_id, now=datetime.now(UTC))
         resumed = []
         if after.sender != before.sender:
             resumed = await refusals.go_on(conn, organization_id)

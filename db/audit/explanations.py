@@ -12,8 +12,9 @@ from db.alerts import Alert
 from db.billing import receivables, subscriptions
 from db.campaigns import campaigns, progress, rates
 from db.campaigns.campaigns import Campaign
-from db.carrier import foreign_messages
+from db.carrier import foreign_messages, recurring
 from db.carrier.foreign_messages import Found, Total
+from db.carrier.recurring import Recurring
 from db.inbox import pending_deliveries
 from db.inbox.deliveries import Delivery
 from db.lifecycle import organizations, receipts, standings
@@ -54,6 +55,7 @@ class Explanation:
     blocks: tuple[HeldBlock, ...]
     wallet: Wallet
     owed: Owed
+    recurring: Recurring
     reasons: tuple[Reason, ...]
     subscriptions: tuple[Subscription, ...]
     switch: Switch | None
@@ -97,6 +99,7 @@ async def explain(conn: AsyncConnection, organization_id: str) -> Explanation | 
         blocks=tuple(await standings.held_blocks(conn, organization_id)),
         wallet=wallet,
         owed=await receivables.owed(conn, organization_id),
+        recurring=await recurring.get(conn, organization_id),
         reasons=tuple(reasons(standing, wallet, await rates.card(conn, organization))),
         subscriptions=tuple(await subscriptions.of_organization(conn, organization_id)),
         switch=await switches.newest(conn, organization_id),

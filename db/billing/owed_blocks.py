@@ -21,13 +21,12 @@ from domain.wallet.debts import Owed, Source
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a block stands, and the alert that is open meanwhile."""
+    """Why a block stands."""
 
     block: Block
     reference: str
     why: str
     ended: str
-    alert: AlertKind | None = None
 
     @property
     def key(self) -> tuple[Block, str]:
@@ -40,16 +39,16 @@ OWING: Mapping[Source, Reason] = {
         "carrier",
         "Twilio charged more than the wallet held; the rest is owed",
         "nothing is owed for the carrier any more",
-        AlertKind.CARRIER_OWED,
     ),
     Source.REVERSAL: Reason(
         Block.DISPUTE,
         "receivable",
         "payers got back more than the wallet held; the rest is owed",
         "no debt from reversals is left",
-        AlertKind.RECEIVABLE,
     ),
 }
+ALERT_OF = {Source.CARRIER: AlertKind.CARRIER_OWED, Source.REVERSAL: AlertKind.RECEIVABLE}
+"""The alert that is open while something is owed for the source."""
 EMPTY = Reason(
     Block.FUNDS, "empty", "the wallet has been empty for too long", "the wallet is not empty"
 )
@@ -61,26 +60,23 @@ async def agree(
     """Place and lift the blocks for what is owed, and lift that for an empty wallet. The gate shuts
     in this transaction; the reactivation's steps open it, when none of the blocks stands.
     """
-    held = {
+    standing = {
         (block.kind, block.reference)
         for block in await standings.held_blocks(conn, organization_id)
     }
-    placed = [
-        reason for source, reason in OWING.items() if owes.of(source) and reason.key not in held
-    ]
-    lifted = [
-        reason for source, reason in OWING.items() if not owes.of(source) and reason.key in held
-    ]
-    if EMPTY.key in held and not await _empties(conn, organization_id, policy):
-        lifted.append(EMPTY)
-    for reason in placed:
-        await place(conn, organization_id, reason, now)
-    for reason in lifted:
+    ended: list[Reason] = []
+    for source, reason in OWING.items():
+        if owes.of(source) and reason.key not in standing:
+            await place(conn, organization_id, reason, now)
+        elif not owes.of(source) and reason.key in standing:
+            ended.append(reason)
+            await alerts.clear(conn, organization_id, ALERT_OF[source])
+    if EMPTY.key in standing and not await _empties(conn, organization_id, policy):
+        ended.append(EMPTY)
+    for reason in ended:
         await standings.lift_block(conn, organization_id, reason.block, reason.reference)
-        if reason.alert is not None:
-            await alerts.clear(conn, organization_id, reason.alert)
-    if lifted:
-        await decisions.settle(conn, organization_id, now=now, cause=lifted[0].ended, may_open=True)
+    if ended:
+        await decisions.settle(conn, organization_id, now=now, cause=ended[0].ended, may_open=True)
 
 
 async def place(conn: AsyncConnection, organization_id: str, reason: Reason, now: datetime) -> None:

@@ -28,6 +28,7 @@ from domain.alerts import AlertKind
 from domain.carrier.categories import TOTAL
 from domain.carrier.charges import NO_PRICE, Assessed, assess
 from domain.carrier.policies import Action, Policy
+from domain.carrier.recurring import recurs
 from domain.lifecycle.standing import Block
 
 log = structlog.get_logger()
@@ -148,7 +149,7 @@ async def _move(conn: AsyncConnection, of: _Day, name: str, row: Any, found: Ass
     reference = f"{of.day.isoformat()}:{name}:{revision}"
     id_ = of.organization_id
     if moved > 0:
-        await carrier.take_charge(conn, id_, moved, reference, of.now)
+        await carrier.take_charge(conn, id_, moved, reference, of.now, recurs=recurs(name))
     elif moved < 0:
         await carrier.give_back(conn, id_, -moved, reference, of.now)
     await conn.execute(

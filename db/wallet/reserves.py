@@ -3,6 +3,7 @@
 The caller has locked the wallet, or these functions do; the caller commits.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -43,8 +44,8 @@ async def want(
     if wallet is None or (micros == 0 and before == Reserve()):
         return before
     wanted = Reserve(wanted_micros=micros, held_micros=before.held_micros)
-    held = wanted.filled(wallet.available_micros)
-    return await _write(conn, wallet, before, Reserve(wanted_micros=micros, held_micros=held), now)
+    after = replace(wanted, held_micros=wanted.filled(wallet.available_micros))
+    return await _write(conn, wallet, before, after, now)
 
 
 async def fill(conn: AsyncConnection, organization_id: str, *, now: datetime) -> bool:

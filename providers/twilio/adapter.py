@@ -76,6 +76,10 @@ class Twilio:
         """The SDK's view of a parent's own account."""
         return self._accounts[parent_sid](parent_sid)
 
+    def pricing(self, parent_sid: str) -> Any:
+        """The SDK's view of what a parent and its subaccounts pay."""
+        return self._clients[parent_sid].pricing.v1
+
     async def get_account(self, sid: str) -> Account:
         """Looks for it at every parent if it is not where it is recorded."""
         recorded = await self._parents.of(sid)
@@ -141,7 +145,7 @@ class Twilio:
             raise ValueError("closing a subaccount cannot be undone and is not done here")
         refusal: ProviderRefused | None = None
         try:
-            subaccount = await self._account(sid)
+            subaccount = await self.as_subaccount(sid)
             await answer_of(lambda: subaccount.update_async(status=want.value))
         except ProviderRefused as problem:
             refusal = problem
@@ -157,7 +161,7 @@ class Twilio:
         by_service = senders.is_service(message.sender)
         sender = {"messaging_service_sid" if by_service else "from_": message.sender}
         try:
-            messages = (await self._account(message.account_sid)).messages
+            messages = (await self.as_subaccount(message.account_sid)).messages
         except ProviderUnavailable as problem:  # its parent was looked for; nothing was posted
             return NotProcessed(reason=str(problem), unreachable=True)
         except ProviderRefused as refusal:
@@ -191,7 +195,7 @@ class Twilio:
         return Accepted(sid=answer.sid, status=status)
 
     async def get_message(self, account_sid: str, sid: str) -> SentMessage:
-        messages = (await self._account(account_sid)).messages
+        messages = (await self.as_subaccount(account_sid)).messages
         return reading.message(await answer_of(lambda: messages(_checked(sid)).fetch_async()))
 
     async def sent_since(
@@ -223,7 +227,7 @@ class Twilio:
     ) -> AsyncGenerator[list[SentMessage]]:
         """The same list, page by page to its end; with `inbound` in both directions."""
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
-        messages = (await self._account(account_sid)).messages
+        messages = (await self.as_subaccount(account_sid)).messages
         page = await answer_of(
             lambda: messages.page_async(
                 page_size=_MOST_LISTED, **({} if to is None else {"to": to})
@@ -248,7 +252,7 @@ class Twilio:
         self, account_sid: str, day: date, *, page: str | None = None
     ) -> MessagePage:
         """Messages sent on a day (UTC), a thousand per page; `page` is the previous page's `next`."""
-        messages = (await self._account(account_sid)).messages
+        messages = (await self.as_subaccount(account_sid)).messages
         if page is None:
             answer = await answer_of(
                 lambda: messages.page_async(date_sent=day.isoformat(), page_size=_MOST_LISTED)
@@ -261,12 +265,13 @@ class Twilio:
 
     async def usage_of(self, account_sid: str) -> DailyUsage:
         """What Twilio charges an account, day by day."""
-        return DailyUsage(await self._account(account_sid))
+        return DailyUsage(await self.as_subaccount(account_sid))
 
     async def triggers_of(self, account_sid: str) -> UsageTriggers:
-        return UsageTriggers(await self._account(account_sid))
+        return UsageTriggers(await self.as_subaccount(account_sid))
 
-    async def _account(self, sid: str) -> Any:
+    async def as_subaccount(self, sid: str) -> Any:
+        """The SDK's view of a subaccount, with its parent's credentials."""
         return self._accounts[await self.parent_of(sid)](_checked(sid))
 
 

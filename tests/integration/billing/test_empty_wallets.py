@@ -60,7 +60,7 @@ async def sweep(engine: AsyncEngine, now: datetime, *, limit: int = 10) -> list[
         after = last
 
 
-async def held(engine: AsyncEngine) -> list[str]:
+async def block_names(engine: AsyncEngine) -> list[str]:
     async with engine.connect() as conn:
         blocks = await standings.held_blocks(conn, ORGANIZATION)
     return [f"{block.kind}/{block.reference}" for block in blocks]
@@ -82,7 +82,7 @@ async def test_an_empty_wallet_suspends_after_its_grace_period_and_not_before(
     assert (early, before, suspended, again) == ([], Status.ACTIVE, [ORGANIZATION], [])
     after = await standing(engine)
     assert (after.status, after.blocks) == (Status.SUSPENDED, frozenset({Block.FUNDS}))
-    assert await held(engine) == ["funds/empty"]
+    assert await block_names(engine) == ["funds/empty"]
     assert await broken_claims(engine) == set()
 
 
@@ -136,7 +136,7 @@ async def test_money_lifts_the_block_by_itself(engine: AsyncEngine) -> None:
         changed = await receivables.recover(conn, ORGANIZATION, now=await now(engine))
 
     assert (due, changed) == ([ORGANIZATION], True)
-    assert await held(engine) == []
+    assert await block_names(engine) == []
     assert (await standing(engine)).status is Status.ACTIVE
     async with engine.begin() as conn:
         assert not await receivables.recover(conn, ORGANIZATION, now=await now(engine))
@@ -153,7 +153,7 @@ async def test_money_that_only_covers_a_debt_lifts_neither_block(engine: AsyncEn
     async with engine.begin() as conn:
         assert await receivables.recover(conn, ORGANIZATION, now=await now(engine))
 
-    assert await held(engine) == ["funds/empty"]
+    assert await block_names(engine) == ["funds/empty"]
     assert (await standing(engine)).status is Status.SUSPENDED
 
 

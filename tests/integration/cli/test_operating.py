@@ -10,10 +10,12 @@ from db.campaigns import unmatched_messages
 from db.campaigns.messages import Message
 from db.campaigns.send_results import Reply
 from db.campaigns.unmatched_messages import Unmatched
+from db.carrier import recurring
 from db.inbox import parking
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
+from domain.carrier.recurring import CostKind, RecurringCost
 from tests import builders
 from tests.builders import ORGANIZATION, usd
 from tests.integration.cli.test_commands import tollgate
@@ -217,3 +219,31 @@ async def test_unmatched_messages_are_listed_and_closed_with_a_reason(
     [row] = json.loads(listed.stdout)["data"]
     assert (row["provider_sid"], row["problem"]) == ("SM1", "not known here")
     assert (closed.returncode, again.returncode) == (0, 1)
+
+
+async def test_what_a_suspended_subaccount_costs_is_shown_with_what_can_be_given_up(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await builders.onboard(engine)
+    await builders.block(engine)
+    rent = RecurringCost(
+        kind=CostKind.NUMBER,
+        reference="PN1",
+        name="+14155550101 (local)",
+        monthly_micros=3_000_000,
+        currency="USD",
+    )
+    async with engine.begin() as conn:
+        await recurring.record(conn, ORGANIZATION, [rent], now=builders.NOON)
+
+    shown = tollgate("recurring", "show", ORGANIZATION, database_url=database_url)
+    as_json = tollgate("recurring", "show", ORGANIZATION, "--json", database_url=database_url)
+    nobody = tollgate("recurring", "show", "nobody", database_url=database_url)
+    silent = tollgate(
+        "recurring", "release", ORGANIZATION, "release_number", "PN1", database_url=database_url
+    )
+
+    assert "costing us 0.10 USD a day since" in shown.stdout
+    assert "release_number" in shown.stdout
+    assert json.loads(as_json.stdout)["daily"] == "0.10"
+    assert (nobody.returncode, silent.returncode) == (1, 2)

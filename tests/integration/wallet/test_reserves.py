@@ -164,8 +164,8 @@ async def test_a_reserve_and_debits_at_once_never_take_more_than_there_is(
 
     taken = sum(isinstance(outcome, Debited) for outcome in outcomes)
     async with engine.connect() as conn:
-        held = (await reserves.get(conn, ORGANIZATION)).held_micros
-    assert held == min(usd("6").micros, usd("10").micros - taken * usd("3").micros)
+        kept = (await reserves.get(conn, ORGANIZATION)).held_micros
+    assert kept == min(usd("6").micros, usd("10").micros - taken * usd("3").micros)
     assert await broken_claims(engine) == set()
 
 
