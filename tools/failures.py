@@ -2,10 +2,12 @@
 rule itself.
 """
 
+import textwrap
 from collections.abc import Iterable
 
 from domain.campaigns.delivery_failure import (
     CODES,
+    NO_FEE,
     REMEDIES,
     SEVERAL,
     STOPS,
@@ -14,6 +16,7 @@ from domain.campaigns.delivery_failure import (
     Failure,
     Remedy,
 )
+from domain.carrier.categories import FAILED_FEE
 from tools.lifecycle import fill
 
 WORDS = {True: "refunded", False: "not refunded"}
@@ -43,7 +46,12 @@ def table() -> str:
             _besides(remedy),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    fee = (
+        "Twilio takes a fee (0.1 cent) for a message that failed, unless its code is one of "
+        f"{_spans(NO_FEE)}. Who pays it says the policy of the usage category `{FAILED_FEE}`: "
+        "you, unless you set another."
+    )
+    return "\n".join([*lines, "", textwrap.fill(fee, 120)])
 
 
 def _besides(remedy: Remedy) -> str:

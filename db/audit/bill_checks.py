@@ -90,6 +90,36 @@ BILL_CHECKS = (
     ),
     Check(
         guarantee=4,
+        claim="segments that Twilio counted otherwise, without the ledger entries or the debt of "
+        "their sums, or such entries without them",
+        sql="""
+        SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || batch) FILTER (WHERE wrong)
+        FROM (
+            SELECT d.organization_id, CAST(d.batch AS text) AS batch,
+                   sum(d.micros) FILTER (WHERE d.micros > 0) IS DISTINCT FROM (
+                       SELECT sum(micros) FROM (
+                           SELECT -amount_micros AS micros FROM ledger_entries e
+                           WHERE e.organization_id = d.organization_id AND e.kind = 'carrier_charge'
+                             AND e.reference_id = 'carrier:segments:' || d.batch
+                           UNION ALL
+                           SELECT amount_micros FROM carrier_debts o WHERE o.organization_id = d.organization_id
+                             AND o.reference_id = 'carrier:segments:' || d.batch) taken)
+                   OR -sum(d.micros) FILTER (WHERE d.micros < 0) IS DISTINCT FROM (
+                       SELECT amount_micros FROM ledger_entries e
+                       WHERE e.organization_id = d.organization_id AND e.kind = 'credit'
+                         AND e.reference_id = 'segments:' || d.batch) AS wrong
+            FROM examined.segment_differences d GROUP BY d.organization_id, d.batch
+            UNION ALL
+            SELECT e.organization_id, e.reference_id, NOT EXISTS (
+                SELECT FROM segment_differences d WHERE d.organization_id = e.organization_id
+                  AND CAST(d.batch AS text) = split_part(e.reference_id, 'segments:', 2))
+            FROM examined.ledger_entries e
+            WHERE e.kind IN ('carrier_charge', 'credit') AND e.reference_id ~ '^(carrier:)?segments:'
+        ) compared
+        """,
+    ),
+    Check(
+        guarantee=4,
         claim="categories of a day for which more or less moved than is due",
         sql="""
         SELECT count(*), count(*) FILTER (WHERE wrong), min(organization_id || ', ' || day || ' ' || category)

@@ -149,6 +149,14 @@ TABLES = {
         ) n CROSS JOIN LATERAL (
             SELECT * FROM carrier_debts d WHERE d.organization_id = n.organization_id OFFSET 0) d
     """,
+    # with all of their batch
+    "segment_differences": """
+        SELECT d.* FROM segment_differences d JOIN (
+            SELECT DISTINCT organization_id, batch FROM segment_differences WHERE found_at >= :since
+            UNION SELECT organization_id, CAST(split_part(reference_id, 'segments:', 2) AS uuid) FROM new_tail
+            WHERE kind IN ('carrier_charge', 'credit') AND reference_id ~ '^(carrier:)?segments:[0-9a-f-]{36}$'
+        ) n USING (organization_id, batch)
+    """,
     "carrier_usage": "SELECT * FROM carrier_usage WHERE read_at >= :since",
     "carrier_charges": """
         SELECT * FROM carrier_charges WHERE charged_at >= :since

@@ -120,7 +120,8 @@ _TABLE: dict[Failure, tuple[int | range, ...]] = {
     ),
     # a failure at Twilio, or a full queue
     Failure.QUEUE: (
-        410, 503, 20500, 20503, 20504, 21730, 30001, 30020, 30021, 30036, 30410, 30500, 63009, 63010, 63012, 63023,
+        410, 503, 12400, 20500, 20503, 20504, 21730, 30001, 30020, 30021, 30036, 30410, 30500, 63009, 63010, 63012,
+        63023,
     ),
     # this sender or account may not send to this country or network
     Failure.NOT_PERMITTED: (21203, 21215, 21408, 21612, 21662, 21703, 30018, 30024, 30040, 30041, 30043, 30450),
@@ -141,6 +142,12 @@ def _each(codes: Iterable[int | range]) -> Iterable[int]:
 
 
 CODES = {code: failure for failure, codes in _TABLE.items() for code in _each(codes)}
+NO_FEE = frozenset({
+    12400, 20500, 20504, 21408, 30002, 30008, 30036, 30103, 30450, 30454, 30500, 63010, 63012, 63038, 90010,
+})  # fmt: skip
+"""A failed message with one of these costs nothing, with any other Twilio's fee for failed messages
+(its support article 27502337507483); who pays that is a policy of its usage category.
+"""
 _NEVER_LEFT = frozenset({DeliveryStatus.FAILED, DeliveryStatus.CANCELED})
 _A_MINUTE, _AN_HOUR = 60.0, 3600.0
 _LASTING_LIMITS = frozenset({30023, 30027, 30454, 60728, 63038})

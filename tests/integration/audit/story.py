@@ -12,7 +12,14 @@ from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
 from db.campaigns.unmatched_messages import Unmatched
-from db.carrier import charges, foreign_charges, foreign_messages, message_readings, usage
+from db.carrier import (
+    charges,
+    foreign_charges,
+    foreign_messages,
+    message_readings,
+    segment_differences,
+    usage,
+)
 from db.inbox import deliveries, parking
 from db.lifecycle import standings
 from db.wallet import holds, seals
@@ -299,6 +306,16 @@ async def past_tollgate(engine: AsyncEngine, organization_id: str = "leaked") ->
     await run(engine, "UPDATE foreign_messages SET found_at = found_at - interval '2 days'")
 
 
+async def counted_otherwise(engine: AsyncEngine) -> None:
+    """Of two messages Twilio counted more segments, and of one fewer."""
+    await onboard(engine, "counted")
+    sent = await send(engine, await campaign(engine, messages=3, organization_id="counted"))
+    theirs = {sid_of(message): number for message, number in zip(sent, (2, 3, 1), strict=True)}
+    await run(engine, "UPDATE messages SET segments = 2 WHERE id = :id", id=sent[2].id)
+    async with engine.begin() as conn:
+        await segment_differences.settle(conn, "counted", theirs, now=NOON)
+
+
 async def billed(engine: AsyncEngine) -> None:
     """Twilio charged for received messages and for a number, and corrected the number's price."""
     await onboard(engine, "billed")
@@ -365,6 +382,7 @@ async def live(engine: AsyncEngine) -> None:
     await unmatched_and_resolved(engine)
     await past_tollgate(engine)
     await billed(engine)
+    await counted_otherwise(engine)
     async with engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(engine)

@@ -544,6 +544,15 @@ TAMPERINGS += [
     (CHARGED, "UPDATE carrier_charges SET moved_micros = -1 WHERE moved_micros < 0"),
     (MOVED, f"UPDATE carrier_charges SET due_micros = due_micros + 1 {OF_INBOUND}"),
 ]
+COUNTED = (
+    "segments that Twilio counted otherwise, without the ledger entries or the debt of their sums, "
+    "or such entries without them"
+)
+TAMPERINGS += [
+    (COUNTED, "UPDATE segment_differences SET micros = micros + 1 WHERE micros > 0"),
+    (COUNTED, "UPDATE segment_differences SET micros = micros - 1 WHERE micros < 0"),
+    (COUNTED, "DELETE FROM segment_differences"),
+]
 ONLY_AMONG_EVERYTHING = {
     ("UPDATE messages SET status = 'accepted' WHERE organization_id = 'resting' AND position = 1"),
     "UPDATE messages SET status = 'reserved' WHERE organization_id = 'resting' AND position = 1",
