@@ -99,6 +99,25 @@ class Twilio(Actor):
         accounts = (await self.ask("GET", "/_sim/accounts"))["accounts"]
         return next(str(account["status"]) for account in accounts if account["sid"] == sid)
 
+    async def token_of(self, sid: str) -> str:
+        accounts = (await self.ask("GET", "/_sim/accounts"))["accounts"]
+        return next(str(account["auth_token"]) for account in accounts if account["sid"] == sid)
+
+    async def send_as(self, sid: str, token: str, to: str) -> None:
+        """Send with the subaccount's own credentials, past Tollgate."""
+        message = {"To": to, "From": "+15550001001", "Body": "You have won!"}
+        answer = await self.http.post(
+            f"/2010-04-01/Accounts/{sid}/Messages.json", data=message, auth=(sid, token)
+        )
+        answer.raise_for_status()
+
+    async def trigger_of(self, sid: str, token: str) -> Any | None:
+        """The subaccount's usage trigger, if it has one."""
+        listed = await self.http.get(
+            f"/2010-04-01/Accounts/{sid}/Usage/Triggers.json", auth=(sid, token)
+        )
+        return next(iter(listed.raise_for_status().json()["usage_triggers"]), None)
+
     async def messages(self, sid: str) -> list[Any]:
         messages: list[Any] = (await self.ask("GET", "/_sim/messages", query={"account_sid": sid}))[
             "messages"

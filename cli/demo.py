@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import typer
 import uvloop
+from temporalio.client import Client
+from temporalio.envconfig import ClientConnectConfig
 
 from cli import certification, keys
 from cli.actors import Company, Provider, Twilio
@@ -14,12 +16,14 @@ from cli.children import StackFailed
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
 from cli.failures import CommandFailed
+from cli.leak_story import LeakStory
 from cli.narration import Differs, Teller
 from cli.second_story import SecondStory
 from cli.stack import Stack, check_settings, serve
 from cli.story import Story
 from db.api_keys import Scope
 from providers.http import in_words
+from runtime.client import connect
 
 
 def demo(*, keep: bool) -> None:
@@ -59,8 +63,8 @@ async def _failure(stack: Stack) -> str | None:
     """Play the story, then prove the guarantees; returns what failed, in words."""
     teller = Teller(output)
     try:
-        async with _stories(stack, teller) as (story, second):
-            await stack.children.alive_during(_play(story, second))
+        async with _stories(stack, teller) as (story, second, temporal):
+            await stack.children.alive_during(_play(story, second, temporal))
     except (Differs, StackFailed) as problem:
         return str(problem)
     except httpx.HTTPError as problem:
@@ -71,17 +75,27 @@ async def _failure(stack: Stack) -> str | None:
     return None if certification.holds(findings) else "a guarantee does not hold"
 
 
-async def _play(story: Story, second: SecondStory) -> None:
+async def _play(story: Story, second: SecondStory, temporal: Client) -> None:
     await story.onboard()
     await story.lapse()
     await story.enforce()
     await story.repeat()
     await story.recover()
     await second.play()
+    await LeakStory(
+        tell=second.tell,
+        company=second.company,
+        twilio=second.twilio,
+        temporal=temporal,
+        id=second.id,
+        account=second.account,
+    ).play()
 
 
 @asynccontextmanager
-async def _stories(stack: Stack, teller: Teller) -> AsyncIterator[tuple[Story, SecondStory]]:
+async def _stories(
+    stack: Stack, teller: Teller
+) -> AsyncIterator[tuple[Story, SecondStory, Client]]:
     key = await keys.make(stack.database_url, "demo", Scope.OPERATOR)
     async with AsyncExitStack() as clients:
         to_company, to_paypal, to_stripe, to_twilio = [
@@ -95,10 +109,17 @@ async def _stories(stack: Stack, teller: Teller) -> AsyncIterator[tuple[Story, S
                 (stack.twilio_url, {}),
             )
         ]
+        temporal = await connect(
+            ClientConnectConfig(
+                target_host=stack.temporal_address,
+                namespace=stack.environment["TEMPORAL_NAMESPACE"],
+            )
+        )
         company, twilio = Company(to_company), Twilio(to_twilio)
         yield (
             Story(tell=teller, company=company, paypal=Provider(to_paypal), twilio=twilio),
             SecondStory(tell=teller, company=company, stripe=Provider(to_stripe), twilio=twilio),
+            temporal,
         )
 
 

@@ -19,18 +19,22 @@ steps.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SecondStory:
+    """`id` and `account` are the organization's, once it is onboarded."""
+
     tell: Teller
     company: Company
     stripe: Provider
     twilio: Twilio
+    id: str = ""
+    account: str = ""
 
     async def play(self) -> None:
         self.tell.chapter("Another organization pays by Stripe: the same steps, the same receipts")
-        id_ = f"beta-{secrets.token_hex(2)}"
+        id_ = self.id = f"beta-{secrets.token_hex(2)}"
         async with self.tell.step("another organization subscribes at Stripe") as line:
-            account = await self.twilio.open_subaccount(id_)
+            account = self.account = await self.twilio.open_subaccount(id_)
             subscription = await self._subscribe(id_, account)
             line.says(f"{id_} subscribed at Stripe: {subscription} is ACTIVE and linked")
         for act, doing, status, gate, steps in TURNS:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import decisions
-from db.lifecycle import standings
+from db.lifecycle import standings, unnotified
 from db.lifecycle.standings import HeldBlock
 from db.wallet import wallets
 from domain.alerts import AlertKind
@@ -77,6 +77,7 @@ async def agree(
         await standings.lift_block(conn, organization_id, reason.block, reason.reference)
     if ended:
         await decisions.settle(conn, organization_id, now=now, cause=ended[0].ended, may_open=True)
+        await unnotified.notify_now(conn, organization_id)
 
 
 async def place(conn: AsyncConnection, organization_id: str, reason: Reason, now: datetime) -> None:
@@ -85,6 +86,7 @@ async def place(conn: AsyncConnection, organization_id: str, reason: Reason, now
     )
     await standings.place_block(conn, organization_id, block)
     await decisions.settle(conn, organization_id, now=now, cause=reason.why, may_open=False)
+    await unnotified.notify_now(conn, organization_id)
 
 
 async def _empties(conn: AsyncConnection, organization_id: str, policy: FundsPolicy) -> bool:

@@ -20,7 +20,7 @@ from db import alerts
 from db.billing import blocks, carrier
 from db.carrier import policies, sent, usage
 from db.carrier.policies import Policies
-from db.lifecycle import standings
+from db.lifecycle import standings, unnotified
 from db.lifecycle.standings import HeldBlock
 from db.tables.carrier import carrier_charges
 from db.wallet import wallets
@@ -187,6 +187,7 @@ async def _note_first(
             kind=Block.ADMIN, reference=f"carrier:{name}", reason=reason, placed_by="tollgate"
         )
         await blocks.block(conn, id_, block, now=of.now)
+        await unnotified.notify_now(conn, id_)
         await alerts.raise_(conn, id_, AlertKind.CARRIER_FORBIDDEN, reason)
     if name == TOTAL or chosen.choose(name).known:
         return

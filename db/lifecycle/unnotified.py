@@ -31,7 +31,7 @@ _BEHIND = text(
     """
     WITH behind AS MATERIALIZED (  -- each half by its own index
         SELECT organization_id FROM standings
-        WHERE applied_epoch < epoch AND (:everything OR (
+        WHERE applied_epoch < epoch AND (:everything OR rung_at = 'epoch' OR (
                   decided_at < :behind_since
                   AND (rung_at IS NULL OR rung_at <= decided_at
                        OR :now - rung_at > least(rung_at - decided_at, interval '10 minutes'))))
@@ -57,6 +57,11 @@ _STANDINGS_SOON = text(
     """
     UPDATE standings SET rung_at = NULL WHERE organization_id IN (
         SELECT organization_id FROM standings WHERE organization_id = ANY(:ids) FOR UPDATE SKIP LOCKED)
+    """
+)
+_STANDING_NOW = text(
+    """
+    UPDATE standings SET rung_at = 'epoch' WHERE organization_id = :organization_id AND applied_epoch < epoch
     """
 )
 _OWING = text(
@@ -108,6 +113,13 @@ async def notify_soon(
     ids = list(organization_ids)
     await conn.execute(_DELIVERIES_SOON, {"ids": ids, "soon": now + SOON})
     await conn.execute(_STANDINGS_SOON, {"ids": ids})
+
+
+async def notify_now(conn: AsyncConnection, organization_id: str) -> None:
+    """What this transaction decided is due at once: it is not known that anybody will notify it
+    after the commit. The caller holds the standing.
+    """
+    await conn.execute(_STANDING_NOW, {"organization_id": organization_id})
 
 
 async def owing(conn: AsyncConnection, *, limit: int) -> list[str]:

@@ -25,7 +25,8 @@ CHAPTERS = (
     "4  Repeated and late webhooks change nothing",
     "5  The subscription is paid: everything continues where it stopped",
     "6  Another organization pays by Stripe: the same steps, the same receipts",
-    "7  tollgate certify proves it on the database",
+    "7  Its credentials leak: what is sent past Tollgate is paid for, too",
+    "8  tollgate certify proves it on the database",
 )
 
 
@@ -128,6 +129,7 @@ def test_the_demo_tells_the_whole_story_and_every_guarantee_holds(place: Path) -
         "every recipient got one message, every message was paid once: 300 x 0.0125 USD"
         in demo.seen
     )
+    assert "Twilio's total 1.8075 USD = paid 1.8075 + absorbed 0.00 + unpaid 0.00" in demo.seen
     assert "all guarantees hold" in lines
     assert "the Temporal UI was at http://127.0.0.1:" in demo.seen
     assert "docs at http://127.0.0.1:" in demo.seen

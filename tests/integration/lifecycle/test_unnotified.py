@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.billing import carrier, receivables
 from db.campaigns import parked_campaigns, progress
 from db.campaigns.campaigns import Campaign
 from db.inbox import deliveries
@@ -155,6 +156,25 @@ async def test_an_unacknowledged_notification_is_repeated_within_seconds(
 
     assert await due(engine, row.at + unnotified.SOON - timedelta(microseconds=1)) == []
     assert await due(engine, row.at + unnotified.SOON) == [ORGANIZATION]
+
+
+async def test_what_twilio_charged_suspends_without_waiting_for_a_minute(
+    engine: AsyncEngine,
+) -> None:
+    """Whoever books a charge is no request that notifies the lifecycle itself."""
+    await onboard(engine, balance="1")
+    await apply_epoch(engine)
+    async with engine.begin() as conn:
+        await carrier.take_charge(conn, ORGANIZATION, usd("2").micros, "2026-11-03:calls:1", NOON)
+
+    assert await due(engine, NOON) == [ORGANIZATION]
+    assert await due(engine, NOON) == []
+
+    await apply_epoch(engine)
+    await post(engine, credit("top-up", usd("3")))
+    async with engine.begin() as conn:
+        await receivables.recover(conn, ORGANIZATION, now=NOON)
+    assert await due(engine, NOON) == [ORGANIZATION]
 
 
 async def test_everything_is_signaled_again_after_an_outage_of_temporal(
