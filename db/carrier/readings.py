@@ -11,8 +11,8 @@ TAKEN_FOR = timedelta(minutes=5)
 """A reading that ends without a word is due again after this."""
 _ADD = text(
     """
-    INSERT INTO carrier_readings (organization_id, charged_from)
-    SELECT id, CAST(coalesce(created_at, :now) AT TIME ZONE 'UTC' AS date) FROM organizations o
+    INSERT INTO carrier_readings (organization_id, charged_from, due_at)
+    SELECT id, CAST(coalesce(created_at, :now) AT TIME ZONE 'UTC' AS date), :now FROM organizations o
     WHERE NOT EXISTS (SELECT FROM carrier_readings r WHERE r.organization_id = o.id)
     ON CONFLICT DO NOTHING
     """
