@@ -1,5 +1,6 @@
 """`tollgate carrier`: who pays for which of Twilio's usage categories."""
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import typer
@@ -14,6 +15,7 @@ from db.lifecycle import organizations
 from domain.carrier.policies import DEFAULTS, EVERYBODY, Action, Policy
 from domain.money import BadAmount, parse_micros, to_decimal_string
 
+CURRENCY = re.compile("[A-Z]{3}")
 ALL = "*"
 """In place of a prefix: every category."""
 
@@ -62,8 +64,13 @@ def unset(organization_id: str | None, prefix: str) -> None:
 
 def set_exchange_rate(from_currency: str, to_currency: str, rate: str) -> None:
     value = _decimal(rate)
-    if value <= 0 or from_currency == to_currency:
-        raise CommandFailed("an exchange rate is above 0, between two currencies")
+    if not 0 < value < 10**9 or value != round(value, 9) or from_currency == to_currency:
+        raise CommandFailed(
+            "an exchange rate is above 0, with nine decimals, between two currencies"
+        )
+    for currency in (from_currency, to_currency):
+        if not CURRENCY.fullmatch(currency):
+            raise CommandFailed(f"a currency is three capital letters (ISO 4217), not {currency}")
     run(lambda conn: policies.put_exchange_rate(conn, from_currency, to_currency, value))
     output.print(f"1 {from_currency} = {value} {to_currency}", highlight=False)
 

@@ -26,7 +26,7 @@ from db.tables.carrier import carrier_charges
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.carrier.categories import TOTAL
-from domain.carrier.charges import NO_PRICE, Assessed, assess
+from domain.carrier.charges import NO_PRICE, Assessed, Sent, assess, is_ours
 from domain.carrier.policies import Action, Policy
 from domain.carrier.recurring import recurs
 from domain.lifecycle.standing import Block
@@ -89,7 +89,8 @@ async def settle(
     def rate_of(currency: str) -> Decimal | None:
         return Decimal(1) if currency == wallet.currency else rates.get((currency, wallet.currency))
 
-    paid = await sent.of_day(conn, organization_id, day)
+    outbound = any(is_ours(each.category) for each in records)
+    paid = await sent.of_day(conn, organization_id, day) if outbound else Sent()
     assessed = assess(records, paid, policy_of, rate_of)
     if now.date() - day < PRICED_AFTER:
         assessed = {name: each for name, each in assessed.items() if each.problem != NO_PRICE}

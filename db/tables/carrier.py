@@ -179,19 +179,6 @@ parent_funds = Table(
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
 )
 
-carrier_totals = Table(
-    "carrier_totals",
-    metadata,
-    Column("account_sid", Text, nullable=False),  # of a parent, with all its subaccounts
-    Column("day", Date, nullable=False),
-    Column("price_micros", BigInteger, nullable=False),
-    Column("currency", Text, nullable=False),
-    time("as_of"),
-    time("read_at", now=True),
-    PrimaryKeyConstraint("account_sid", "day"),
-    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
-)
-
 recurring_costs = Table(
     "recurring_costs",
     metadata,

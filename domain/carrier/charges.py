@@ -48,6 +48,11 @@ class Assessed:
     problem: str | None = None
 
 
+def is_ours(category: str) -> bool:
+    """Whether own messages are billed in the category, or may be."""
+    return any(within(category, prefix) for prefix in _OWN) and not category.endswith("inbound")
+
+
 def assess(
     records: Sequence[UsageRecord],
     sent: Sent,
@@ -128,7 +133,7 @@ def _explained(
         name
         for prefix in _OWN
         for name in sorted(own)
-        if within(name, prefix) and not name.endswith("inbound") and own[name] > 0
+        if within(name, prefix) and is_ours(name) and own[name] > 0
     ]
     estimated = _of_unpriced(
         [name for name in names if name not in CARRIER_FEES], own, records, sent

@@ -92,22 +92,6 @@ def upgrade() -> None:
     )
     op.create_index("carrier_readings_due_idx", "carrier_readings", ["due_at"], unique=False)
     op.create_table(
-        "carrier_totals",
-        sa.Column("account_sid", sa.Text(), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("price_micros", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "read_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
-        ),
-        sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("carrier_totals_currency_check")),
-        sa.PrimaryKeyConstraint("account_sid", "day", name=op.f("carrier_totals_pkey")),
-    )
-    op.create_table(
         "carrier_charges",
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -242,7 +226,6 @@ def downgrade() -> None:
     )
     op.drop_index("carrier_charges_day_idx", table_name="carrier_charges")
     op.drop_table("carrier_charges")
-    op.drop_table("carrier_totals")
     op.drop_index("carrier_readings_due_idx", table_name="carrier_readings")
     op.drop_table("carrier_readings")
     op.drop_table("carrier_policies")

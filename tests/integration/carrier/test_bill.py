@@ -21,6 +21,7 @@ from domain.money import Money
 from domain.wallet.debts import Source
 from domain.wallet.entries import credit
 from tests.builders import NOON, ORGANIZATION, admin_block, onboard, organization, usd
+from tests.integration.cli.test_commands import tollgate as command
 from tests.integration.conftest import Tollgate
 from tests.soak import Examples, also_soaking
 
@@ -283,3 +284,50 @@ async def test_policies_are_set_by_the_api(tollgate: Tollgate) -> None:
     ):
         refused = await tollgate.ask("PUT", f"{own}/calls", body)
         assert refused.status_code == 422, json.dumps(body)
+
+
+async def test_the_bill_is_shown_in_a_shell(engine: AsyncEngine, database_url: str) -> None:
+    await onboard(engine, balance="0.20")
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000, FEE: 1_000})
+    owing = command("bill", ORGANIZATION, "--month", "2026-05", database_url=database_url)
+    async with engine.begin() as conn:
+        await wallets.post(conn, ORGANIZATION, [credit("more", usd("1"))])
+        await receivables.recover(conn, ORGANIZATION, now=NOON)
+
+    settled = command("bill", "--month", "2026-05", "--json", database_url=database_url)
+    wrong = command("bill", "--month", "05/2026", database_url=database_url)
+    nobody = command("bill", "nobody", database_url=database_url)
+
+    assert (owing.returncode, settled.returncode) == (1, 0), owing.stderr + settled.stderr
+    assert "Twilio's total 0.501 USD = paid 0.20 + absorbed 0.001 + unpaid 0.30" in owing.stdout, (
+        owing.stdout
+    )
+    assert json.loads(settled.stdout)["settled"] is True
+    assert (wrong.returncode, nobody.returncode) == (1, 1)
+    assert nobody.stderr.strip() == "there is no organization nobody"
+
+
+async def test_policies_are_set_in_a_shell(engine: AsyncEngine, database_url: str) -> None:
+    await onboard(engine)
+
+    def carrier(*arguments: str) -> int:
+        return command("carrier", *arguments, database_url=database_url).returncode
+
+    assert carrier("set", "sms-inbound", "charge", "--markup", "1.2", "--organization", "acme") == 0
+    assert carrier("set", "*", "absorb") == 0
+    assert carrier("set", "calls", "absorb", "--markup", "2") == 1
+    assert carrier("set", "Calls", "forbid") == 1
+    assert carrier("unset", "verify") == 1
+    assert carrier("exchange-rate", "EUR", "USD", "1.085") == 0
+    assert carrier("exchange-rate", "USD", "USD", "1") == 1
+    assert carrier("exchange-rate", "euro", "USD", "1") == 1
+    listed = command("carrier", "policies", "--organization", "acme", database_url=database_url)
+
+    async with engine.connect() as conn:
+        found = await policies.get(conn, ORGANIZATION)
+        rates = await policies.exchange_rates(conn)
+    assert found.choose(INBOUND).policy.factor == Decimal("1.2")
+    assert found.choose("calls").policy.action is Action.ABSORB
+    assert rates == {("EUR", "USD"): Decimal("1.085")}
+    assert "x 1.2" in listed.stdout
