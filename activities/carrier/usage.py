@@ -184,7 +184,7 @@ class UsageReader:
             async with asyncio.timeout(LONGEST.total_seconds()):
                 return await self.read(due, accounts=accounts, now=now)
         except (ProviderError, DBAPIError, NotBooked, TimeoutError) as problem:
-            reason = first_line(problem) or type(problem).__name__
+            reason = first_line(problem) or "it took too long"
             log.warning("usage_query_failed", organization_id=due.organization_id, reason=reason)
             async with self._engine.begin() as conn:
                 failures = await readings.note_failure(

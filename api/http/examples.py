@@ -178,6 +178,9 @@ ANSWERS: dict[str, Any] = {
         "country": "DE",
         "currency": "USD",
         "price_per_segment": "0.0125",
+        "network": None,
+        "below_cost": False,
+        "cost": "0.0083",
         "changed_at": _AT,
     },
     "Standing": {

@@ -39,8 +39,8 @@ from tests.builders import (
     usd,
 )
 
-SMS = "2026-11-03:sms-inbound:1"
-RENT = "2026-11-03:phonenumbers:1"
+SMS = "inbound messages of a day"
+RENT = "rent of a day"
 
 
 async def charge(
