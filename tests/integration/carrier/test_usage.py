@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 import pytest_asyncio
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,11 +18,13 @@ from activities.audit.usage_pass import UsagePass
 from activities.carrier.usage import Reading, UsageReader
 from db import alerts
 from db.carrier import policies, readings
+from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.audit.reconciliation import Subject
 from domain.carrier.policies import EVERYBODY, Action, Policy
 from domain.lifecycle.standing import Block, Status
 from domain.wallet.entries import credit
+from providers.errors import ProviderUnavailable
 from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve
@@ -454,3 +457,49 @@ async def test_received_messages_are_charged(carrier: Carrier) -> None:
     await carrier.read()
 
     assert await balance(carrier.engine) == usd("9.7925")
+
+
+DAILY = "/2010-04-01/Accounts/.*/Usage/Records/Daily"
+
+
+async def test_a_page_that_fails_half_way_records_nothing_and_is_read_again(
+    carrier: Carrier,
+) -> None:
+    for number in range(1_100):  # more categories than a page has
+        carrier.book(f"hologram-{number}", 10)
+    carrier.simulator.faults.add("503", path=DAILY, skip=2, times=1)
+    with pytest.raises(ProviderUnavailable):
+        await carrier.read()
+    assert await rows(carrier.engine, "SELECT 1 FROM carrier_usage") == []
+
+    await carrier.read()
+
+    assert await costs(carrier.engine) == (11_000, 0, 0, 11_000)
+
+
+async def test_three_failed_readings_are_alerted_and_do_not_stop_the_others(
+    carrier: Carrier,
+) -> None:
+    other = carrier.simulator.state.open_account("other")
+    await onboard(carrier.engine, "other", account=other.sid)
+    carrier.simulator.faults.add("503", path=DAILY.replace(".*", carrier.account_sid), times=3)
+    async with carrier.engine.begin() as conn:
+        await readings.add_new(conn, now=carrier.now)
+    for number in range(4):
+        await run(carrier.engine, "UPDATE carrier_readings SET due_at = :now", now=carrier.now)
+        await carrier.reader.read_due(accounts=2, now=carrier.now)
+        assert (AlertKind.CARRIER_NOT_READ in await carrier.kinds()) is (number == 2)
+
+    query = "SELECT failures FROM carrier_readings WHERE read_at IS NOT NULL"
+    assert [row.failures for row in await rows(carrier.engine, query)] == [0, 0]
+
+
+async def test_while_the_fence_is_shut_nothing_is_charged(carrier: Carrier) -> None:
+    """The database may have forgotten what it sent, and would call it foreign."""
+    carrier.book("sms-outbound-longcode", 7_500)
+    async with carrier.engine.begin() as conn:
+        await readings.add_new(conn, now=carrier.now)
+        await fences.shut(conn, "restored", by="ann")
+
+    assert await carrier.reader.read_due(accounts=1, now=carrier.now) == (0, 0)
+    assert await entries(carrier.engine) == []
