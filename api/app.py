@@ -27,7 +27,7 @@ from api.campaigns import (
 )
 from api.campaigns.fields import BODY_BYTES, FILE_BYTES
 from api.carrier import bill as carrier_bill
-from api.carrier import foreign_messages, recurring, usage_callbacks
+from api.carrier import foreign_messages, recurring, tripwires, usage_callbacks
 from api.carrier import policies as carrier_policies
 from api.context import Context
 from api.http.background import Background
@@ -83,6 +83,7 @@ ROUTES = (
     carrier_bill,
     carrier_policies,
     recurring,
+    tripwires,
     rates,
     api_keys,
     health,

@@ -79,6 +79,23 @@ def unset_policy(prefix: Prefix, organization: Organization = None) -> None:
     unset(organization, prefix)
 
 
+@carrier.command("tripwire")
+def set_tripwire(
+    organization: Annotated[str, typer.Argument(help="The organization's id.")],
+    *,
+    value: Annotated[
+        str | None, typer.Option(help="A day's price at Twilio, such as 12.50, that is too much.")
+    ] = None,
+    computed: Annotated[
+        bool, typer.Option("--computed", help="Compute it from the last 28 days again.")
+    ] = False,
+) -> None:
+    """Show, or set, at which price of a day Twilio reports that the subaccount spends."""
+    from cli.tripwire import set_value
+
+    set_value(organization, value, computed=computed)
+
+
 @carrier.command("exchange-rate")
 def set_exchange_rate(
     from_currency: Code,

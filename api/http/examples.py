@@ -80,6 +80,7 @@ REQUESTS: dict[str, Any] = {
         "currency": "USD",
         **_ADDRESSES,
     },
+    "TripwireRequest": {"value": "12.50"},
 }
 ANSWERS: dict[str, Any] = {
     "ApiKey": {

@@ -155,6 +155,22 @@ async def test_the_day_after_a_fired_trigger_goes_back_to_its_value(tollgate: To
     assert (raised, await number(engine, VALUE)) == (6_000_000, 2_000_000)
 
 
+async def test_an_operator_sets_the_value_and_takes_it_back(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    path = "/v1/organizations/acme/tripwire"
+    set_, read, computed = (
+        await tollgate.ask("PUT", path, {"value": "12.50"}),
+        await tollgate.get(path),
+        await tollgate.ask("PUT", path, {"value": None}),
+    )
+    refused = await tollgate.ask("PUT", path, {"value": "0"})
+    nobody = await tollgate.ask("PUT", path.replace("acme", "nobody"), {"value": "1"})
+
+    assert (set_.json()["set_value"], read.json()["set_value"]) == ("12.50", "12.50")
+    assert computed.json()["set_value"] is None
+    assert (refused.status_code, nobody.status_code) == (422, 404)
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
