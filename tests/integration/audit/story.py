@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.audit import certify
 from db.audit.checkpoints import Checkpoint
-from db.billing import payments, receivables, reversals, topups
+from db.billing import carrier, payments, receivables, reversals, topups
 from db.billing.topups import TopUpCheckout
 from db.campaigns import resends, unmatched_messages, unpaid_sends
 from db.campaigns.send_results import Reply
@@ -22,7 +22,7 @@ from db.carrier import (
 )
 from db.inbox import deliveries, parking
 from db.lifecycle import standings
-from db.wallet import holds, seals
+from db.wallet import holds, reserves, seals
 from domain.billing.events import (
     EventKind,
     MoneyObject,
@@ -140,6 +140,17 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
         await receivables.waive(conn, organization_id, Source.REVERSAL, by="operator", now=NOON)
     await webhook_of_reversal(engine, "R-6", "CAP-6")
     await webhook_of_reversal(engine, "R-7", "CAP-6")  # it never took effect
+    await take_steps(engine, organization_id)
+
+
+async def charged_by_twilio(engine: AsyncEngine, organization_id: str = "charged") -> None:
+    """A reserve, a charge that the wallet pays in part, and a correction that covers some of the rest."""
+    await onboard(engine, organization_id, balance="3")
+    async with engine.begin() as conn:
+        await reserves.want(conn, organization_id, usd("1").micros, now=NOON)
+        await carrier.take_charge(conn, organization_id, usd("4").micros, "sms", NOON)
+    async with engine.begin() as conn:
+        await carrier.give_back(conn, organization_id, usd("1").micros, "sms", NOON)
     await take_steps(engine, organization_id)
 
 
@@ -378,6 +389,7 @@ async def live(engine: AsyncEngine) -> None:
     await take_steps(engine, "resting")
     await taken_back(engine)
     await forgiven(engine)
+    await charged_by_twilio(engine)
     await waiting(engine)
     await unmatched_and_resolved(engine)
     await past_tollgate(engine)

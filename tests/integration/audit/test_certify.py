@@ -29,10 +29,12 @@ GATE_OPEN = "suspended or blocked organizations whose gate is open"
 TOPPED_UP = "top-ups without exactly one credit of their amount"
 PAID_BACK = "payments that were fully refunded before they were booked, but were credited"
 SEALED = "sealed entries that are missing or changed"
-SET_ASIDE = "wallets whose open holds do not add up to their held amount"
+SET_ASIDE = "wallets whose open holds and reserve do not add up to their held amount"
 CAPTURED = "captured holds without exactly one debit of the captured amount"
 REVERSED = "reversals whose ledger entries do not match the amounts taken, recovered and returned"
-UNEXPLAINED = "wallets with reversal entries that no reversal explains"
+UNEXPLAINED = (
+    "wallets with reversal or recovery entries that no reversal or carrier charge explains"
+)
 TOO_MUCH = "payments whose reversals exceed the amount paid"
 OWING = "organizations with a debt from reversals but no block, or with the block but no debt"
 RESUMED_SHUT = "campaigns resumed by Tollgate while the gate was shut"
@@ -292,6 +294,29 @@ TAMPERINGS += [
     (EARLY_CHARGES, "UPDATE foreign_charges SET amount_micros = amount_micros + 1"),
     (EARLY_CHARGES, "UPDATE foreign_charges SET returned_at = now()"),
     (EARLY_CHARGES, "UPDATE foreign_charges SET returned_at = NULL"),
+]
+
+
+TAMPERINGS += [
+    (
+        "debts from carrier charges whose ledger entries do not match the amount recovered",
+        "UPDATE carrier_debts SET recovered_micros = recovered_micros - 1",
+    ),
+    (
+        "wallets to which more was returned of carrier charges than was charged",
+        "UPDATE ledger_entries SET amount_micros = 9000000 WHERE kind = 'carrier_refund'",
+    ),
+    (
+        (
+            "organizations with a debt from carrier charges but no block, or with the block but no "
+            "debt"
+        ),
+        "DELETE FROM blocks WHERE kind = 'funds'",
+    ),
+    (
+        "reserves that differ from the record of their changes",
+        "UPDATE reserves SET held_micros = held_micros - 1",
+    ),
 ]
 
 
