@@ -32,8 +32,6 @@ def show(organization_id: str, *, as_json: bool) -> None:
     for item in found.items:
         costs.add_row(item.name, f"{to_decimal_string(int(item.daily))} {item.currency}")
     output.print(costs)
-    if found.problem:
-        output.print(found.problem)
     if found.message:
         output.print(found.message)
     output.print(

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from api.context import Here, OrganizationId
 from api.http.auth import OPERATOR, READ, Caller
-from api.http.cursors import Page
 from api.http.errors import Kind, Problem, not_found
 from api.http.fields import Body, CurrencyOut, Decimal, Name, Time
+from api.http.idempotency import Once
 from db.carrier import recurring, releases
 from db.carrier.recurring import Recurring
 from db.carrier.releases import NotProposed, NotSuspended, Release
@@ -53,19 +53,18 @@ class RecurringCostOut(BaseModel):
     """
 
     daily: Decimal | None = Field(
-        description="A day, in the currency of the wallet; null: not read yet, or see `problem`."
+        description="A day, in the currency of the wallet; null: not read yet, or see `message`."
     )
     currency: CurrencyOut = Field(description="The currency of the wallet.")
-    problem: str | None = Field(description="Why there is no `daily` although it was read.")
     read_at: Time | None = Field(
         description="When it was read. It is read daily where something is reserved, and while the "
         "organization is suspended."
     )
     items: list[RecurringItemOut] = Field(description="What it consists of.")
-    suspended_since: Time | None = Field(description="Since when it is suspended; null: it is not.")
+    suspended_at: Time | None = Field(description="Since when it is suspended; null: it is not.")
     message: str | None = Field(
         examples=["costing us 0.12 USD a day since 2026-05-04"],
-        description="For people, while it is suspended.",
+        description="What it costs while it is suspended, or why it is not known, for people.",
     )
     reserve_days: int = Field(description="For how many days the cost is reserved.")
     reserve_wanted: Decimal = Field(description="What the wallet is to reserve.")
@@ -79,11 +78,10 @@ class RecurringCostOut(BaseModel):
         return cls(
             daily=found.daily_micros,
             currency=organization.currency,
-            problem=found.problem,
             read_at=found.read_at,
             items=[RecurringItemOut.of(cost) for cost in found.costs],
-            suspended_since=found.suspended_since,
-            message=in_words(organization.currency, found),
+            suspended_at=found.suspended_since,
+            message=found.problem or in_words(organization.currency, found),
             reserve_days=organization.funds.reserve_days,
             reserve_wanted=reserve.wanted_micros,
             reserve_held=reserve.held_micros,
@@ -149,8 +147,13 @@ class ReleaseOut(BaseModel):
         )
 
 
-class ReleasePage(Page[ReleaseOut]):
-    pass
+class ReleasesOut(BaseModel):
+    """What of a subaccount can be given up, and what was."""
+
+    proposed: list[ReleaseOut] = Field(
+        description="While the organization is suspended, the lightest first."
+    )
+    confirmed: list[ReleaseOut] = Field(description="What operators confirmed, the newest first.")
 
 
 @router.get(
@@ -178,9 +181,9 @@ async def get(organization_id: OrganizationId, here: Here) -> RecurringCostOut:
     operation_id="list_releases",
     summary="List what of a suspended subaccount can be given up",
 )
-async def list_releases(organization_id: OrganizationId, here: Here) -> ReleasePage:
-    """Returns proposals while the organization is suspended, the lightest first, then what operators
-    confirmed, the newest first. Nothing is given up unless an operator confirms it.
+async def list_releases(organization_id: OrganizationId, here: Here) -> ReleasesOut:
+    """Returns proposals while the organization is suspended, and what operators confirmed. Nothing is
+    given up unless an operator confirms it.
     """
     now = datetime.now(UTC)
     async with here.snapshot() as conn:
@@ -189,10 +192,14 @@ async def list_releases(organization_id: OrganizationId, here: Here) -> ReleaseP
         proposed = await releases.proposals(conn, organization_id, now=now)
         confirmed = await releases.confirmed(conn, organization_id)
     taken = {(each.proposal.step, each.proposal.number_sid) for each in confirmed}
-    rows = [
-        ReleaseOut.proposed(each) for each in proposed if (each.step, each.number_sid) not in taken
-    ]
-    return ReleasePage(data=[*rows, *map(ReleaseOut.of, confirmed)], next_cursor=None)
+    return ReleasesOut(
+        proposed=[
+            ReleaseOut.proposed(each)
+            for each in proposed
+            if (each.step, each.number_sid) not in taken
+        ],
+        confirmed=[ReleaseOut.of(each) for each in confirmed],
+    )
 
 
 @router.post(
@@ -202,7 +209,7 @@ async def list_releases(organization_id: OrganizationId, here: Here) -> ReleaseP
     summary="Give up a number of a suspended subaccount, or its webhooks",
 )
 async def confirm(
-    organization_id: OrganizationId, body: ReleaseRequest, caller: Caller, here: Here
+    organization_id: OrganizationId, body: ReleaseRequest, caller: Caller, here: Here, once: Once
 ) -> ReleaseOut:
     """Does one proposed step at Twilio, and records who wanted it and why. Repeating it returns what
     was done. Returns 409 if the organization is not suspended, 404 if the step is not proposed.
@@ -210,6 +217,7 @@ async def confirm(
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
             raise not_found("organization")
+    await once.begin(here, body)
     outcome = await here.services.releases.confirm(
         organization_id,
         body.step,
@@ -224,6 +232,7 @@ async def confirm(
         case NotProposed():
             raise not_found("release")
         case _:
+            await once.finish(here, body)
             return ReleaseOut.of(outcome)
 
 

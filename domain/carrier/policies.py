@@ -41,7 +41,7 @@ class Policy:
         """Why it cannot be set."""
         if not _PREFIX.fullmatch(self.prefix):
             return "a category is written in small letters, digits and hyphens"
-        exact = self.factor == round(self.factor, 6) and 0 < self.factor < MOST_FACTOR
+        exact = 0 < self.factor < MOST_FACTOR and self.factor == round(self.factor, 6)
         if not exact:
             return f"a markup is above 0 and below {MOST_FACTOR}, with at most six decimals"
         if self.unit_price_micros is not None and self.unit_price_micros < 0:

@@ -151,15 +151,15 @@ async def test_while_suspended_it_says_what_it_costs_and_what_can_be_given_up(
 ) -> None:
     await tollgate.onboard()
     sid = await buy(tollgate, "+14155550101", answers=True)
-    active = (await tollgate.get(f"{ACME}/releases")).json()["data"]
+    active = (await tollgate.get(f"{ACME}/releases")).json()
     await suspended(tollgate)
     await read(tollgate)
 
     found = await cost(tollgate)
-    proposed = (await tollgate.get(f"{ACME}/releases")).json()["data"]
+    proposed = (await tollgate.get(f"{ACME}/releases")).json()["proposed"]
     story = (await tollgate.get(f"{ACME}/explain")).json()["story"]
 
-    assert active == []
+    assert active == {"proposed": [], "confirmed": []}
     assert found["message"].startswith("costing us 0.038334 USD a day since 20")
     assert [(each["step"], each["number_sid"]) for each in proposed] == [
         ("remove_webhooks", sid),
@@ -182,7 +182,7 @@ async def test_an_operator_removes_webhooks_and_then_releases_the_number(
     fields = tollgate.twilio.numbers.numbers[sid].fields
     released = [await release(tollgate, "release_number", sid) for _ in range(2)]
     found = await cost(tollgate)
-    listed = (await tollgate.get(f"{ACME}/releases")).json()["data"]
+    listed = (await tollgate.get(f"{ACME}/releases")).json()["confirmed"]
 
     assert removed.status_code == 200, removed.text
     assert removed.json()["webhooks"] == '{"sms_url": "https://example.com/sms"}'

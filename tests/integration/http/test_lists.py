@@ -25,9 +25,13 @@ NUMBERS = ["+14155550100", "+14155550101"]
 NO_CAMPAIGN = "00000000-0000-7000-8000-000000000000"
 SINGLE = {
     "CanSend": "the reasons of one answer",
+    "Bill": "the sums of one month",
     "Campaign": "one campaign",
     "Explanation": "the whole of one organization",
     "Margin": "one campaign's sums, split by country",
+    "Policies": "the whole of what was set",
+    "RecurringCost": "the cost of one subaccount",
+    "Releases": "the numbers of one subaccount",
     "Subscriptions": "the current subscription beside those that it replaced",
     "Wallet": "who froze one wallet: two at most",
 }
@@ -143,6 +147,11 @@ async def _two_of_each(tollgate: Tollgate) -> str:
         "INSERT INTO migrations (organization_id, source_provider, source_subscription_id,"
         " target_provider, target_plan_id, return_url, cancel_url, state)"
         " VALUES ('acme', 'paypal', 'I-1', 'stripe', 'p', 'https://a', 'https://a', 'started')",
+    )
+    await builders.run(
+        engine,
+        "INSERT INTO foreign_messages (organization_id, message_sid, direction, channel, number, happened_at)"
+        " SELECT 'acme', sid, 'inbound', 'sms', '+1***00', now() FROM unnest(ARRAY['SM8', 'SM9']) AS sid",
     )
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
     await tollgate.post(f"{ACME}/reinstate")
