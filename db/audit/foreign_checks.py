@@ -25,10 +25,10 @@ FOREIGN_CHECKS = (
         sql=_CHARGED.format(found="foreign_messages f", free=_FREE),
         new=_CHARGED.format(
             found="""(SELECT organization_id FROM message_readings
-                      WHERE found_at > clock_timestamp() - interval '3 days') lately
+                      WHERE found_at > now() - interval '3 days') lately
                      CROSS JOIN LATERAL (
                          SELECT * FROM foreign_messages m WHERE m.organization_id = lately.organization_id
-                           AND m.happened_at > clock_timestamp() - interval '3 days') f""",
+                           AND m.happened_at > now() - interval '3 days' OFFSET 0) f""",
             free=_FREE,
         ),
     ),
@@ -43,7 +43,7 @@ FOREIGN_CHECKS = (
                    coalesce(-e.amount_micros, 0) + coalesce(d.amount_micros, 0) <> c.amount_micros
                    OR coalesce(r.amount_micros, 0)
                       <> CASE WHEN c.returned_at IS NULL THEN 0 ELSE c.amount_micros END AS wrong
-            FROM foreign_charges c
+            FROM examined.foreign_charges c
             LEFT JOIN ledger_entries e ON e.organization_id = c.organization_id
                 AND e.reference_id = 'carrier:foreign:' || c.id
             LEFT JOIN carrier_debts d ON d.organization_id = c.organization_id

@@ -151,11 +151,22 @@ TABLES = {
     """,
     # with all of their batch
     "segment_differences": """
-        SELECT d.* FROM segment_differences d JOIN (
+        SELECT d.* FROM (
             SELECT DISTINCT organization_id, batch FROM segment_differences WHERE found_at >= :since
             UNION SELECT organization_id, CAST(split_part(reference_id, 'segments:', 2) AS uuid) FROM new_tail
             WHERE kind IN ('carrier_charge', 'credit') AND reference_id ~ '^(carrier:)?segments:[0-9a-f-]{36}$'
-        ) n USING (organization_id, batch)
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM segment_differences d
+            WHERE d.organization_id = n.organization_id AND d.batch = n.batch OFFSET 0) d
+    """,
+    "foreign_charges": """
+        SELECT c.* FROM (
+            SELECT organization_id, id FROM foreign_charges WHERE charged_at >= :since OR returned_at >= :since
+            UNION SELECT organization_id, CAST(split_part(reference_id, 'foreign:', 2) AS bigint) FROM new_tail
+            WHERE kind IN ('carrier_charge', 'carrier_refund')
+              AND reference_id ~ '^carrier(-refund)?:foreign:[0-9]{1,18}$'
+        ) n CROSS JOIN LATERAL (
+            SELECT * FROM foreign_charges c WHERE c.organization_id = n.organization_id AND c.id = n.id LIMIT 1) c
     """,
     "carrier_usage": "SELECT * FROM carrier_usage WHERE read_at >= :since",
     "carrier_charges": """

@@ -5,18 +5,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.carrier.bill import Bill, Line, Month, add_up
 
-PAID = """
-    newest AS (
+_MONTH = "day BETWEEN :first AND :last"
+_OF_ONE = f"organization_id = :of AND {_MONTH}"
+_LINES = """
+    WITH newest AS (
         SELECT DISTINCT ON (organization_id, day, category) *,
                cost_micros - explained_micros - absorbed_micros AS payable
-        FROM {charges} WHERE {which}
+        FROM carrier_charges WHERE {which}
         ORDER BY organization_id, day, category, revision DESC
     ), debts AS (
         SELECT c.organization_id, c.day, c.category,
                sum(d.amount_micros - d.recovered_micros - d.waived_micros) AS owed,
                sum(d.waived_micros) AS waived
-        FROM carrier_debts d JOIN carrier_charges c
-             ON c.organization_id = d.organization_id AND c.reference_id = substr(d.reference_id, 9)
+        FROM carrier_debts d CROSS JOIN LATERAL (
+            SELECT * FROM carrier_charges c
+            WHERE c.organization_id = d.organization_id AND c.reference_id = substr(d.reference_id, 9)
+            OFFSET 0) c
+        WHERE {debts} AND day BETWEEN :first AND :last
         GROUP BY c.organization_id, c.day, c.category
     ), parts AS (  -- a debt is a part of the cost as it is of what was due for it
         SELECT n.*, n.due_micros - coalesce(d.owed, 0) - coalesce(d.waived, 0) AS taken,
@@ -27,34 +32,37 @@ PAID = """
                    n.payable::numeric * coalesce(d.waived, 0) / n.due_micros) END AS forgiven
         FROM newest n LEFT JOIN debts d USING (organization_id, day, category)
     )
-"""
-"""What the newest charges of each day and category cost, and what of it is paid."""
-_MONTH = "day BETWEEN :first AND :last AND (CAST(:of AS text) IS NULL OR organization_id = :of)"
-_LINES = text(
-    f"""
-    WITH {PAID.format(charges="carrier_charges", which=_MONTH)}
     SELECT category, currency, sum(cost_micros) AS charged, sum(explained_micros + paid) AS paid,
            sum(absorbed_micros + forgiven) AS absorbed, sum(payable - paid - forgiven) AS unpaid,
            sum(taken) AS taken
     FROM parts GROUP BY category, currency
     HAVING count(*) FILTER (WHERE cost_micros <> 0) > 0
     ORDER BY sum(cost_micros) DESC, category, currency
-    """  # noqa: S608 - no input
-)
-_TOTALS = text(
-    f"""
+"""
+_TOTALS = """
     SELECT currency, sum(price_micros) AS charged FROM (
         SELECT DISTINCT ON (organization_id, day) currency, price_micros FROM carrier_usage
-        WHERE category = 'totalprice' AND {_MONTH}
+        WHERE category = 'totalprice' AND {which}
         ORDER BY organization_id, day, revision DESC
     ) newest WHERE price_micros IS NOT NULL GROUP BY currency
-    """  # noqa: S608 - no input
+"""
+_LINES_OF_ONE = text(_LINES.format(which=_OF_ONE, debts="d.organization_id = :of"))
+_LINES_OF_ALL = text(
+    # no day is charged before it begins
+    _LINES.format(which=_MONTH, debts="d.booked_at >= CAST(:first AS timestamp) AT TIME ZONE 'UTC'")
 )
+_TOTALS_OF_ONE = text(_TOTALS.format(which=_OF_ONE))
+_TOTALS_OF_ALL = text(_TOTALS.format(which=_MONTH))
+"""A statement for each: with one for both, an organization's bill would read those of all."""
 
 
 async def get(conn: AsyncConnection, month: Month, organization_id: str | None = None) -> Bill:
     """Of all organizations without an id. Call it on a snapshot."""
-    params = {"first": month.first, "last": month.last, "of": organization_id}
+    params: dict[str, object] = {"first": month.first, "last": month.last}
+    of_lines, of_totals = _LINES_OF_ALL, _TOTALS_OF_ALL
+    if organization_id is not None:
+        params["of"] = organization_id
+        of_lines, of_totals = _LINES_OF_ONE, _TOTALS_OF_ONE
     lines = [
         Line(
             category=row.category,
@@ -65,7 +73,7 @@ async def get(conn: AsyncConnection, month: Month, organization_id: str | None =
             unpaid_micros=int(row.unpaid),
             taken_micros=int(row.taken),
         )
-        for row in await conn.execute(_LINES, params)
+        for row in await conn.execute(of_lines, params)
     ]
-    charged = {row.currency: int(row.charged) for row in await conn.execute(_TOTALS, params)}
+    charged = {row.currency: int(row.charged) for row in await conn.execute(of_totals, params)}
     return Bill(month=month, lines=lines, totals=add_up(lines, charged))

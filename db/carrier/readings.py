@@ -22,8 +22,8 @@ _TAKEN = """
     WITH due AS (
         SELECT organization_id FROM carrier_readings WHERE {which} FOR UPDATE SKIP LOCKED
     ), taken AS (
-        UPDATE carrier_readings r SET due_at = :until FROM due
-        WHERE r.organization_id = due.organization_id
+        UPDATE carrier_readings r SET due_at = :until
+        WHERE organization_id = ANY(ARRAY(SELECT organization_id FROM due))
         RETURNING r.organization_id, r.charged_from, r.changed_at, r.as_of
     )
     SELECT taken.*, o.twilio_account_sid, s.status = 'suspended' AS suspended

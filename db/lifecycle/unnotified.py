@@ -76,8 +76,10 @@ _OWING = text(
         WHERE 'funds'::text = ANY (blocks)
         UNION SELECT organization_id FROM reserves
         WHERE held_micros < wanted_micros
-    ) owing JOIN wallets USING (organization_id)
-    WHERE balance_micros > held_micros
+    ) owing CROSS JOIN LATERAL (  -- one by one, however many are expected
+        SELECT FROM wallets w
+        WHERE w.organization_id = owing.organization_id AND balance_micros > held_micros
+        OFFSET 0) able
     LIMIT :limit
     """
 )

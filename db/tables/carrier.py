@@ -52,8 +52,12 @@ carrier_usage = Table(
     CheckConstraint("revision > 0", name="revision"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("length(category) BETWEEN 1 AND 150", name="category"),
+    Index(
+        "carrier_usage_total_idx", "day", "organization_id",
+        postgresql_where=text("category = 'totalprice'"),
+    ),
     by_time("carrier_usage", "read_at"),
-)
+)  # fmt: skip
 
 carrier_policies = Table(
     "carrier_policies",
@@ -157,6 +161,7 @@ segment_differences = Table(
     PrimaryKeyConstraint("organization_id", "message_id", "attempt"),
     CheckConstraint("ours > 0 AND theirs > 0 AND ours <> theirs", name="differ"),
     CheckConstraint("micros = 0 OR (micros > 0) = (theirs > ours)", name="micros"),
+    by_time("segment_differences", "found_at"),
 )
 
 segment_counts = Table(

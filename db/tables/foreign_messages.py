@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import TRUE, ZERO, metadata, one_of, time
+from db.tables.columns import TRUE, ZERO, by_time, metadata, one_of, time
 
 foreign_messages = Table(
     "foreign_messages",
@@ -60,6 +60,7 @@ foreign_charges = Table(
         "foreign_charges_open_idx", "organization_id", "latest_at",
         postgresql_where=text("returned_at IS NULL"),
     ),
+    by_time("foreign_charges", "charged_at", "returned_at"),
 )  # fmt: skip
 
 message_readings = Table(
