@@ -1,5 +1,7 @@
 """The rows of `bench/many_organizations`, as statements about the organization number `n`."""
 
+from bench import carrier_rows
+
 _ID = "'org-' || n"
 _SHA = "sha256(int8send(n))"
 PAST = "now() - interval '2 days' - make_interval(secs => n)"
@@ -29,6 +31,7 @@ _ENTRIES = (
     ("debit", -10_000, _debit_of(4, 1), "NULL"),
     ("refund", 10_000, f"'refund:' || {_debit_of(4, 1)}", _debit_of(4, 1)),
     ("debit", -10_000, f"'charge:' || {_debit_of(4, 1)}", "NULL"),
+    *carrier_rows.ENTRIES,
 )
 _SHORT = 4
 _BASE = f"CASE WHEN {_LONG} THEN {len(_ENTRIES)} ELSE {_SHORT} END"
@@ -267,4 +270,5 @@ ROWS: tuple[tuple[str, str, str], ...] = (
         f"{_ID}, 'send', 'k', {_SHA}, true",
         "",
     ),
+    *carrier_rows.ROWS,
 )

@@ -18,8 +18,9 @@ from bench import many_organizations
 from db.audit import certify, comparisons, explanations, figures, new_rows, reconciliations
 from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.campaigns import messages, parked_campaigns, prices, refusals, runs, status_checks
+from db.carrier import message_readings, readings, tripwires
 from db.inbox import adoption, listed_events
-from db.lifecycle import standing_counts, unnotified
+from db.lifecycle import read_backs, standing_counts, unnotified
 from db.switching import switches
 from db.wallet import holds, seals, wallets
 from devservers.postgres import Postgres
@@ -59,11 +60,15 @@ ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
     "database_marks", "unmatched_messages", "reconciliations", "repeated_deliveries",
+    "parent_funds", "segment_counts", "network_prices",
 }  # fmt: skip
-"""Tables with a row for each provider, country, key, subject or, added up, status; or of which only the newest
-rows are read, or which each comparison empties.
+"""Tables with a row for each provider, country, network, key, subject, parent account or, added up, status or
+direction; or of which only the newest rows are read, or which each comparison empties.
 """
-ONE_EACH = {"organizations", "standings", "wallets", "blocks", "subscriptions"}
+ONE_EACH = {
+    "organizations", "standings", "wallets", "blocks", "subscriptions", "carrier_readings", "message_readings",
+    "reserves",
+}  # fmt: skip
 """Tables with about a row for each organization, which do not grow with what happens."""
 NOW = datetime.now(UTC)
 
@@ -106,6 +111,11 @@ async def test_what_runs_every_few_seconds(engine: AsyncEngine) -> None:
         await parked_campaigns.may_go_on(conn, now=NOW, limit=100)
         await status_checks.take(conn, now=NOW)
         await adoption.adopt(conn, now=NOW)
+        await readings.take(conn, now=NOW, limit=100)
+        await tripwires.pending(conn, limit=100)
+        await read_backs.take(conn, now=NOW, limit=100)
+        await tripwires.due(conn, after="org-5", now=NOW, limit=100)
+        await message_readings.due(conn, after="org-5", organizations=9, now=NOW, limit=100)
         await seals.seal(conn, replace(started.found, waiting=("org-1", "org-2")))
         await standing_counts.add_up(conn)
 
