@@ -5,6 +5,7 @@ Neither the gate nor a freeze stops a charge: Twilio has charged it already. Eac
 standing, then the wallet; the caller commits.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,10 +67,17 @@ async def take_charge(
 
 
 async def give_back(
-    conn: AsyncConnection, organization_id: str, amount_micros: int, reference: str, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    amount_micros: int,
+    reference: str,
+    now: datetime,
+    *,
+    of: Collection[str] = (),
 ) -> None:
-    """Return a part of what was charged, once per reference: it covers what is owed for the carrier
-    first, and the rest is available.
+    """Return a part of what was charged, once per reference: it covers what is owed for the charges
+    with the references `of` first, since Twilio no longer asks for it; then what else is owed; and
+    the rest is available.
 
     The ledger's reference is `carrier-refund:` and `reference`. Raises NotBooked if the reference
     belongs to another amount.
@@ -81,7 +89,8 @@ async def give_back(
         amount = Money(amount_micros, wallet.currency)
         entry = carrier_refund(name, amount, "Twilio corrected its bill")
         await receivables.post(conn, wallet, [entry])
-        await receivables.collect(conn, organization_id)
+        first = [f"carrier:{each}" for each in of]
+        await receivables.collect(conn, organization_id, first=first)
         await receivables.agree(conn, organization_id, now)
     elif before.amount_micros != amount_micros:
         raise NotBooked(f"the reference {name} belongs to a refund of another amount")

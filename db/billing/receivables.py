@@ -6,6 +6,7 @@ transaction that changes the debt. Each function that moves money locks the stan
 wallet; the caller commits.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import text
@@ -125,12 +126,17 @@ async def debts(conn: AsyncConnection, organization_id: str) -> list[Debt]:
     ]
 
 
-async def collect(conn: AsyncConnection, organization_id: str) -> bool:
-    """The caller holds the standing. What the ledger refuses stays owed, with an alert."""
+async def collect(
+    conn: AsyncConnection, organization_id: str, *, first: Collection[str] = ()
+) -> bool:
+    """Cover debts, those named `first` before all others. The caller holds the standing. What the
+    ledger refuses stays owed, with an alert.
+    """
     wallet = await wallets.lock(conn, organization_id)
     left = 0 if wallet is None else wallet.available_micros
     parts: list[tuple[Debt, Posting]] = []
-    for debt in await debts(conn, organization_id) if left > 0 else ():
+    owing = await debts(conn, organization_id) if left > 0 else []
+    for debt in sorted(owing, key=lambda debt: debt.name not in first):
         micros = min(debt.owed_micros, left)
         if wallet is None or micros <= 0:
             break

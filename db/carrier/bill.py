@@ -23,18 +23,20 @@ _LINES = """
             OFFSET 0) c
         WHERE {debts} AND day BETWEEN :first AND :last
         GROUP BY c.organization_id, c.day, c.category
-    ), parts AS (  -- a debt is a part of the cost as it is of what was due for it
+    ), shares AS (  -- a debt is a part of the cost as it is of what was due for it
         SELECT n.*, n.due_micros - coalesce(d.owed, 0) - coalesce(d.waived, 0) AS taken,
+               -- rounded up: nothing counts as paid while some of it is owed
+               CASE WHEN n.due_micros = 0 THEN n.payable ELSE least(n.payable, ceil(
+                   n.payable::numeric * coalesce(d.owed, 0) / n.due_micros)) END AS unpaid,
                CASE WHEN n.due_micros = 0 THEN 0 ELSE floor(
-                   n.payable::numeric * (n.due_micros - coalesce(d.owed, 0) - coalesce(d.waived, 0))
-                   / n.due_micros) END AS paid,
-               CASE WHEN n.due_micros = 0 THEN 0 ELSE floor(
-                   n.payable::numeric * coalesce(d.waived, 0) / n.due_micros) END AS forgiven
+                   n.payable::numeric * coalesce(d.waived, 0) / n.due_micros) END AS waived
         FROM newest n LEFT JOIN debts d USING (organization_id, day, category)
+    ), parts AS (  -- a later correction can leave less due than was waived
+        SELECT *, least(payable - unpaid, waived) AS forgiven FROM shares
     )
-    SELECT category, currency, sum(cost_micros) AS charged, sum(explained_micros + paid) AS paid,
-           sum(absorbed_micros + forgiven) AS absorbed, sum(payable - paid - forgiven) AS unpaid,
-           sum(taken) AS taken
+    SELECT category, currency, sum(cost_micros) AS charged,
+           sum(explained_micros + payable - unpaid - forgiven) AS paid,
+           sum(absorbed_micros + forgiven) AS absorbed, sum(unpaid) AS unpaid, sum(taken) AS taken
     FROM parts GROUP BY category, currency
     HAVING count(*) FILTER (WHERE cost_micros <> 0) > 0
     ORDER BY sum(cost_micros) DESC, category, currency

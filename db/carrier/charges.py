@@ -147,12 +147,12 @@ async def _move(conn: AsyncConnection, of: _Day, name: str, row: Any, found: Ass
     revision = 1 if row is None else row.revision + 1
     charged = 0 if row is None else row.due_micros
     moved = found.due_micros - charged
-    reference = f"{of.day.isoformat()}:{name}:{revision}"
+    *earlier, reference = (f"{of.day.isoformat()}:{name}:{n}" for n in range(1, revision + 1))
     id_ = of.organization_id
     if moved > 0:
         await carrier.take_charge(conn, id_, moved, reference, of.now, recurs=recurs(name))
     elif moved < 0:
-        await carrier.give_back(conn, id_, -moved, reference, of.now)
+        await carrier.give_back(conn, id_, -moved, reference, of.now, of=earlier)
     await conn.execute(
         insert(carrier_charges).values(
             organization_id=id_,

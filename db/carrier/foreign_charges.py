@@ -147,7 +147,9 @@ async def give_back(
     returned = (await conn.execute(_RETURN, params)).all()
     for row in sorted(returned, key=lambda row: row.id):
         reference = _reference(row.id)
-        await carrier.give_back(conn, organization_id, row.amount_micros, reference, now)
+        await carrier.give_back(
+            conn, organization_id, row.amount_micros, reference, now, of=[reference]
+        )
     return sum(row.amount_micros for row in returned)
 
 

@@ -109,6 +109,19 @@ async def test_what_the_wallet_cannot_pay_is_owed_and_blocks(engine: AsyncEngine
     assert await broken_claims(engine) == set()
 
 
+async def test_what_comes_back_covers_what_its_own_charge_left_owed(engine: AsyncEngine) -> None:
+    await onboard(engine, balance="0")
+    await find(engine, listed("SM1", at=NOW + timedelta(seconds=1)))
+    await find(engine, listed("SM2"))
+    await usage_complete_up_to(engine, NOW)
+
+    debts = await rows(
+        engine, "SELECT recovered_micros FROM carrier_debts ORDER BY substr(reference_id, 17)::int"
+    )
+    assert [debt.recovered_micros for debt in debts] == [0, 10_000]
+    assert await broken_claims(engine) == set()
+
+
 async def test_a_received_message_waits_for_a_price_and_one_that_failed_costs_nothing(
     engine: AsyncEngine,
 ) -> None:
