@@ -155,7 +155,7 @@ class Reconciling:
 
     async def _compare_listed(self, organization_id: str, listed: Sequence[SentMessage]) -> None:
         """What else a list that is read for prices shows."""
-        await self._foreign.record(organization_id, listed)
+        await self._foreign.record(organization_id, listed, now=datetime.now(UTC))
         await self._segments.settle(organization_id, listed)
 
     async def read_balance(self, at: Pass) -> Pass:

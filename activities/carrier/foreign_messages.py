@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -72,7 +72,7 @@ class ForeignMessages:
 
         async def read(due: Due) -> int | ProviderError | DBAPIError | TimeoutError:
             async with turns:
-                return await self._try(due)
+                return await self._try(due, now)
 
         outcomes = await asyncio.gather(*(read(due) for due in walked.due))
         silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
@@ -82,10 +82,12 @@ class ForeignMessages:
         found = [outcome for outcome in outcomes if isinstance(outcome, int)]
         return Readings(after=walked.after, read=len(found), found=sum(found))
 
-    async def _try(self, due: Due) -> int | ProviderError | DBAPIError | TimeoutError:
+    async def _try(
+        self, due: Due, now: datetime
+    ) -> int | ProviderError | DBAPIError | TimeoutError:
         try:
             async with asyncio.timeout(LONGEST.total_seconds()):
-                return await self.read(due)
+                return await self.read(due, now=now)
         except (ProviderError, DBAPIError, TimeoutError) as problem:
             log.warning(
                 "message_list_failed",
@@ -95,23 +97,22 @@ class ForeignMessages:
             if isinstance(problem, ProviderRefused):
                 async with self._engine.begin() as conn:
                     await message_readings.note(
-                        conn, due.organization_id, until=None, found=False, now=datetime.now(UTC)
+                        conn, due.organization_id, until=None, found=False, now=now
                     )
             return problem
 
-    async def read(self, due: Due) -> int:
+    async def read(self, due: Due, *, now: datetime) -> int:
         """Read the organization's list since the last reading; returns how many are new. Raises
         `ProviderError`.
         """
-        began = datetime.now(UTC)
-        since = read_from(due.read_until, due.created_at, began)
-        pages, found, until = 0, 0, began
+        since = read_from(due.read_until, due.created_at, now)
+        pages, found, until = 0, 0, now
         await self._turn()
         listed = self._twilio.pages_since(due.account_sid, since, inbound=True)
         async with aclosing(listed) as following:
             async for page in following:
                 pages += 1
-                recorded = await self.record(due.organization_id, page)
+                recorded = await self.record(due.organization_id, page, now=now)
                 found += len(recorded.new)
                 until = min(until, recorded.undecided or until)
                 if pages == PAGES:
@@ -120,13 +121,13 @@ class ForeignMessages:
                 await self._turn()
         async with self._engine.begin() as conn:
             await message_readings.note(
-                conn, due.organization_id, until=until, found=found > 0, now=began
+                conn, due.organization_id, until=until, found=found > 0, now=now
             )
             if found:
-                await readings.hurry(conn, due.organization_id, now=began)
+                await readings.hurry(conn, due.organization_id, now=now)
             else:
                 await _clear(conn, due.organization_id)
-        await self._charge(due.organization_id, began)
+        await self._charge(due.organization_id, now)
         return found
 
     async def _charge(self, organization_id: str, now: datetime) -> None:
@@ -143,10 +144,9 @@ class ForeignMessages:
             )
 
     async def record(
-        self, organization_id: str, listed: Sequence[SentMessage]
+        self, organization_id: str, listed: Sequence[SentMessage], *, now: datetime
     ) -> foreign_messages.Recorded:
         """Record the foreign messages of a page, and tell of new ones, at most once a day."""
-        now = datetime.now(UTC)
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
             recorded = await foreign_messages.record(conn, organization_id, listed, now=now)

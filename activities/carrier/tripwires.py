@@ -21,7 +21,6 @@ from activities.failures import first_line, translated_forever
 from activities.notifier import Notifier
 from db.carrier import message_readings, tripwires, usage
 from db.carrier.tripwires import Tripwire
-from db.lifecycle import standings
 from domain.carrier.tripwire import DAYS, Trigger, compare, wanted
 from providers.errors import NotFound, ProviderError, ProviderUnavailable
 from providers.twilio import Twilio
@@ -109,10 +108,8 @@ class Tripwires:
             tripwire = await tripwires.get(conn, organization_id)
         if due is None or tripwire is None:
             return 0
-        found = await self.foreign.read(due)
-        await self._notify_if_behind(organization_id)
+        found = await self.foreign.read(due, now=began)
         reading = await self._usage.look(organization_id, now=began)
-        await self._notify_if_behind(organization_id)
         await self._turn()
         triggers = await (await self._twilio.triggers_of(tripwire.account_sid)).list()
         current = max((trigger.current_micros for trigger in triggers), default=0)
@@ -129,19 +126,6 @@ class Tripwires:
         if tripwire is not None:
             await self.repair(tripwire, now=began)
         return found
-
-    async def _notify_if_behind(self, organization_id: str) -> None:
-        """What could not be paid has shut the gate; the subaccount must not wait for the relay."""
-        async with self._engine.connect() as conn:
-            standing = await standings.get(conn, organization_id)
-        if standing is None or not standing.behind:
-            return
-        try:
-            await self._notifier.notify_organization(organization_id, urgent=True)
-        except (RPCError, RuntimeError) as problem:  # the relay notifies it within a minute
-            log.warning(
-                "notification_failed", organization_id=organization_id, reason=first_line(problem)
-            )
 
     async def _try(self, tripwire: Tripwire, now: datetime) -> bool | ProviderError | DBAPIError:
         try:
