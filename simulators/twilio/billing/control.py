@@ -36,12 +36,16 @@ class BillingControl:
         ]
 
     async def clock(self, request: Request) -> Response:
-        """Advance the clock by `days` and `seconds`; fees fall due and triggers fire on the way."""
+        """Advance the clock by `days` and `seconds`; fees fall due and triggers fire on the way.
+        Below 0 it begins in the past, before anything has happened.
+        """
         if request.method == "POST":
             body = await read_json(request)
-            self.billing.advance(
-                float(body.get("days", 0)) * 86_400 + float(body.get("seconds", 0))
-            )
+            seconds = float(body.get("days", 0)) * 86_400 + float(body.get("seconds", 0))
+            if seconds < 0:
+                self.billing.begin(-seconds)
+            else:
+                self.billing.advance(seconds)
         clock = self.state.clock
         return JSONResponse({"now": clock.now(), "today": clock.today().isoformat()})
 

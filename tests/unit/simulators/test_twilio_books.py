@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,3 +97,16 @@ def test_rent_goes_on_while_the_account_is_suspended_and_ends_when_it_is_closed(
 
     assert suspended == 3  # at once, and after each month
     assert len(state.books.entries) == 3
+
+
+def test_the_clock_begins_in_the_past_only_before_anything_has_happened() -> None:
+    state = State("AC1", "token")
+    billing = Billing(state, Callbacks(state))
+    today = state.clock.today()
+    billing.begin(30 * 86_400)
+    state.books.book(state.main.sid, "lookups", 5_000)
+
+    assert today - state.books.entries[0].day == timedelta(days=30)
+    assert state.main.created <= state.clock.now()
+    with pytest.raises(ValueError, match="before anything was booked"):
+        billing.begin(1)
