@@ -94,3 +94,18 @@ def bench_scale(
     from cli.scale_benchmark import measure
 
     measure(organizations, as_json=as_json)
+
+
+@bench.command("bill")
+def bench_bill(
+    organizations: Annotated[int, typer.Option(min=10, help="The number of organizations.")] = 200,
+    days: Annotated[int, typer.Option(min=1, max=35, help="The number of simulated days.")] = 30,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Compare Twilio's books of simulated days with the carrier's bill, and measure how soon a usage
+    trigger suspends, and how many requests the reading takes among 100,000 subaccounts.
+    """
+    from cli.bill_benchmark import measure
+
+    measure(organizations, days, as_json=as_json)
