@@ -118,6 +118,7 @@ async def test_a_second_pass_finds_nothing_new_and_tells_nobody_again(engine: As
             world.send()
         await world.delivered()
         first, second = await world.find(), await world.find(later=timedelta(hours=1))
+        world.simulator.billing.advance(timedelta(hours=2).total_seconds())
         world.send()
         await world.delivered()
         third = await world.find(later=timedelta(hours=2))
