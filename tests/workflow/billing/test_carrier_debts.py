@@ -15,9 +15,7 @@ async def test_an_unpaid_charge_suspends_until_a_top_up_covers_it(world: World) 
     base = f"/v1/organizations/{organization_id}"
     async with world.services.engine.begin() as conn:
         now = datetime.now(UTC)
-        await carrier.take_charge(
-            conn, organization_id, 8_000_000, "2026-11-03:phonenumbers:1", now
-        )
+        await carrier.take_charge(conn, organization_id, 8_000_000, "rent of a day", now)
     await world.ring(organization_id)
 
     suspended = await world.applied(organization_id, "suspended")
