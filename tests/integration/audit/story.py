@@ -148,6 +148,7 @@ async def charged_by_twilio(engine: AsyncEngine, organization_id: str = "charged
     await onboard(engine, organization_id, balance="3")
     async with engine.begin() as conn:
         await reserves.want(conn, organization_id, usd("1").micros, now=NOON)
+    async with engine.begin() as conn:
         await carrier.take_charge(conn, organization_id, usd("4").micros, "sms", NOON)
     async with engine.begin() as conn:
         await carrier.give_back(conn, organization_id, usd("1").micros, "sms", NOON)
