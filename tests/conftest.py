@@ -1,5 +1,6 @@
 """The servers of the tests: one PostgreSQL and one Temporal per session, one database per test."""
 
+import gc
 import os
 import shutil
 import sys
@@ -114,6 +115,13 @@ async def temporal_server(server_dir: Path) -> AsyncIterator[temporal.DevServer]
 @pytest_asyncio.fixture(scope="session")
 async def temporal_client(temporal_server: temporal.DevServer) -> Client:
     return await client.connect(temporal_server.connection)
+
+
+@pytest.fixture
+def broken_connections_are_collected() -> Iterator[None]:
+    """The server ended them when the database was dropped."""
+    yield
+    gc.collect()
 
 
 def _run(server: Postgres, statement: sql.Composed) -> None:

@@ -353,7 +353,7 @@ class World:
 
     async def certify(self) -> None:
         broken = [finding for finding in await examine(self.services.engine) if not finding.holds]
-        assert not broken
+        assert not broken, broken
 
     async def history_length(self, organization_id: str) -> int:
         handle = self.services.client.get_workflow_handle(organization_workflow_id(organization_id))

@@ -4,9 +4,8 @@ Faults are cleared after every test. A test that breaks something for all organi
 own world.
 """
 
-import gc
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from tests.conftest import fresh_database
 from tests.workflow.actors import Actor, AtPayPal, AtStripe
 from tests.workflow.stops import Boundaries
 from tests.world import World, world
-
-
-@pytest.fixture
-def broken_connections_are_collected() -> Iterator[None]:
-    """The server ended them when the database was dropped."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ from tests.builders import (
 from tests.conftest import fresh_database
 from tests.integration.conftest import Tollgate
 from tests.plans import Recorded, explained, recorded
+from tests.restores import BROKEN_CONNECTIONS
 
 BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
@@ -71,6 +72,7 @@ ONE_EACH = {
 }  # fmt: skip
 """Tables with about a row for each organization, which do not grow with what happens."""
 NOW = datetime.now(UTC)
+LOST_ARE_COLLECTED, LOST_ARE_EXPECTED = BROKEN_CONNECTIONS
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -230,6 +232,8 @@ async def test_the_way_of_a_campaign_and_of_money(engine: AsyncEngine) -> None:
     assert not scans(found), "\n".join(scans(found))
 
 
+@LOST_ARE_COLLECTED  # the application's connections are replaced while it uses them
+@LOST_ARE_EXPECTED
 async def test_every_get_of_the_api(tollgate: Tollgate) -> None:
     [(sale,)] = await rows(
         tollgate.services.engine, f"SELECT id FROM campaigns WHERE organization_id = '{BIGGEST}'"
