@@ -2,9 +2,11 @@
 retried.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from temporalio.exceptions import (
@@ -17,6 +19,8 @@ from temporalio.service import RPCError
 
 from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
 
+T = TypeVar("T")
+R = TypeVar("R")
 PROVIDER_UNAVAILABLE = "ProviderUnavailable"
 PROVIDER_REFUSED = "ProviderRefused"
 SUPERSEDED = "Superseded"
@@ -52,6 +56,26 @@ def translated_forever() -> Iterator[None]:
         if not problem.non_retryable:
             raise
         raise ApplicationError(problem.message, type=PROVIDER_REFUSED) from problem
+
+
+async def attempt_each(
+    items: Iterable[T], attempt: Callable[[T], Awaitable[R]], *, at_once: int
+) -> list[R]:
+    """What each attempt returned, some made at the same time. An attempt returns its failure, so
+    that it does not prevent the others; raises retryably if a provider answered none of them.
+    """
+    turns = asyncio.Semaphore(at_once)
+
+    async def in_turn(each: T) -> R:
+        async with turns:
+            return await attempt(each)
+
+    outcomes = await asyncio.gather(*(in_turn(each) for each in items))
+    silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
+    if silent and len(silent) == len(outcomes):
+        with translated_forever():
+            raise silent[0]
+    return outcomes
 
 
 def in_words(problem: BaseException) -> str:

@@ -5,7 +5,6 @@ The lists also give the final status of messages whose callbacks were lost. A da
 have a price is not listed again, and any other only at growing intervals.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -13,12 +12,12 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.failures import first_line, translated_forever
+from activities.failures import attempt_each, first_line
 from db import locks
 from db.campaigns import listed_statuses, prices
 from db.campaigns.prices import Day, Unpriced
 from domain.campaigns.telephony import SentMessage
-from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from providers.errors import ProviderError, ProviderRefused
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
@@ -72,17 +71,9 @@ class Prices:
                 limit=ORGANIZATIONS,
             )
         due = [unpriced for unpriced in found if unpriced.days]
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def read(unpriced: Unpriced) -> int | ProviderError | DBAPIError:
-            async with turns:
-                return await self._read(unpriced, now)
-
-        outcomes = await asyncio.gather(*(read(unpriced) for unpriced in due))
-        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
-        if silent and len(silent) == len(outcomes):
-            with translated_forever():
-                raise silent[0]
+        outcomes = await attempt_each(
+            due, lambda unpriced: self._read(unpriced, now), at_once=AT_ONCE
+        )
         pages = [outcome for outcome in outcomes if isinstance(outcome, int)]
         if any(number == PAGES for number in pages):
             return after, sum(pages)  # there may be more of them

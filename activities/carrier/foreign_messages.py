@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from activities.failures import first_line, translated_forever
+from activities.failures import attempt_each, first_line
 from db import alerts, locks
 from db.carrier import foreign_charges, foreign_messages, message_readings, readings
 from db.carrier.message_readings import Due
@@ -20,7 +20,7 @@ from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.campaigns.telephony import SentMessage
 from domain.carrier.foreign import Direction, Foreign, read_from
-from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from providers.errors import ProviderError, ProviderRefused
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
@@ -68,17 +68,9 @@ class ForeignMessages:
             walked = await message_readings.due(
                 conn, after=after, organizations=organizations, now=now, limit=ORGANIZATIONS
             )
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def read(due: Due) -> int | ProviderError | DBAPIError | TimeoutError:
-            async with turns:
-                return await self._try(due, now)
-
-        outcomes = await asyncio.gather(*(read(due) for due in walked.due))
-        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
-        if silent and len(silent) == len(outcomes):
-            with translated_forever():
-                raise silent[0]
+        outcomes = await attempt_each(
+            walked.due, lambda each: self._try(each, now), at_once=AT_ONCE
+        )
         found = [outcome for outcome in outcomes if isinstance(outcome, int)]
         return Readings(after=walked.after, read=len(found), found=sum(found))
 

@@ -4,7 +4,6 @@ One that fires moves no money and blocks nobody by itself: what the subaccount d
 charged at once, and what the wallet cannot pay for blocks. Losing a trigger loses minutes.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +16,12 @@ from temporalio.service import RPCError
 
 from activities.carrier.foreign_messages import ForeignMessages
 from activities.carrier.usage import UsageReader
-from activities.failures import first_line, translated_forever
+from activities.failures import attempt_each, first_line, translated_forever
 from activities.notifier import Notifier
 from db.carrier import message_readings, tripwires, usage
 from db.carrier.tripwires import Tripwire
 from domain.carrier.tripwire import DAYS, Trigger, compare, wanted
-from providers.errors import NotFound, ProviderError, ProviderUnavailable
+from providers.errors import NotFound, ProviderError
 from providers.twilio import Twilio
 from providers.twilio.triggers import usage_callback_url
 
@@ -88,17 +87,9 @@ class Tripwires:
             await self._notify_pending()
         async with self._engine.connect() as conn:
             due, following = await tripwires.due(conn, after=after, now=now, limit=ORGANIZATIONS)
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def repair(tripwire: Tripwire) -> bool | ProviderError | DBAPIError:
-            async with turns:
-                return await self._try(tripwire, now)
-
-        outcomes = await asyncio.gather(*(repair(tripwire) for tripwire in due))
-        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
-        if silent and len(silent) == len(outcomes):
-            with translated_forever():
-                raise silent[0]
+        outcomes = await attempt_each(
+            due, lambda tripwire: self._try(tripwire, now), at_once=AT_ONCE
+        )
         changed = [outcome for outcome in outcomes if isinstance(outcome, bool)]
         return Compared(after=following, compared=len(changed), changed=sum(changed))
 

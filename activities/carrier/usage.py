@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.failures import first_line, translated_forever
+from activities.failures import attempt_each, first_line
 from db import alerts, locks
 from db.billing.receivables import NotBooked
 from db.carrier import charges, foreign_charges, readings, usage
@@ -23,7 +23,7 @@ from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.carrier.categories import TOTAL
 from domain.carrier.usage import WINDOW, UsageRecord, next_reading
-from providers.errors import ProviderError, ProviderUnavailable
+from providers.errors import ProviderError
 from providers.twilio import Twilio
 
 log = structlog.get_logger()
@@ -69,17 +69,9 @@ class UsageReader:
             if await fences.current(conn) is not None:
                 return 0, 0  # the database may have forgotten what it sent
             due = await readings.take(conn, now=now, limit=TAKEN)
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def read(each: Due) -> Reading | Exception:
-            async with turns:
-                return await self._try(each, accounts, now)
-
-        outcomes = await asyncio.gather(*(read(each) for each in due))
-        silent = [outcome for outcome in outcomes if isinstance(outcome, ProviderUnavailable)]
-        if silent and len(silent) == len(outcomes):
-            with translated_forever():
-                raise silent[0]
+        outcomes = await attempt_each(
+            due, lambda each: self._try(each, accounts, now), at_once=AT_ONCE
+        )
         found = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
         return len(due), sum(1 for reading in found if reading.changed)
 
