@@ -119,7 +119,7 @@ async def temporal_client(temporal_server: temporal.DevServer) -> Client:
 
 @pytest.fixture
 def broken_connections_are_collected() -> Iterator[None]:
-    """The server ended them when the database was dropped."""
+    """In the test that lost them, not in whichever runs when Python collects garbage."""
     yield
     gc.collect()
 

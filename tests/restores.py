@@ -19,7 +19,7 @@ BROKEN_CONNECTIONS = [
         "ignore:The garbage collector is trying to clean up:sqlalchemy.exc.SAWarning",
     ),
 ]
-"""For tests that restore: their connections to the dropped database are expected to be lost."""
+"""For tests that lose connections, as those that drop the database which an application uses."""
 
 
 async def dump(engine: AsyncEngine, to: Path) -> None:

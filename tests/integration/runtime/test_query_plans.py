@@ -72,7 +72,7 @@ ONE_EACH = {
 }  # fmt: skip
 """Tables with about a row for each organization, which do not grow with what happens."""
 NOW = datetime.now(UTC)
-LOST_ARE_COLLECTED, LOST_ARE_EXPECTED = BROKEN_CONNECTIONS
+COLLECT_CONNECTIONS, IGNORE_OPEN_CONNECTIONS = BROKEN_CONNECTIONS
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -232,8 +232,8 @@ async def test_the_way_of_a_campaign_and_of_money(engine: AsyncEngine) -> None:
     assert not scans(found), "\n".join(scans(found))
 
 
-@LOST_ARE_COLLECTED  # the application's connections are replaced while it uses them
-@LOST_ARE_EXPECTED
+@COLLECT_CONNECTIONS  # the application's connections are replaced while it uses them
+@IGNORE_OPEN_CONNECTIONS
 async def test_every_get_of_the_api(tollgate: Tollgate) -> None:
     [(sale,)] = await rows(
         tollgate.services.engine, f"SELECT id FROM campaigns WHERE organization_id = '{BIGGEST}'"
