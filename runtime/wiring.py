@@ -116,6 +116,7 @@ class Services:
             self.twilio,
             billing=self.billing,
             backfill=self.event_backfill,
+            findings=self.findings,
             say=say,
         )
 

@@ -4,9 +4,9 @@ Every step may be repeated: what is booked already changes nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
@@ -15,10 +15,10 @@ from activities.billing.confirmation import Billing
 from activities.billing.confirmation import Organization as ToConfirm
 from activities.campaigns import sent_since
 from activities.inbox.event_backfill import EventBackfill, Settled
+from activities.inbox.owner_lookup import Finding
 from db.audit import certify
-from db.audit.certify import Finding
 from db.campaigns import parked_campaigns, unmatched_messages
-from db.inbox import pending_deliveries
+from db.inbox import adoption, pending_deliveries
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
 from db.recovery import fences
@@ -44,7 +44,7 @@ class Summary:
 
     problems: tuple[str, ...]
     unmatched: int
-    findings: tuple[Finding, ...]
+    findings: tuple[certify.Finding, ...]
 
     @property
     def complete(self) -> bool:
@@ -64,6 +64,7 @@ class Recovering:
         *,
         billing: Billing,
         backfill: EventBackfill,
+        findings: Sequence[Finding],
         say: Say,
     ) -> None:
         self._engine = engine
@@ -71,6 +72,7 @@ class Recovering:
         self._twilio = twilio
         self._billing = billing
         self._backfill = backfill
+        self._findings = findings
         self._say = say
         self._problems: list[str] = []
         self._left: list[tuple[Organization, tuple[SentMessage, ...]]] = []
@@ -170,11 +172,31 @@ class Recovering:
             if tally.problem:
                 self._problems.append(f"events of {provider.value}: {tally.problem}")
             self._say(f"events of {provider.value}: {tally.listed} listed, {tally.missed} new")
+        booked = set[str]()
+        while waiting := await self._waiting():
+            booked |= waiting
+            for organization_id in sorted(waiting):
+                await self._confirm(organization_id)
+            if self._problems:
+                break
+        self._say(f"payments: of {len(booked)} organizations queried and booked")
         async with self._engine.connect() as conn:
-            organization_ids = set(await pending_deliveries.waiting_organizations(conn))
-        for organization_id in sorted(organization_ids):
-            await self._confirm(organization_id)
-        self._say(f"payments: of {len(organization_ids)} organizations queried and booked")
+            parked = (await pending_deliveries.backlog(conn)).parked
+        if parked:
+            self._say(f"events: {parked} are parked, see `tollgate parked`")
+
+    async def _waiting(self) -> set[str]:
+        """The organizations with events to handle, after another look at those without one: what
+        names a payment alone has its owner only once that payment is booked.
+        """
+        now = datetime.now(UTC)
+        async with self._engine.begin() as conn:
+            await adoption.hasten(conn, now=now)
+        for finding in self._findings:
+            while await finding.find(now=now):
+                pass
+        async with self._engine.connect() as conn:
+            return set(await pending_deliveries.waiting_organizations(conn))
 
     async def _confirm(self, organization_id: str) -> None:
         """As its lifecycle does, which may do so at the same time."""

@@ -56,11 +56,15 @@ class Finding:
         await self.find(now=datetime.now(UTC))
         return EVERY.total_seconds()
 
-    async def find(self, *, now: datetime) -> None:
-        """One pass over the due deliveries; the relay notifies organizations that get one assigned."""
+    async def find(self, *, now: datetime) -> int:
+        """One pass over the due deliveries; the relay notifies organizations that get one assigned.
+
+        Returns how many it looked at.
+        """
         async with self._engine.begin() as conn:
             adopted = await adoption.adopt(conn, now=now, provider=self._of)
         await asyncio.gather(*(self._ask(parked) for parked in adopted.lost))
+        return len(adopted.assigned) + len(adopted.lost)
 
     async def _ask(self, parked: Parked) -> None:
         provider = self._providers.get(parked.delivery.provider)

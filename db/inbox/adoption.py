@@ -58,6 +58,12 @@ async def adopt(
     return adopted
 
 
+async def hasten(conn: AsyncConnection, *, now: datetime) -> None:
+    """Make all that `adopt` looks at due, whatever they have waited. The caller commits."""
+    waits = inbox.c.outcome.like(written(f"{UNKNOWN}%")) & (inbox.c.next_attempt_at > now)
+    await conn.execute(update(inbox).where(PARKED, waits).values(next_attempt_at=now))
+
+
 def _event_again(row: Row[Any]) -> BillingEvent:
     delivery = read(row)
     return BillingEvent(

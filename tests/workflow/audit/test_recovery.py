@@ -13,9 +13,10 @@ from domain.alerts import AlertKind
 from runtime.database_memory import Memory
 from runtime.database_watch import DatabaseWatch, open_fence
 from tests.restores import BROKEN_CONNECTIONS, dump, restore
+from tests.workflow.actors import Actor, AtPayPal, AtStripe, onboard
 from tests.workflow.campaigns.sent import comes_to, counts, paid
 from tests.workflow.switching import customers
-from tests.world import World
+from tests.world import World, until
 
 pytestmark = BROKEN_CONNECTIONS
 RECIPIENTS = 12
@@ -130,6 +131,47 @@ async def test_what_cannot_be_paid_is_not_sent_again_and_is_booked_once_it_can(
     await comes_to(world, organization_id, campaign_id, "completed")
     account = world.twilio.state.accounts[await world.account_sid(organization_id)]
     assert set(Counter(message.to for message in account.messages).values()) == {1}
+
+
+@pytest.mark.parametrize("provider", ["paypal", "stripe"])
+async def test_what_a_provider_told_since_is_heard_again(
+    idle_world: World, tmp_path: Path, provider: str
+) -> None:
+    world, dumped = idle_world, tmp_path / "dump"
+    actor: Actor = AtPayPal(world, world.paypal_control)
+    if provider == "stripe":
+        actor = AtStripe(world, world.stripe_control)
+    organization_id = await onboard(world)
+    world.start_worker()
+    subscription = await actor.subscribe(organization_id)
+    checkout_id = await actor.link(organization_id, "5.00")
+    await customers.another_second()
+    began = datetime.now(UTC)
+    await dump(world.services.engine, dumped)
+    await actor.deliver(await actor.pay_topup(checkout_id))
+    topup = await until(lambda: actor.topups(organization_id), "the top-up is booked")
+    await actor.happen(f"payments/{topup[0].object_id}/refund", amount="2.00")
+    await actor.top_up(organization_id, "1.00")  # its checkout is unknown afterwards, too
+    await actor.fail(subscription.id)
+    await actor.give_up(subscription.id)
+    await world.applied(organization_id, "suspended")
+    before = await world.wallet(organization_id)
+    await world.stop_workers()
+    await customers.another_second()
+
+    await restore(world.services.engine, dumped)
+    lost = await world.wallet(organization_id)
+    summary, lines = await recover(world, began)
+    again, _ = await recover(world, began)
+
+    assert (lost.balance_micros, before.balance_micros) == (10_000_000, 14_000_000)
+    assert summary.complete, lines
+    assert again.complete
+    assert (await world.wallet(organization_id)).balance_micros == before.balance_micros
+    services = world.services
+    assert await open_fence(services.engine, services.client, by="ops", because="recovered")
+    world.start_worker()
+    await world.applied(organization_id, "suspended")
 
 
 async def test_a_process_that_starts_after_a_restore_learns_of_it_from_temporal(
