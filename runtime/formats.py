@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode
 
 from domain.campaigns.telephony import ACCOUNT_SID
 from domain.plain_text import is_token
+from providers.outbound import addresses
 
 _ACCOUNT_SID = re.compile(ACCOUNT_SID)
 _ADDRESS = re.compile(r"([^\s/@:%?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
@@ -209,6 +210,14 @@ def certificate_file(path: Path) -> Path:
     return path
 
 
+def network(text: str) -> str:
+    try:
+        addresses.network(text)
+    except ValueError:
+        raise ValueError("each must be a network or an address, such as 10.1.0.0/16") from None
+    return text
+
+
 def lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -275,6 +284,7 @@ Beginnings = Annotated[tuple[Identifier, ...], NoDecode]
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(origin)], ...], NoDecode, Field(min_length=1)
 ]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(network)], ...], NoDecode]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 CertificateFile = Annotated[Path, AfterValidator(certificate_file)]
 StripeKey = Annotated[SecretStr, AfterValidator(stripe_api_key)]

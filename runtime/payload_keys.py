@@ -1,4 +1,6 @@
-"""The keys that encrypt what workflows store at Temporal, as a setting writes them."""
+"""The keys that encrypt what workflows store at Temporal, and secrets in the database, as settings
+write them.
+"""
 
 import binascii
 import re
@@ -62,6 +64,15 @@ PayloadKeys = Annotated[
     BeforeValidator(_split),
     AfterValidator(_consistent),
 ]
+
+
+def _no_word(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(secret.get_secret_value() == CLEAR for secret in secrets):
+        raise ValueError("a stored secret is always encrypted: the word clear is no key")
+    return secrets
+
+
+SecretKeys = Annotated[PayloadKeys, AfterValidator(_no_word)]
 
 
 def read(secrets: tuple[SecretStr, ...]) -> list[tuple[str, bytes]]:

@@ -28,13 +28,14 @@ from runtime.formats import (
     DatabaseUrl,
     Identifier,
     Names,
+    Networks,
     Origins,
     Secret,
     SigningSecrets,
     StripeAccount,
     StripeKey,
 )
-from runtime.payload_keys import PayloadKeys
+from runtime.payload_keys import PayloadKeys, SecretKeys
 from runtime.twilio_accounts import FurtherAccounts
 
 
@@ -119,6 +120,17 @@ class Settings(Group):
     bytes in base64; or `@/path/keys`, a file that has them. The first one encrypts, all decrypt;
     unset, or with `clear` first, nothing is encrypted.
     """
+    secret_keys: SecretKeys = ()
+    """Keys that encrypt the secrets that Tollgate stores, such as those that sign its webhooks:
+    separated by commas, each `id:key` with 32 bytes in base64; or `@/path/keys`, a file that has
+    them. The first one encrypts, all decrypt.
+    """
+    outbound_networks: Networks = ()
+    """Networks and addresses that webhooks may call although they are not public, separated by
+    commas.
+    """
+    outbound_http: bool = False
+    """Whether webhooks may call `http://`, without TLS: for development."""
     codec_token: Secret | None = None
     """The bearer token of `tollgate codec-server`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -130,7 +142,9 @@ class Settings(Group):
     """
 
     _lower_words = field_validator("log_level", "log_format", mode="before")(formats.lower)
-    _split_lists = field_validator("other_products", mode="before")(formats.split)
+    _split_lists = field_validator("other_products", "outbound_networks", mode="before")(
+        formats.split
+    )
 
 
 class PayPal(Group):

@@ -167,6 +167,16 @@ LINES = [
     ("PAYLOAD_KEYS", "@/nowhere/keys", "/nowhere/keys cannot be read"),
     ("PAYLOAD_KEYS", "@/dev/null", "/dev/null has no key"),
     (
+        "SECRET_KEYS",
+        "clear",
+        "a stored secret is always encrypted: the word clear is no key",
+    ),
+    (
+        "OUTBOUND_NETWORKS",
+        "10.1.0.0/16,10.1.0.1/16",
+        "each must be a network or an address, such as 10.1.0.0/16",
+    ),
+    (
         "TWILIO_FURTHER_ACCOUNTS",
         f"AC{'1' * 32}",
         "must be an account's SID, a colon and its auth token",
