@@ -19,6 +19,8 @@ from runtime.database_watch import DatabaseWatch
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
 from runtime.relay import Relay
+from runtime.schema_watch import until_unsupported
+from runtime.settings import BadSettings
 from runtime.upkeep import Upkeep
 from runtime.wiring import Services
 from workflows.audit.reconciliation import Reconcile, Reconciliation
@@ -167,7 +169,10 @@ def _deployment(services: Services, *, versioned: bool) -> WorkerDeploymentConfi
 async def work(
     services: Services, queues: Collection[str], stop: asyncio.Event, *, versioned: bool = False
 ) -> None:
-    """Poll `queues` until `stop` is set, then let running tasks end within half a minute."""
+    """Poll `queues` until `stop` is set, then let running tasks end within half a minute.
+
+    Raises `BadSettings`, after the same end, when a migration no longer supports this build.
+    """
     watch = DatabaseWatch(services.engine, services.client, services.memory)
     await watch.look_first()
     workers = [create_worker(services, queue, versioned=versioned) for queue in queues]
@@ -180,7 +185,7 @@ async def work(
         for each in workers:
             await stack.enter_async_context(each)
         log.info("worker_started", queues=sorted(queues), build_id=services.settings.build_id)
-        beside = [asyncio.create_task(watch.run(), name="database watch")]
+        beside: list[asyncio.Task[Any]] = [asyncio.create_task(watch.run(), name="database watch")]
         if services.settings.lifecycle_task_queue in queues:
             relay = Loop(AlertKind.RELAY_FAILED, Relay(services).step, services.engine)
             for finding in services.findings:
@@ -193,12 +198,18 @@ async def work(
             beside.append(asyncio.create_task(costs.run(), name="recurring costs"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
-        await stop.wait()
+        stopped = asyncio.create_task(stop.wait())
+        unsupported = asyncio.create_task(until_unsupported(services.engine))
+        beside += [stopped, unsupported]
+        await asyncio.wait([stopped, unsupported], return_when=asyncio.FIRST_COMPLETED)
+        problem = unsupported.result() if unsupported.done() else ""
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         log.info("worker_stopping")
         await end_together(workers)
+    if problem:
+        raise BadSettings(problem)
 
 
 class Stoppable(Protocol):
