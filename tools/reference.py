@@ -1,5 +1,5 @@
-"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, the
-guarantees' checks, and the table of modules in CONTRIBUTING.md.
+"""Writes docs/reference from the code: API, settings, commands, the lifecycle's tables, alerts, events,
+the guarantees' checks, and the table of modules in CONTRIBUTING.md.
 
 `python -m tools.reference` writes, `python -m tools.reference --check` fails where a page is out of
 date.
@@ -14,7 +14,7 @@ from typing import Any
 from api.app import ROUTES, create_app
 from api.http import auth, errors
 from db.audit.certify import CHECKS, GUARANTEES
-from tools import alert_tables, failures, lifecycle, rooms
+from tools import alert_tables, event_pages, failures, lifecycle, rooms
 from tools.command_page import cli
 from tools.settings_page import settings_page
 from tools.tables import GENERATED, joined, table
@@ -33,6 +33,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "api.md": api(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "cli.md": cli(),
+        REFERENCE / "events.md": event_pages.events(),
         lifecycle_page: lifecycle.filled(lifecycle_page.read_text(encoding="utf-8")),
         campaigns_page: failures.filled(campaigns_page.read_text(encoding="utf-8")),
         runbook: alert_tables.filled(runbook.read_text(encoding="utf-8")),

@@ -16,6 +16,7 @@ SUBJECTS = {
     "switching": "moving a customer to another billing provider",
     "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
     "carrier": "what Twilio charges: usage by day and category, policies, charges, the bill",
+    "events": "what happened, told to machines and people",
     "recovery": "the fence, and the mark of a database that may have been restored",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }

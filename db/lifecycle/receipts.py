@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Text, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Insert,
+    Row,
+    Text,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
 from db.tables.lifecycle import receipts
+from domain.events.catalogue import EventType
 from domain.lifecycle.standing import Status
 
 _BEGIN = insert(receipts)
@@ -38,6 +52,7 @@ _ONE = update(receipts).where(
     receipts.c.organization_id == bindparam("of", type_=Text),
     receipts.c.epoch == bindparam("at", type_=BigInteger),
 )
+_APPLIED = ("epoch", "status", "decided_at", "finished_at", "leaked_debits", "leaked_messages")
 _STEP = func.jsonb_build_object("step", bindparam("step", type_=Text))
 _LINE = func.jsonb_build_object(
     "started_at", bindparam("started_at", type_=Text),
@@ -49,6 +64,25 @@ _NOTE_STEP = _ONE.where(~receipts.c.steps.contains(func.jsonb_build_array(_STEP)
 )
 _FINISH = _ONE.where(receipts.c.finished_at.is_(None)).values(finished_at=bindparam("now"))
 _FINISH_SUSPENSION = _FINISH.values(leaked_debits=_LEAKED_DEBITS, leaked_messages=_LEAKED_MESSAGES)
+
+
+def _telling(finish: Update) -> Insert:
+    """Finish the receipt and tell it, in one statement: what was finished before tells nothing."""
+    finished = finish.returning(*receipts.c).cte("finished")
+    applied = {name: finished.c[name] for name in _APPLIED}
+    reactivated = log.telling(
+        EventType.ORGANIZATION_REACTIVATED,
+        finished,
+        finished.c.organization_id,
+        {"epoch": finished.c.epoch},
+    ).where(finished.c.status == Status.ACTIVE.value)
+    return log.appending(
+        reactivated,
+        log.telling(EventType.STANDING_APPLIED, finished, finished.c.organization_id, applied),
+    )
+
+
+_CLOSE = {Status.ACTIVE: _telling(_FINISH), Status.SUSPENDED: _telling(_FINISH_SUSPENSION)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +150,7 @@ async def finish(
 
     The caller holds the standing, which is at this epoch: the gate has shut for no later one.
     """
-    closing = _FINISH_SUSPENSION if status is Status.SUSPENDED else _FINISH
-    await conn.execute(closing, {"of": organization_id, "at": epoch, "now": now})
+    await conn.execute(_CLOSE[status], {"of": organization_id, "at": epoch, "now": now})
 
 
 async def of_organization(

@@ -12,11 +12,13 @@ from sqlalchemy import BigInteger, Row, Text, bindparam, delete, null, select, u
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
 from db.lifecycle import receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
 from db.wallet import gates
 from domain.billing.subscription import Provider
+from domain.events.catalogue import EventType
 from domain.lifecycle.standing import Block, Decision, Standing, Status
 
 _ID = bindparam("organization_id", type_=Text)
@@ -125,6 +127,8 @@ async def record(
         )
         if decision.status is Status.SUSPENDED:
             await gates.shut_gate(conn, organization_id, epoch=epoch, cause=cause)
+            suspended = {"epoch": epoch, "blocks": values["blocks"]}
+            await log.append(conn, EventType.ORGANIZATION_SUSPENDED, organization_id, suspended)
     return replace(
         standing,
         status=decision.status,
