@@ -38,6 +38,7 @@ _TAGS = [
         "name": "carrier",
         "description": "What Twilio charges, and who pays it: the bill, and policies of categories.",
     },
+    {"name": "alerts", "description": "Conditions that need a person, and who looks after them."},
     {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
@@ -110,6 +111,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "resend_message": (409, *_SPENDS),
     "charge_message": (409, *_SPENDS),
     "refund_message": (409,),
+    "close_alert_of_kind": (409,),
     "receive_twilio_status": (403,),
     "receive_twilio_usage": (403,),
 }

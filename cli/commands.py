@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
+from cli.alert_commands import alerts
 from cli.bench_commands import Json, bench
 from cli.carrier_commands import bill, carrier
 from cli.operator_commands import (
     OrganizationId,
-    alerts,
     keys,
     parked,
     recurring,

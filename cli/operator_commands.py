@@ -1,4 +1,4 @@
-"""The commands with which an operator manages keys, parked deliveries, alerts and unpaid messages."""
+"""The commands with which an operator manages keys, parked deliveries and unpaid messages."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +12,6 @@ from domain.carrier.release import ReleaseStep
 OrganizationId = Annotated[str, typer.Argument(help="The organization's id.")]
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 parked = typer.Typer(invoke_without_command=True)
-alerts = typer.Typer(invoke_without_command=True)
 unpaid = typer.Typer(
     help="Messages that Twilio sent although they were refunded.", no_args_is_help=True
 )
@@ -85,27 +84,6 @@ def dismiss_parked(
     from cli.parked import dismiss
 
     dismiss(delivery_id, reason)
-
-
-@alerts.callback()
-def list_alerts(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the open alerts of all organizations and of the installation, the oldest first."""
-    if context.invoked_subcommand is None:
-        from cli.alerts import show_all
-
-        show_all(as_json=as_json)
-
-
-@alerts.command("close")
-def close_alert(
-    organization: OrganizationId, kind: Annotated[str, typer.Argument(help="The alert's kind.")]
-) -> None:
-    """Close an alert that only a person can resolve. It is raised again if its cause recurs. Exit
-    status 1 if there is no such alert.
-    """
-    from cli.alerts import close
-
-    close(organization, kind)
 
 
 @unpaid.command("list")

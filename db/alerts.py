@@ -5,55 +5,128 @@ longer apply.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import structlog
-from sqlalchemy import Exists, Text, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Exists,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables.audit import alerts
-from domain.alerts import AlertKind
+from db.tables.audit import alert_changes, alerts, past_alerts
+from domain.alerts import MEANINGS, AlertKind, Change
 from domain.redaction import redact_text
 
 log = structlog.get_logger()
 INSTALLATION = ""
 """Used in place of an organization's id for an alert about the whole installation."""
-_CLEAR = (
-    update(alerts)
-    .where(
-        alerts.c.organization_id == bindparam("of", type_=Text),
-        alerts.c.kind == bindparam("of_kind", type_=Text),
-    )
-    .where(alerts.c.cleared_at.is_(None))
-    .values(cleared_at=func.clock_timestamp())
+NEW_ID = literal("alt_").concat(func.replace(cast(func.gen_random_uuid(), Text), "-", ""))
+_OPEN = alerts.c.cleared_at.is_(None)
+_ONE = (
+    alerts.c.organization_id == bindparam("of", type_=Text),
+    alerts.c.kind == bindparam("of_kind", type_=Text),
 )
+_MOVED = [column.name for column in past_alerts.c if column.name in alerts.c]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
+    """From when it is raised until it is cleared. `owner` has acknowledged it."""
+
+    id: str
     organization_id: str
     kind: str
     detail: str
     raised_at: datetime
+    last_seen_at: datetime
     times: int
+    owner: str | None
+    acknowledged_at: datetime | None
+    cleared_at: datetime | None = None
+    closed_by: str | None = None
 
 
 async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, detail: str) -> None:
     """Raise an alert, and log it each time so that a log shipper can notify somebody. It contains
     no full phone number. The caller commits.
+
+    Of a kind that only a person closes, each detail is another fact: it is written to the alert's
+    history, and whoever acknowledged the alert has to look again.
     """
     detail = redact_text(detail)
     log.warning("alert_raised", organization_id=organization_id, kind=kind.value, detail=detail)
+    id_ = f"alt_{uuid4().hex}"
+    ended = alerts.c.cleared_at.is_not(None)  # where an older build cleared it
     again = {
+        "id": case((or_(ended, alerts.c.id.is_(None)), id_), else_=alerts.c.id),
         "detail": detail,
+        "raised_at": case((ended, func.clock_timestamp()), else_=alerts.c.raised_at),
         "last_seen_at": func.clock_timestamp(),
         "cleared_at": None,
-        "times": alerts.c.times + 1,
+        "times": case((ended, 1), else_=alerts.c.times + 1),
     }
-    await conn.execute(
+    raised = (
         upsert(alerts)
-        .values(organization_id=organization_id, kind=kind.value, detail=detail)
+        .values(id=id_, organization_id=organization_id, kind=kind.value, detail=detail)
         .on_conflict_do_update(index_elements=[alerts.c.organization_id, alerts.c.kind], set_=again)
+        .returning(alerts.c.id)
+    )
+    raised_id: str = (await conn.execute(raised)).scalar_one()
+    if raised_id == id_:
+        await note(conn, raised_id, organization_id, kind.value, Change.RAISED, detail)
+    elif MEANINGS[kind].clears is None and await _is_new(conn, raised_id, detail):
+        await conn.execute(
+            update(alerts).where(alerts.c.id == raised_id).values(owner=None, acknowledged_at=None)
+        )
+        await note(conn, raised_id, organization_id, kind.value, Change.REPEATED, detail)
+
+
+async def _is_new(conn: AsyncConnection, alert_id: str, detail: str) -> bool:
+    known = select(alert_changes.c.id).where(
+        alert_changes.c.alert_id == alert_id,
+        alert_changes.c.change.in_([Change.RAISED, Change.REPEATED]),
+        alert_changes.c.note == detail,
+    )
+    return (await conn.execute(known.limit(1))).one_or_none() is None
+
+
+async def note(
+    conn: AsyncConnection,
+    alert_id: str,
+    organization_id: str,
+    kind: str,
+    change: Change,
+    text: str,
+    *,
+    by: str | None = None,
+) -> None:
+    """Add to an alert's history. The caller commits."""
+    await conn.execute(
+        insert(alert_changes).values(
+            alert_id=alert_id,
+            organization_id=organization_id,
+            kind=kind,
+            change=change.value,
+            note=text,
+            made_by=by,
+        )
     )
 
 
@@ -83,14 +156,14 @@ async def clear(
     was not raised again for that long. `naming`: only if its detail contains this. `unless`: not if
     such a row exists. The caller commits.
     """
-    query = _CLEAR
+    which: list[ColumnElement[bool]] = [*_ONE, _OPEN]
     if unseen_for:
-        query = query.where(alerts.c.last_seen_at < func.clock_timestamp() - unseen_for)
+        which.append(alerts.c.last_seen_at < func.clock_timestamp() - unseen_for)
     if naming:
-        query = query.where(alerts.c.detail.contains(naming, autoescape=True))
+        which.append(alerts.c.detail.contains(naming, autoescape=True))
     if unless is not None:
-        query = query.where(~unless)
-    return (await conn.execute(query, {"of": organization_id, "of_kind": kind.value})).rowcount > 0
+        which.append(~unless)
+    return await end(conn, which, of=organization_id, of_kind=kind.value) > 0
 
 
 async def clear_each(
@@ -105,12 +178,50 @@ async def clear_each(
     where it does not. The caller commits.
     """
     named = alerts.c.detail.contains(naming, autoescape=True)
-    await conn.execute(
-        update(alerts)
-        .where(alerts.c.organization_id.in_(organization_ids), alerts.c.kind == kind.value)
-        .where(alerts.c.cleared_at.is_(None), ~named if otherwise else named)
-        .values(cleared_at=func.clock_timestamp())
+    ids = alerts.c.organization_id.in_(organization_ids)
+    await end(conn, [ids, alerts.c.kind == kind.value, _OPEN, ~named if otherwise else named])
+
+
+async def clear_unseen(conn: AsyncConnection, kind: AlertKind, *, since: datetime) -> None:
+    """Clear the alerts of a kind, of whichever organization, that were last raised before `since`.
+    The caller commits.
+    """
+    await end(conn, [alerts.c.kind == kind.value, _OPEN, alerts.c.last_seen_at < since])
+
+
+async def end(
+    conn: AsyncConnection,
+    which: Collection[ColumnElement[bool]],
+    *,
+    by: str | None = None,
+    reason: str = "",
+    **values: str,
+) -> int:
+    """Move these alerts to those that ended, with an entry in their history; returns how many.
+    `by`: a person closes them. The caller commits.
+    """
+    change = Change.CLEARED if by is None else Change.CLOSED
+    gone = delete(alerts).where(*which).returning(*(alerts.c[name] for name in _MOVED)).cte("gone")
+    ended_at = func.coalesce(gone.c.cleared_at, func.clock_timestamp())
+    computed = {"cleared_at": ended_at, "id": func.coalesce(gone.c.id, NEW_ID)}
+    moved = [computed.get(name, gone.c[name]) for name in _MOVED]
+    ended = (
+        insert(past_alerts)
+        .from_select([*_MOVED, "closed_by"], select(*moved, literal(by, Text)))
+        .returning(past_alerts.c.id, past_alerts.c.organization_id, past_alerts.c.kind)
+        .cte("ended")
     )
+    told: Select[tuple[str, ...]] = select(
+        ended.c.id,
+        ended.c.organization_id,
+        ended.c.kind,
+        literal(change.value, Text),
+        literal(reason, Text),
+        literal(by, Text),
+    )
+    names = ["alert_id", "organization_id", "kind", "change", "note", "made_by"]
+    written = insert(alert_changes).from_select(names, told).returning(alert_changes.c.id)
+    return len((await conn.execute(written, values)).all())
 
 
 async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:
@@ -119,13 +230,6 @@ async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str
         alerts.c.kind == kind.value, alerts.c.cleared_at.is_(None)
     )
     return list((await conn.execute(query)).scalars())
-
-
-async def close(conn: AsyncConnection, organization_id: str, kind: str) -> bool:
-    """Close an alert of any kind, also of another version's, because a person resolved it. Returns
-    whether it was open.
-    """
-    return (await conn.execute(_CLEAR, {"of": organization_id, "of_kind": kind})).rowcount > 0
 
 
 async def standing(
@@ -149,13 +253,20 @@ async def standing(
     if after is not None:
         raised_at = literal(after[0], alerts.c.raised_at.type)
         query = query.where(tuple_(alerts.c.raised_at, alerts.c.kind) > tuple_(raised_at, after[1]))
-    return [
-        Alert(
-            organization_id=row.organization_id,
-            kind=row.kind,
-            detail=redact_text(row.detail),
-            raised_at=row.raised_at,
-            times=row.times,
-        )
-        for row in await conn.execute(query)
-    ]
+    return [of_row(row) for row in await conn.execute(query)]
+
+
+def of_row(row: Row[Any]) -> Alert:
+    return Alert(
+        id=row.id or "",
+        organization_id=row.organization_id,
+        kind=row.kind,
+        detail=redact_text(row.detail),
+        raised_at=row.raised_at,
+        last_seen_at=row.last_seen_at,
+        times=row.times,
+        owner=row.owner,
+        acknowledged_at=row.acknowledged_at,
+        cleared_at=row.cleared_at,
+        closed_by=getattr(row, "closed_by", None),
+    )

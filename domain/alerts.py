@@ -11,16 +11,20 @@ from domain.alert_meanings import (
     GUARANTEE,
     MONEY,
     WEBHOOK_SETUP,
+    AlertStatus,
+    Change,
     Meaning,
+    Severity,
     of_loop,
 )
 
-__all__ = ["MEANINGS", "AlertKind"]
+__all__ = ["MEANINGS", "AlertKind", "AlertStatus", "Change", "Severity"]
 
 MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STUCK: Meaning(
         about="a step was refused permanently: [a stuck step](#a-stuck-step)",
         clears="the step is done",
+        severity=Severity.PAGE,
     ),
     AlertKind.TELEPHONY: Meaning(
         about="Twilio suspended or closed the subaccount: resolve it with Twilio, then lift the "
@@ -31,6 +35,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="the provider's or Twilio's state differs from the database; the workflow was "
         "notified. If the alert stays, run `explain`",
         clears="the next comparison finds no difference",
+        severity=Severity.INFO,
     ),
     AlertKind.UNKNOWN_STATUS: Meaning(
         about="the provider reports a status that Tollgate does not know, or does not find the "
@@ -63,11 +68,13 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         about="payers got back more than the wallet held; the organization is blocked until the "
         "debt is covered or [forgiven](#an-organization-cannot-send)",
         clears="nothing is owed",
+        severity=Severity.INFO,
     ),
     AlertKind.CARRIER_OWED: Meaning(
         about="Twilio charged for the organization's subaccount what its wallet could not pay; it is "
         "suspended until the debt is covered or [forgiven](#an-organization-cannot-send)",
         clears="nothing is owed for the carrier",
+        severity=Severity.INFO,
     ),
     AlertKind.DISPUTE_LOST: Meaning(
         about="a dispute was lost: decide whether that customer may continue",
@@ -116,6 +123,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.BALANCE_LAST_DAY: Meaning(
         about="the same, and it lasts a day at most: act today",
         clears="it lasts longer",
+        severity=Severity.PAGE,
     ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "
@@ -130,6 +138,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "MESSAGE_ID` (`POST …/messages/{message_id}/charge`), or close the alert to waive the "
         "charge",
         clears="all are charged, or Twilio does not confirm what the callback reported",
+        waivable=True,
     ),
     AlertKind.CARRIER_NOT_CHARGED: Meaning(
         about="Twilio charged what no customer was charged for: the detail says on which day, in "
@@ -147,7 +156,8 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.CARRIER_FORBIDDEN: Meaning(
         about="Twilio charged for a usage category that a policy forbids: the customer was charged "
-        "and blocked. Lift the block when it is resolved"
+        "and blocked. Lift the block when it is resolved",
+        severity=Severity.PAGE,
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
         about="a subscription that a switch replaced, or that an abandoned switch created, "
@@ -175,7 +185,8 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.CALLBACK_CONTRADICTED: Meaning(
         about="a signed callback reported a message's final status or id, and Twilio contradicts "
-        "it: somebody else has the subaccount's token. Rotate it; nothing was refunded"
+        "it: somebody else has the subaccount's token. Rotate it; nothing was refunded",
+        severity=Severity.PAGE,
     ),
     AlertKind.REFUND_UNCONFIRMED: Meaning(
         about="a callback reported a message's final status, but Twilio no longer has the "
@@ -190,16 +201,19 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "could not pay: the database may have been restored. `tollgate unmatched list acme` names "
         "them: [restore a database](restore.md)",
         clears="none is left open",
+        severity=Severity.PAGE,
     ),
     AlertKind.FOREIGN_MESSAGES: Meaning(
         about="the subaccount sent messages past Tollgate, so its credentials are in other hands, "
         "or in other software: [messages past Tollgate](#messages-past-tollgate). Told once a day",
         clears="none was found for a day",
+        severity=Severity.PAGE,
     ),
     AlertKind.RECEIVES_MESSAGES: Meaning(
         about="the organization began to receive messages, which Twilio bills, too: [messages past "
         "Tollgate](#messages-past-tollgate). Told when it received none for 28 days",
         clears="a day has passed",
+        severity=Severity.INFO,
     ),
     AlertKind.GUARANTEE_1: GUARANTEE,
     AlertKind.GUARANTEE_2: GUARANTEE,
@@ -208,7 +222,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.GUARANTEE_5: GUARANTEE,
     AlertKind.GUARANTEE_6: GUARANTEE,
     AlertKind.GUARANTEE_7: GUARANTEE,
-    AlertKind.RELAY_FAILED: of_loop("workflows are notified late"),
+    AlertKind.RELAY_FAILED: of_loop("workflows are notified late", Severity.PAGE),
     AlertKind.FINDING_FAILED: of_loop("the owners of parked webhooks are not looked up"),
     AlertKind.EXPIRY_FAILED: of_loop("holds do not expire"),
     AlertKind.RECOVERY_FAILED: of_loop("debts are not collected from new money"),
@@ -222,11 +236,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "a subaccount that somebody reactivates is suspended again after a quarter of an hour only"
     ),
     AlertKind.UNDECIDED_FAILED: of_loop("messages whose callbacks were lost are not looked up"),
-    AlertKind.MARK_FAILED: of_loop("nothing notices if the database is restored"),
+    AlertKind.MARK_FAILED: of_loop("nothing notices if the database is restored", Severity.PAGE),
     AlertKind.FENCED: Meaning(
         about="nothing is sent or debited: the database went back in time, as the detail says, or "
         "an operator runs `tollgate recover`: [restore a database](restore.md)",
         clears="`tollgate recover --open`",
+        severity=Severity.PAGE,
     ),
     AlertKind.RECONCILIATION_LATE: Meaning(
         about="the reconciliation of the subjects in the detail has not been complete for too "
@@ -240,3 +255,28 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.PAYPAL_EVENTS_MISSED: EVENTS_MISSED,
     AlertKind.STRIPE_EVENTS_MISSED: EVENTS_MISSED,
 }
+
+
+def severity_of(kind: str) -> Severity:
+    """Also of a kind that only another version knows."""
+    return MEANINGS[AlertKind(kind)].severity if kind in MEANINGS else Severity.TODAY
+
+
+def clears_only_when(kind: str) -> str | None:
+    """What ends an alert of this kind, in Markdown, if no person may; None: a person may close it."""
+    meaning = MEANINGS[AlertKind(kind)] if kind in MEANINGS else None
+    return meaning.clears if meaning is not None and not meaning.by_hand else None
+
+
+def kinds_of(kind: AlertKind | None, severity: Severity | None) -> list[AlertKind]:
+    """Those that are meant by a filter; None: whatever."""
+    return [
+        each
+        for each, meaning in MEANINGS.items()
+        if kind in (None, each) and severity in (None, meaning.severity)
+    ]
+
+
+def anchor(kind: str) -> str:
+    """Where the runbook explains a kind."""
+    return f"alert-{kind.replace('_', '-')}"

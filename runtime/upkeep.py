@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.campaigns.status_checks import Checking
 from activities.notifier import Notifier
 from db import locks
-from db.audit import reconciliations
+from db.audit import alert_records, reconciliations
 from db.billing import empty_wallets, receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import standing_counts, unnotified
@@ -103,6 +103,7 @@ class Upkeep:
             await refusals.forget(conn, now=datetime.now(UTC))
             await standing_counts.add_up(conn)
             await reconciliations.watch(conn, now=datetime.now(UTC))
+            await alert_records.tidy(conn)
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:

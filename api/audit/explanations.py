@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from api.audit.alert_fields import AlertOut
 from api.audit.sentences import story
 from api.billing.fields import SubscriptionOut
 from api.campaigns.fields import CampaignOut
@@ -15,11 +16,9 @@ from api.http.fields import Time, options
 from api.lifecycle.fields import OrganizationOut
 from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from api.wallet.fields import WalletOut
-from db.alerts import Alert
 from db.audit import explanations
 from db.audit.explanations import Explanation
 from db.inbox.deliveries import Delivery, InboxStatus
-from domain.alerts import AlertKind
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
@@ -50,23 +49,6 @@ class DeliveryOut(BaseModel):
             status=delivery.status.value,
             outcome=delivery.outcome,
             deliveries=delivery.deliveries,
-        )
-
-
-class AlertOut(BaseModel):
-    """Something that a person has to look at."""
-
-    kind: AlertKind | str = Field(
-        description="The kind of the alert; another text only if another version raised it."
-    )
-    detail: str = Field(description="What happened, in words.")
-    raised_at: Time = Field(description="When it was raised first.")
-    times: int = Field(description="How often the cause has occurred.")
-
-    @classmethod
-    def of(cls, alert: Alert) -> "AlertOut":
-        return cls(
-            kind=alert.kind, detail=alert.detail, raised_at=alert.raised_at, times=alert.times
         )
 
 

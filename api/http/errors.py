@@ -78,6 +78,7 @@ class Kind(Enum):
     MESSAGE_NOT_LOST = 409, "Only a lost message can be sent again"
     MESSAGE_NOT_UNCONFIRMED = 409, "Only a message that Twilio never confirmed can be given up"
     MESSAGE_NOT_UNPAID = 409, "The message was not sent after its refund"
+    ALERT_CLEARS_ITSELF = 409, "The alert clears by itself"
     NO_RATE = 409, "No rate for any country"
     BODY_TOO_LARGE = 413, "The body is too large"
     TOO_MANY_LINES = 413, "The file has too many lines"

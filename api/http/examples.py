@@ -37,6 +37,7 @@ _ENTRY = {
 }
 
 REQUESTS: dict[str, Any] = {
+    "AcknowledgementRequest": {"owner": "jo@example.com", "note": "asked the customer"},
     "CampaignRequest": {
         "name": "Autumn",
         "body": "20 % off today.",

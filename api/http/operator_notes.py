@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from db.alerts import Alert
 from db.api_keys import ApiKey, Scope
 from db.audit.explanations import Explanation
 from db.lifecycle.receipts import Receipt
@@ -43,12 +44,19 @@ def of_receipts(receipts: Sequence[Receipt], caller: ApiKey) -> tuple[Receipt, .
     )
 
 
+def of_alerts(alerts: Sequence[Alert], caller: ApiKey) -> tuple[Alert, ...]:
+    if _may_read(caller):
+        return tuple(alerts)
+    return tuple(replace(alert, owner="an operator" if alert.owner else None) for alert in alerts)
+
+
 def of_explanation(explanation: Explanation, caller: ApiKey) -> Explanation:
     return replace(
         explanation,
         wallet=of_wallet(explanation.wallet, caller),
         blocks=of_blocks(explanation.blocks, caller),
         receipts=of_receipts(explanation.receipts, caller),
+        alerts=of_alerts(explanation.alerts, caller),
     )
 
 

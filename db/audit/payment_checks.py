@@ -75,6 +75,8 @@ PAYMENT_CHECKS = (
             FROM examined.topups t
             WHERE t.status = 'paid' AND NOT EXISTS (
                 SELECT FROM alerts a WHERE a.organization_id = t.organization_id AND a.kind = 'payment_not_booked')
+                AND NOT EXISTS (SELECT FROM past_alerts a
+                                WHERE a.organization_id = t.organization_id AND a.kind = 'payment_not_booked')
             GROUP BY t.organization_id, t.provider
         ) counted
         """,

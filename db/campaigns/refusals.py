@@ -58,10 +58,6 @@ _LATEST = text(
 _SENDER = text("SELECT sender FROM organizations WHERE id = :organization_id")
 _SENDER_KEPT = text("SELECT sender FROM organizations WHERE id = :organization_id FOR SHARE")
 FORGOTTEN_AFTER = timedelta(days=1)
-_FORGET = text(
-    "UPDATE alerts SET cleared_at = :now WHERE kind = :kind AND cleared_at IS NULL AND "
-    "last_seen_at < :before"
-)
 _FORGET_LIMITS = text(
     """
     UPDATE campaigns
@@ -183,10 +179,7 @@ async def forget(conn: AsyncConnection, *, now: datetime) -> None:
     """Clear that alert after a day without such failures: the cause was fixed at Twilio. The caller
     commits.
     """
-    await conn.execute(
-        _FORGET,
-        {"kind": AlertKind.SENDING_REFUSED.value, "now": now, "before": now - FORGOTTEN_AFTER},
-    )
+    await alerts.clear_unseen(conn, AlertKind.SENDING_REFUSED, since=now - FORGOTTEN_AFTER)
 
 
 async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:

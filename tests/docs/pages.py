@@ -15,6 +15,7 @@ PAGES = sorted(
 GENERATED = {ROOT / "docs" / "reference" / name for name in ("api.md", "settings.md", "cli.md")}
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]\[]*\]\((?P<to>[^)\s]+)\)")
+_ANCHOR = re.compile(r'<a id="(?P<id>[^"]+)"></a>')
 _HEADING = re.compile(r"^#{1,6} (?P<text>.+)$", re.MULTILINE)
 
 
@@ -49,8 +50,10 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of the page, as GitHub generates them."""
-    return {_slug(found["text"]) for found in _HEADING.finditer(prose(page))}
+    """The anchors of the page: those that GitHub generates, and those that are written."""
+    text = prose(page)
+    written = {found["id"] for found in _ANCHOR.finditer(text)}
+    return written | {_slug(found["text"]) for found in _HEADING.finditer(text)}
 
 
 def _slug(heading: str) -> str:

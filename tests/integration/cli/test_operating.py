@@ -134,17 +134,27 @@ async def test_alerts_are_listed_and_closed(engine: AsyncEngine, database_url: s
 
     listed = tollgate("alerts", "--json", database_url=database_url)
     shown = tollgate("alerts", database_url=database_url)
+    relay, refund = json.loads(listed.stdout)["data"]
+    taken = tollgate(
+        "alerts", "acknowledge", relay["id"], "--owner", "jo", database_url=database_url
+    )
+    reason = ("--reason", "paid by bank transfer")
     closed = [
-        tollgate("alerts", "close", ORGANIZATION, "refund", database_url=database_url)
-        for _ in range(2)
+        tollgate("alerts", "close", id_, *reason, database_url=database_url)
+        for id_ in (refund["id"], refund["id"], relay["id"])
     ]
+    found = tollgate("alerts", "show", refund["id"], "--json", database_url=database_url)
 
-    found = [
-        (alert["organization_id"], alert["kind"]) for alert in json.loads(listed.stdout)["data"]
+    assert [(each["organization_id"], each["kind"]) for each in (relay, refund)] == [
+        (None, "relay_failed"),
+        (ORGANIZATION, "refund"),
     ]
-    assert found == [(ORGANIZATION, "refund"), (None, "relay_failed")]
     assert "(installation)" in shown.stdout
-    assert [done.returncode for done in closed] == [0, 1]
+    assert taken.returncode == 0, taken.stderr
+    assert [done.returncode for done in closed] == [0, 1, 1]
+    assert "clears when the loop succeeds" in closed[2].stderr
+    record = json.loads(found.stdout)
+    assert (record["status"], record["history"][-1]["note"]) == ("cleared", reason[1])
     async with engine.connect() as conn:
         assert [alert.kind for alert in await alerts.standing(conn)] == ["relay_failed"]
 

@@ -24,6 +24,7 @@ ACME = "/v1/organizations/acme"
 NUMBERS = ["+14155550100", "+14155550101"]
 NO_CAMPAIGN = "00000000-0000-7000-8000-000000000000"
 SINGLE = {
+    "AlertRecord": "one alert",
     "CanSend": "the reasons of one answer",
     "Bill": "the sums of one month",
     "Campaign": "one campaign",

@@ -17,6 +17,7 @@ PLACES = {
     "reference": "x",
     "checkout_id": "x",
     "key_id": "x",
+    "alert_id": "x",
     "category": "x",
     "from_currency": "USD",
     "to_currency": "EUR",

@@ -58,7 +58,7 @@ def test_an_operation_declares_only_what_it_can_answer_with(paths: dict[str, Any
         return sorted(status for status in answers if status >= "400")
 
     assert errors("get", "/can-send") == ["401", "404", "422", "503"]
-    assert errors("delete", "/alerts/{kind}") == ["401", "403", "404", "422", "503"]
+    assert errors("delete", "/alerts/{kind}") == ["401", "403", "404", "409", "422", "503"]
     assert errors("post", "/campaigns/{campaign_id}/pause") == [
         *("401", "403", "404", "409", "422", "503")
     ]

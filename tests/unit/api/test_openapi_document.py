@@ -19,6 +19,7 @@ VERBS = {
     *("list", "get", "check", "explain", "preview"),
     *("create", "update", "set", "delete", "change", "upload", "send", "resend"),
     *("start", "pause", "resume", "cancel", "suspend", "reinstate", "close", "dismiss", "lift"),
+    *("acknowledge",),
     *("freeze", "unfreeze", "credit", "debit", "charge", "refund", "capture", "release"),
     *("collect", "link", "receive"),
 }
