@@ -82,6 +82,11 @@ def switching_queue(lifecycle_queue: str) -> str:
     return f"{lifecycle_queue}-switching"
 
 
+def reconciliation_queue(lifecycle_queue: str) -> str:
+    """Where they compare and audit: passes that hang hold no slot of a lifecycle's steps."""
+    return f"{lifecycle_queue}-reconciliation"
+
+
 def switch_workflow_id(organization_id: str) -> str:
     return f"migration/{organization_id}"  # its former name, by which running ones are found
 

@@ -12,7 +12,11 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.audit.retired import Retired
-from activities.workflow_contracts import provider_queue, switching_queue
+from activities.workflow_contracts import (
+    provider_queue,
+    reconciliation_queue,
+    switching_queue,
+)
 from domain.alerts import AlertKind
 from domain.billing.subscription import Provider
 from runtime.database_watch import DatabaseWatch
@@ -70,12 +74,16 @@ def workflow_runner() -> SandboxedWorkflowRunner:
 
 
 def queues_beside(services: Services, queue: str) -> Sequence[str]:
-    """The queues that a process polls together with this one: of activities that query providers,
-    which may hang.
+    """The queues that a process polls together with this one: of activities that may hang, or take
+    long.
     """
     if queue == services.settings.campaign_task_queue:
         return []
-    return [*(provider_queue(queue, provider) for provider in Provider), switching_queue(queue)]
+    return [
+        *(provider_queue(queue, provider) for provider in Provider),
+        switching_queue(queue),
+        reconciliation_queue(queue),
+    ]
 
 
 def create_activity_worker(services: Services, queue: str, *, versioned: bool = False) -> Worker:

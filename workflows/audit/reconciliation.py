@@ -9,7 +9,11 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.audit.passes import Pass, Passes
     from activities.audit.retired import Page, PricesFrom, Retired
-    from activities.workflow_contracts import RECONCILE, RECONCILIATION
+    from activities.workflow_contracts import (
+        RECONCILE,
+        RECONCILIATION,
+        reconciliation_queue,
+    )
     from domain.audit.reconciliation import Subject
     from workflows import options
 
@@ -25,6 +29,7 @@ class Reconciliation:
             at = await workflow.execute_activity_method(
                 Passes.reconcile,
                 at,
+                task_queue=reconciliation_queue(workflow.info().task_queue),
                 start_to_close_timeout=options.AUDIT
                 if at.subject is Subject.AUDIT
                 else options.BATCH,

@@ -6,7 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.inbox.event_backfill import EventBackfill, Settled, Tally
-    from activities.workflow_contracts import RECONCILE_EVENTS
+    from activities.workflow_contracts import RECONCILE_EVENTS, reconciliation_queue
     from workflows import options
 
 
@@ -29,6 +29,7 @@ class ReconcileEvents:
             tallies: list[Tally] = await workflow.execute_activity_method(
                 EventBackfill.take_in_missed_events,
                 start,
+                task_queue=reconciliation_queue(workflow.info().task_queue),
                 start_to_close_timeout=options.BATCH,
                 heartbeat_timeout=options.HEARTBEAT,
                 retry_policy=options.SOON,

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from activities.audit.passes import Pass
-from activities.workflow_contracts import RECONCILIATION
+from activities.workflow_contracts import RECONCILIATION, reconciliation_queue
 from domain.audit.reconciliation import Subject
 from tests.workflow.audit.test_reconcile import reconcile
 from tests.workflow.stops import subscription_path
@@ -68,6 +68,20 @@ async def test_an_endless_audit_and_a_provider_that_hangs_delay_no_other_pass(
         for subject in STUCK:
             await running[subject].result()
     assert await complete(world) == sorted(Subject)
+
+
+async def test_passes_take_no_slot_from_the_steps_of_a_lifecycle(own_world: World) -> None:
+    queue = own_world.services.settings.lifecycle_task_queue
+    handle = await begin(own_world, Subject.BALANCE)
+    await handle.result()
+
+    scheduled = {
+        event.activity_task_scheduled_event_attributes.task_queue.name
+        for event in (await handle.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    }
+
+    assert scheduled == {reconciliation_queue(queue)}
 
 
 async def test_a_further_attempt_continues_at_the_page_where_one_failed(
