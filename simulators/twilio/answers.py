@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from simulators.twilio.state import Account, Behaviour, SentMessage, rfc2822
+from simulators.twilio.state import Account, Behaviour, SentMessage, State, rfc2822
 
 API = "/2010-04-01"
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def not_found(path: str) -> Refusal:
     return Refusal(404, 20404, f"The requested resource {path} was not found")
 
 
-def account_json(account: Account) -> dict[str, Any]:
+def account_json(state: State, account: Account) -> dict[str, Any]:
     uri = f"{API}/Accounts/{account.sid}"
     return {
         "auth_token": account.auth_token,
@@ -64,7 +64,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "friendly_name": account.friendly_name,
         "owner_account_sid": account.owner,
         "sid": account.sid,
-        "status": account.status,
+        "status": state.status_of(account),
         "subresource_uris": {
             "messages": f"{uri}/Messages.json",
             "balance": f"{uri}/Balance.json",

@@ -4,6 +4,7 @@ import operator
 import time
 from base64 import b64decode
 from datetime import UTC, datetime
+from functools import partial
 
 from simulators.twilio.answers import (
     API,
@@ -143,8 +144,8 @@ class Api:
         return account
 
     def _must_be_active(self, account: Account) -> None:
-        if account.status != "active" or self.state.parent_of(account).status != "active":
-            code = self.state.behaviour.suspended_code
+        code = self.state.inactive(account)
+        if code is not None:
             self.state.refused[code] += 1
             status = 401 if code == 20003 else 403
             raise Refusal(
@@ -166,21 +167,22 @@ class Api:
                 _form(body).get("FriendlyName")
                 or f"SubAccount Created at {datetime.now(UTC):%Y-%m-%d %H:%M %p}"
             )
-            return ok(account_json(self.state.open_account(name, owner=caller.sid)), 201)
+            opened = self.state.open_account(name, owner=caller.sid)
+            return ok(account_json(self.state, opened), 201)
         wanted = _form(query.encode())
         matches = [
             account
             for account in reversed(self.state.accounts.values())
             if account.owner == caller.sid
             and wanted.get("FriendlyName") in (None, account.friendly_name)
-            and wanted.get("Status") in (None, account.status)
+            and wanted.get("Status") in (None, self.state.status_of(account))
         ]
-        return ok(page_json("accounts", path, wanted, matches, account_json))
+        return ok(page_json("accounts", path, wanted, matches, partial(account_json, self.state)))
 
     def _account(self, caller: Account, account: Account, method: str, body: bytes) -> Answer:
         if method == "POST":
             self._update_account(caller, account, _form(body))
-        return ok(account_json(account))
+        return ok(account_json(self.state, account))
 
     def _update_account(self, caller: Account, account: Account, form: dict[str, str]) -> None:
         status = form.get("Status")
@@ -199,7 +201,7 @@ class Api:
             )
         if caller.sid != account.owner:
             raise Refusal(403, 20403, "Only the main account can change the status of a subaccount")
-        if caller.status != "active":
+        if self.state.inactive(caller) is not None:
             raise Refusal(
                 400, 21476, "Account status cannot be changed: the parent account is suspended"
             )

@@ -78,16 +78,16 @@ class Control:
                 self.state.open_account(name.replace("{n}", str(n)), owner=body.get("owner"))
                 for n in range(1, number + 1)
             ]
-        return JSONResponse({"accounts": [account_json(each) for each in opened]}, 201)
+        return JSONResponse({"accounts": [account_json(self.state, each) for each in opened]}, 201)
 
     async def open_parent(self, request: Request) -> Response:
         body = await read_json(request)
         opened = self.state.open_parent(str(body["sid"]), str(body["auth_token"]))
-        return JSONResponse({"account": account_json(opened)}, 201)
+        return JSONResponse({"account": account_json(self.state, opened)}, 201)
 
     async def list_accounts(self, _: Request) -> Response:
         return JSONResponse(
-            {"accounts": [account_json(each) for each in self.state.accounts.values()]}
+            {"accounts": [account_json(self.state, each) for each in self.state.accounts.values()]}
         )
 
     async def set_status(self, request: Request) -> Response:
@@ -104,7 +104,7 @@ class Control:
                 for each in self.state.accounts.values()
                 if each.owner == account.sid
             )
-        return JSONResponse({"account": account_json(account), "failed_messages": failed})
+        return JSONResponse({"account": account_json(self.state, account), "failed_messages": failed})
 
     async def senders(self, request: Request) -> Response:
         """Add a sender, or a messaging service with its senders, to the account; or remove it."""
@@ -133,7 +133,7 @@ class Control:
     async def rotate_token(self, request: Request) -> Response:
         account = self._account(request)
         account.auth_token = (await read_json(request)).get("auth_token") or self.state.new_sid("")
-        return JSONResponse({"account": account_json(account)})
+        return JSONResponse({"account": account_json(self.state, account)})
 
     async def list_messages(self, request: Request) -> Response:
         query = request.query_params

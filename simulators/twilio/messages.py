@@ -208,6 +208,10 @@ class Messages:
     def _sending(self, message: SentMessage) -> None:
         if message.status not in _QUEUED:
             return
+        account = self.state.accounts.get(message.account_sid)
+        if account is not None and self.state.inactive(account) is not None:
+            self._fail(message, "failed", 30002)
+            return
         if self.state.behaviour.sending_after > message.validity:
             self._fail(message, "failed", 30036)  # it expired in the queue
             return

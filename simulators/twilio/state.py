@@ -14,6 +14,10 @@ from simulators.twilio.billing.books import Books
 from simulators.twilio.billing.clock import Clock
 from simulators.twilio.billing.rates import Rates, micros
 
+NO_MONEY = 10001
+"""How Twilio refuses a request of an account whose balance, or whose parent's, is 0 or less: its
+page of error 10001.
+"""
 LONGEST_VALIDITY = 36_000
 """Seconds that a message waits in the queue unless its sender sets fewer."""
 
@@ -85,7 +89,10 @@ class Behaviour:
     `fail_share` of the messages end with `fail_code` and `fail_status`. `redact_bodies` and
     `redact_numbers` are the account's settings: bodies are erased, and the last four digits of
     recipients masked, wherever messages are read. `smart_encoding` is a Messaging Service's, on
-    unless it is switched off. `balance` is what the main account had before the first charge.
+    unless it is switched off. `balance` is what each main account had before the first charge. At 0
+    Twilio suspends it, "which also suspended the subaccount making the request" (its pages of errors
+    10001 and 30002, support article 223183248); `show_as_suspended` says whether its subaccounts are
+    then shown as suspended, too, which no page says.
     Usage records show what was booked `usage_lag` ago or earlier; usage triggers are evaluated
     every `trigger_every`. `rcs_reaches` says whether recipients' phones can receive RCS.
     """
@@ -105,7 +112,8 @@ class Behaviour:
     suspended_reads: bool = True
     segment_price: str = "0.00750"
     price_after: float | None = None
-    balance: str = "100.00"
+    balance: str = "1000000.00"
+    show_as_suspended: bool = False
     currency: str = "USD"
     rcs_reaches: bool = True
     usage_lag: float = 0.0
@@ -167,7 +175,7 @@ class State:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
-        self.books = Books(self.clock)
+        self.books = Books(self.clock, lambda sid: self.accounts[sid].owner)
         self.reset()
 
     def reset(self) -> None:
@@ -204,6 +212,23 @@ class State:
     def parent_of(self, account: Account) -> Account:
         """Itself for a main account."""
         return self.accounts[account.owner]
+
+    def balance_micros(self, parent: Account) -> int:
+        return self.behaviour.balance_micros - self.books.spent[parent.sid]
+
+    def inactive(self, account: Account) -> int | None:
+        """The code with which Twilio refuses what the account asks for; None: it is active."""
+        parent = self.parent_of(account)
+        if account.status != "active" or parent.status != "active":
+            return self.behaviour.suspended_code
+        return None if self.balance_micros(parent) > 0 else NO_MONEY
+
+    def status_of(self, account: Account) -> str:
+        """As Twilio shows it."""
+        is_parent = account.owner == account.sid
+        if account.status != "active" or not (is_parent or self.behaviour.show_as_suspended):
+            return account.status
+        return "active" if self.inactive(account) is None else "suspended"
 
     def open_parent(self, sid: str, auth_token: str) -> Account:
         """A further main account, with subaccounts of its own."""

@@ -162,13 +162,10 @@ class Billing:
         if account.owner != account.sid:
             raise not_found(path)  # subaccounts have no balance of their own
         self.charge_fees()
-        left = self.state.behaviour.balance_micros - self.state.books.total_micros(
-            self.accounts_of(account)
-        )
         return ok(
             {
                 "account_sid": account.sid,
-                "balance": dollars(left),
+                "balance": dollars(self.state.balance_micros(account)),
                 "currency": self.state.behaviour.currency,
             }
         )

@@ -2,7 +2,8 @@
 entries.
 """
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -44,17 +45,23 @@ class Entry:
 
 @dataclass(slots=True)
 class Books:
-    """`by_source` has the first entry of each source: a message itself, not its carrier fee."""
+    """`by_source` has the first entry of each source: a message itself, not its carrier fee.
+    `parent_of` is the main account that pays for an account; `spent` what each main account has
+    spent.
+    """
 
     clock: Clock
+    parent_of: Callable[[str], str]
     entries: list[Entry] = field(default_factory=list)
     by_source: dict[str, Entry] = field(default_factory=dict)
     by_account: dict[str, list[Entry]] = field(default_factory=dict)
+    spent: Counter[str] = field(default_factory=Counter)
 
     def clear(self) -> None:
         self.entries.clear()
         self.by_source.clear()
         self.by_account.clear()
+        self.spent.clear()
 
     def book(
         self,
@@ -85,6 +92,7 @@ class Books:
         )
         self.entries.append(entry)
         self.by_account.setdefault(account_sid, []).append(entry)
+        self.spent[self.parent_of(account_sid)] += price_micros or 0
         if source:
             self.by_source.setdefault(source, entry)
         return entry
@@ -96,6 +104,9 @@ class Books:
         if not 1 <= number <= len(self.entries):
             raise KeyError(number)
         entry = self.entries[number - 1]
+        self.spent[self.parent_of(entry.account_sid)] += (price_micros or 0) - (
+            entry.price_micros or 0
+        )
         entry.price_micros = price_micros
         return entry
 
@@ -105,10 +116,3 @@ class Books:
             for entry in self.by_account.get(account_sid, ()):
                 if entry.booked_at <= until:
                     yield entry
-
-    def total_micros(self, accounts: Collection[str]) -> int:
-        return sum(
-            entry.price_micros or 0
-            for account_sid in accounts
-            for entry in self.by_account.get(account_sid, ())
-        )

@@ -38,7 +38,7 @@ def receive(
     """An inbound message; a suspended account receives nothing ("cannot … receive", Twilio's page
     of subaccounts).
     """
-    if account.status != "active" or state.parent_of(account).status != "active":
+    if state.inactive(account) is not None:
         return None
     now, segments = state.clock.now(), count_segments(body)
     message = SentMessage(

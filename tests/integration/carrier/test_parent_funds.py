@@ -30,6 +30,11 @@ def parent_funds(tollgate: Tollgate, **further: str) -> ParentFunds:
     return ParentFunds(tollgate.services.engine, twilio, turn)
 
 
+@pytest.fixture(autouse=True)
+def balance(tollgate: Tollgate) -> None:
+    tollgate.twilio.state.behaviour.balance = "100.00"
+
+
 async def read(tollgate: Tollgate, **further: str) -> dict[str, str]:
     """The alerts about it afterwards."""
     await parent_funds(tollgate, **further).read(now=datetime.now(UTC))

@@ -107,6 +107,7 @@ async def test_records_lag_and_a_correction_shows_at_the_next_read(
 async def test_the_main_account_sees_its_subaccounts_unless_it_asks_for_itself(
     client: httpx.AsyncClient, twilio: TwilioSimulator
 ) -> None:
+    twilio.state.behaviour.balance = "100.00"
     await send(client, twilio, await opened(client))
     everybody = await record(client, MAIN_SID, "totalprice")
     alone = await record(client, MAIN_SID, "totalprice", IncludeSubaccounts="false")
