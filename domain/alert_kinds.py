@@ -32,6 +32,7 @@ class AlertKind(StrEnum):
     SENDER_SENDS_RCS = "sender_sends_rcs"
     BALANCE_LOW = "balance_low"
     BALANCE_LAST_DAY = "balance_last_day"
+    PARENT_SUSPENDED = "parent_suspended"
 
     CHARGED_BY_OTHER = "charged_by_other"
     LATE_CONSENT = "late_consent"

@@ -125,6 +125,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         clears="it lasts longer",
         severity=Severity.PAGE,
     ),
+    AlertKind.PARENT_SUSPENDED: Meaning(
+        about="Twilio has suspended a parent account, so it refuses whatever its organizations send: "
+        "the balance in the detail is used up, or Twilio's own team stopped the account. Campaigns "
+        "wait unpaid and go on by themselves. Add money; Twilio takes five to ten minutes",
+        clears="each parent account is active, which is read every 15 minutes",
+    ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "
         "`TOLLGATE_ROTATE_TOKENS_AT_SUSPENSION` is set: whoever has it may read at Twilio, and use "

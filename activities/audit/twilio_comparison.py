@@ -26,7 +26,7 @@ from domain.billing.comparison import Difference
 from domain.campaigns.telephony import Account, AccountStatus
 from domain.lifecycle.standing import Standing, Status
 from providers.errors import NotFound
-from providers.twilio import Twilio
+from providers.twilio import Twilio, funds
 
 _LIST, _MISSING = "list", "missing"
 _UNLISTED_AT_ONCE = 20
@@ -120,6 +120,10 @@ class TwilioComparison:
             )
         if _agree(standing, account.status):
             return None
+        if standing.status is Status.ACTIVE and await funds.why_suspended(
+            self._twilio, account.sid
+        ):
+            return None  # everybody's, and no organization's: it is an alert of its own
         await self._follow(standing, account)
         return Difference(
             text=f"the standing is {standing.status.value}, the Twilio subaccount "

@@ -33,6 +33,8 @@ LONGEST_PAUSE = 10.0
 """Longest pause, in seconds, that an attempt waits when Twilio asks for one; the workflow waits for
 longer ones.
 """
+TRIED_BY_ONE = frozenset({Waits.TWILIO_UNREACHABLE, Waits.ACCOUNT_NOT_ACTIVE})
+"""After these waits a single message shows whether Twilio takes messages again."""
 ACCOUNT_RETRY = 60.0
 """Seconds until the next attempt for an account that Twilio rejects without saying that it is
 suspended.
@@ -74,8 +76,8 @@ class Sent:
 class BatchSender:
     """One attempt at a campaign's batch. `course` is how its earlier messages fared.
 
-    `account` is the key of the parent account's pace. `shut_with_the_account`: whether the gate is
-    shut, or is being shut, because Twilio rejects the account.
+    `account` is the key of the parent account's pace. `shut_with_the_account` has the gate shut
+    because Twilio rejects the account, or says why it is not.
     """
 
     engine: AsyncEngine
@@ -88,7 +90,7 @@ class BatchSender:
     messages_per_second: int | None
     account: str
     course: Course
-    shut_with_the_account: Callable[[Organization], Awaitable[bool]]
+    shut_with_the_account: Callable[[Organization], Awaitable[str | None]]
     turns: Turns
     windows: asyncio.Semaphore
     pacing: Pacing
@@ -117,9 +119,7 @@ class BatchSender:
             if (sent := await self._pause(pauses)) is not None:
                 return sent
             async with self.windows:
-                window = await self._next_window(
-                    1 if pauses.noted == Waits.TWILIO_UNREACHABLE else self._limit
-                )
+                window = await self._next_window(1 if pauses.noted in TRIED_BY_ONE else self._limit)
                 if not window:
                     return self._sent(stopped=window is None)
                 if (sender := window[0].sender or self.organization.sender) != self._judged:
@@ -198,10 +198,14 @@ class BatchSender:
 
     async def _account_refused(self, pauses: Pauses) -> Sent:
         await self._settle()
-        if await self.shut_with_the_account(self.organization):
+        why_open = await self.shut_with_the_account(self.organization)
+        if why_open is None:
             return self._sent(stopped=True)
-        await pauses.note(Pause(reason=Waits.ACCOUNT_NOT_ACTIVE, seconds=ACCOUNT_RETRY))
-        return self._sent(retry_after=ACCOUNT_RETRY)
+        await pauses.note(
+            Pause(reason=Waits.ACCOUNT_NOT_ACTIVE, seconds=ACCOUNT_RETRY, detail=why_open)
+        )
+        # refunds the rest: how long Twilio refuses everybody, nobody knows
+        return self._sent(stopped=True, retry_after=ACCOUNT_RETRY)
 
     async def _look(self) -> Stop | None:
         """Read how carriers treated the messages that Twilio accepted meanwhile, and the

@@ -30,9 +30,10 @@ from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.campaigns.campaign import Batch, MessageStatus, Next
 from domain.campaigns.telephony import AccountStatus
+from domain.campaigns.waits import Waits, in_words
 from domain.lifecycle.standing import Status
 from providers.errors import ProviderError
-from providers.twilio import Twilio
+from providers.twilio import Twilio, funds
 
 log = structlog.get_logger()
 WINDOWS = 200
@@ -228,33 +229,36 @@ class Sending:
             return pace.WHOLE_ACCOUNT
         return pace.of_account(parent, main=parent == self._twilio.main_parent)
 
-    async def _shut_with_the_account(self, organization: Organization) -> bool:
-        """Handle Twilio's rejection of the account: whether the gate is shut or changing, by the
-        telephony block if by nothing else.
+    async def _shut_with_the_account(self, organization: Organization) -> str | None:
+        """Handle Twilio's rejection of the account: shut the gate by the telephony block, unless it
+        is shut or changing; None: it is.
 
-        False where Twilio does not report a suspension: its parent may be suspended, or a change is
-        in progress.
+        Otherwise why it stays open: the parent is suspended, which no organization can help and
+        which would leave each of them with a block to lift, or a change is in progress.
         """
         async with reading(self._engine).connect() as conn:
             before = await standings.get(conn, organization.id)
         if before is None or before.behind or before.status is Status.SUSPENDED:
-            return True  # we suspended it, or are reopening it
+            return None  # we suspended it, or are reopening it
         try:
             account = await self._twilio.get_account(organization.twilio_account_sid)
+            suspended = await funds.why_suspended(self._twilio, account.sid)
         except ProviderError as problem:
             log.error("account_refused", organization_id=organization.id, reason=str(problem))
-            return False
-        if account.status is AccountStatus.ACTIVE:
-            log.error(
-                "account_refused",
-                organization_id=organization.id,
-                reason="Twilio says that it is active",
-            )
-            return False
+            return in_words(Waits.ACCOUNT_NOT_ACTIVE)
+        if suspended is not None:
+            async with self._engine.begin() as conn:
+                await alerts.raise_(
+                    conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED, suspended
+                )
+        if suspended is not None or account.status is AccountStatus.ACTIVE:
+            why = suspended or in_words(Waits.ACCOUNT_NOT_ACTIVE)
+            log.error("account_refused", organization_id=organization.id, reason=why)
+            return why
         reason = f"Twilio reports the subaccount as {account.status.value}"
         async with self._engine.begin() as conn:
             if await standings.lock(conn, organization.id) != before:
-                return True  # our own suspension may have begun and ended since: no block may outlast it
+                return None  # our own suspension may have begun and ended since: no block may outlast it
             ours = account.status is AccountStatus.SUSPENDED and await suspensions.take_back(
                 conn, before, now=datetime.now(UTC)
             )
@@ -262,4 +266,4 @@ class Sending:
                 await blocks.block_telephony(conn, organization.id, reason, now=datetime.now(UTC))
         log.warning("subaccount_not_active", organization_id=organization.id, reason=reason)
         await self._notifier.notify_organization(organization.id)
-        return True
+        return None

@@ -1,4 +1,6 @@
-"""Reads the balance of each parent account, and raises an alert before it is used up."""
+"""Reads each parent account and its balance: raises an alert before the balance is used up, and
+when Twilio has suspended the account, and with it every organization.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ from activities.failures import first_line, translated_forever
 from db import alerts
 from db.carrier import parent_funds
 from domain.alerts import AlertKind
+from domain.campaigns.telephony import AccountStatus
 from domain.carrier import runway
 from domain.carrier.runway import Funds
 from providers.errors import ProviderError, ProviderRefused
@@ -33,18 +36,30 @@ class ParentFunds:
         does not answer keeps what is known of it. Raises retryably if none answers.
         """
         problems: list[ProviderError] = []
+        suspended: list[str] = []
         for parent in self._twilio.parents:
             try:
+                await self._turn()
+                account = await self._twilio.get_account(parent)
                 read = await self._funds(parent, now)
             except ProviderError as problem:
                 log.warning("balance_not_read", account=parent, reason=first_line(problem))
                 problems.append(problem)
                 continue
+            if account.status is not AccountStatus.ACTIVE:
+                suspended.append(runway.suspended(parent, account.status, read.balance))
             async with self._engine.begin() as conn:
                 await parent_funds.put(conn, read, now=now)
         async with self._engine.begin() as conn:
             await parent_funds.keep_only(conn, self._twilio.parents)
             await _warn(conn, await parent_funds.read(conn))
+            if suspended:
+                detail = "; ".join(suspended)
+                await alerts.raise_(
+                    conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED, detail
+                )
+            elif not problems:
+                await alerts.clear(conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED)
         if len(problems) == len(self._twilio.parents):
             with translated_forever():
                 raise problems[0]

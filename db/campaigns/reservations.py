@@ -66,7 +66,9 @@ async def reserve(
         return await sending(conn, campaign, waiting.position, waiting.reserved, now)
     if waiting.position is None:
         return await _handed_over(conn, campaign, waiting.unknown)
-    rows = await _next(conn, campaign, limit, quiet)
+    # a single message shows whether Twilio takes the account's messages again
+    most = 1 if campaign.waits_for == Waits.ACCOUNT_NOT_ACTIVE else limit
+    rows = await _next(conn, campaign, most, quiet)
     if not rows:
         return await _leave_alone(conn, campaign, waiting.position, now)
     reserved = await _pay_for(conn, campaign, wallet, rows)

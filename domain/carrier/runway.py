@@ -7,6 +7,7 @@ once, whatever they have paid.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from domain.campaigns.telephony import AccountStatus
 from domain.money import Money
 
 DAYS = 7
@@ -42,6 +43,10 @@ class Funds:
         lasts = self.lasts
         rest = "" if lasts is None else f", which lasts {lasts / timedelta(days=1):.1f} days"
         return f"{self.account_sid} has {self.balance}{rest}"
+
+
+def suspended(account_sid: str, status: AccountStatus, balance: Money) -> str:
+    return f"Twilio reports the parent account {account_sid} as {status.value}, with {balance} left"
 
 
 def window(now: datetime) -> tuple[date, timedelta]:

@@ -1,4 +1,5 @@
-"""A parent account's balance at Twilio, and what it spent with all its subaccounts.
+"""A parent account's balance at Twilio, what it spent with all its subaccounts, and whether Twilio
+has suspended it.
 
 Only a parent has a balance. Sources: Twilio's OpenAPI `twilio_api_v2010.json` (Balance, Usage
 Records; `IncludeSubaccounts` is true unless set).
@@ -7,6 +8,8 @@ Records; `IncludeSubaccounts` is true unless set).
 from datetime import date
 
 from domain import money
+from domain.campaigns.telephony import AccountStatus
+from domain.carrier import runway
 from domain.money import BadAmount, Money
 from providers.errors import ProviderUnavailable
 from providers.twilio.adapter import Twilio
@@ -17,6 +20,18 @@ async def balance(twilio: Twilio, parent_sid: str) -> Money:
     """Below zero if it owes."""
     answer = await answer_of(twilio.as_parent(parent_sid).balance.fetch_async)
     return _money(answer.balance, answer.currency)
+
+
+async def why_suspended(twilio: Twilio, account_sid: str) -> str | None:
+    """Why Twilio refuses what a subaccount and all others of its parent ask for; None: the parent is
+    active. With it all its subaccounts are suspended, whatever Twilio shows for them (its page of
+    error 10001).
+    """
+    parent = await twilio.parent_of(account_sid)
+    account, left = await twilio.get_account(parent), await balance(twilio, parent)
+    if account.status is AccountStatus.ACTIVE and left.micros > 0:
+        return None
+    return runway.suspended(parent, account.status, left)
 
 
 async def spent(twilio: Twilio, parent_sid: str, first: date, last: date) -> Money | None:

@@ -126,3 +126,19 @@ async def test_when_no_parent_answers_it_is_tried_again(tollgate: Tollgate) -> N
         await parent_funds(tollgate).read(now=datetime.now(UTC))
 
     assert isinstance(problem.value.__cause__, ProviderError)
+
+
+async def test_a_parent_that_twilio_suspended_is_an_alert_until_it_is_active_again(
+    tollgate: Tollgate,
+) -> None:
+    tollgate.twilio.state.behaviour.balance = "0"
+    await read(tollgate)
+    async with tollgate.services.engine.connect() as conn:
+        stopped = {each.kind: each.detail for each in await alerts.standing(conn, alerts.INSTALLATION)}
+    tollgate.twilio.state.behaviour.balance = "20.00"
+    await read(tollgate)
+    async with tollgate.services.engine.connect() as conn:
+        after = {each.kind for each in await alerts.standing(conn, alerts.INSTALLATION)}
+
+    assert f"{MAIN_SID} as suspended, with 0.00 USD left" in stopped["parent_suspended"]
+    assert "parent_suspended" not in after

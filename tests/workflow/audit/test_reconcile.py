@@ -315,3 +315,16 @@ async def test_an_organization_at_a_provider_that_is_not_set_up_holds_up_nobody(
     assert (await own_world.standing(stranded)).status is Status.ACTIVE
     assert (await own_world.wallet(stranded)).pays
     await own_world.certify()
+
+
+async def test_subaccounts_that_twilio_shows_as_suspended_with_their_parent_get_no_block(
+    idle_world: World,
+) -> None:
+    world = idle_world
+    organization_id, _ = await world.organization()
+    world.twilio.state.behaviour.change({"balance": "0", "show_as_suspended": True})
+
+    compared = await step_through(world, Subject.TWILIO)
+
+    assert (compared.compared, compared.differing) == (1, 0)
+    assert (await world.standing(organization_id)).blocks == frozenset()

@@ -4,15 +4,21 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+from sqlalchemy import func, update
 from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.batch_sender import ACCOUNT_RETRY, BatchOf
+from db import alerts
 from db.billing import blocks
 from db.campaigns import reservations
+from db.campaigns.campaigns import Campaign
 from db.campaigns.messages import Message
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
+from db.tables.campaigns import campaigns
 from domain.campaigns.campaign import MessageStatus
+from domain.campaigns.waits import Waits
 from domain.lifecycle.standing import Block, Status
 from simulators.twilio.app import MAIN_SID
 from tests.builders import ONE_CENT, admin_block, reserve, until_it_waits_for
@@ -125,12 +131,56 @@ async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign
     batch = BatchOf(organization_id=organization_id, campaign_id=campaign_id, window=4)
     sent = await ActivityEnvironment().run(world.services.sending.send_batch, batch)
 
-    assert (sent.stopped, sent.retry_after) == (False, ACCOUNT_RETRY)
+    assert (sent.stopped, sent.retry_after) == (True, ACCOUNT_RETRY)
     now = await counts(world, organization_id, campaign_id)
     assert (now["pending"], now["reserved"]) == (4, 6)
-    assert (await world.wallet(organization_id)).balance_micros == 9_940_000
     assert (await world.standing(organization_id)).blocks == frozenset()
     await world.certify()
+
+
+async def waits_for_the_account(
+    world: World, organization_id: str, campaign_id: UUID
+) -> Campaign:
+    async def waits() -> bool:
+        campaign = await world.campaign_now(organization_id, campaign_id)
+        return campaign.waits_for == Waits.ACCOUNT_NOT_ACTIVE
+
+    await until(waits, "the campaign waits for the account")
+    return await world.campaign_now(organization_id, campaign_id)
+
+
+async def skip_the_wait(world: World, organization_id: str, campaign_id: UUID) -> None:
+    async with world.services.engine.begin() as conn:
+        query = update(campaigns).where(campaigns.c.id == campaign_id)
+        await conn.execute(query.values(waits_until=func.clock_timestamp()))
+    await world.services.notifier.notify_campaign(organization_id, campaign_id)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_without_money_at_twilio_campaigns_wait_unpaid_and_go_on_when_there_is_some(
+    world: World, shown: bool
+) -> None:
+    behaviour = world.twilio.state.behaviour
+    behaviour.show_as_suspended = shown
+    organization_id, _ = await world.organization()
+    campaign_id = await world.campaign(organization_id, recipients=300)
+    await accepted(world, organization_id, 20)
+    behaviour.balance = "0.00"
+
+    waiting = await waits_for_the_account(world, organization_id, campaign_id)
+    await settled(world, organization_id, campaign_id)
+    sent = await counts(world, organization_id, campaign_id)
+    wallet = await world.wallet(organization_id)
+    refused = world.twilio.state.refused[10001]
+
+    assert f"{MAIN_SID} as suspended, with " in waiting.detail
+    assert wallet.balance_micros == 10_000_000 - 10_000 * sent["accepted"]
+    assert refused <= 200
+    assert (await world.standing(organization_id)).blocks == frozenset()
+    assert "parent_suspended" in await world.alerts(alerts.INSTALLATION)
+    behaviour.balance = "100.00"
+    await skip_the_wait(world, organization_id, campaign_id)
+    await ends_with_each_once(world, organization_id, campaign_id, 300)
 
 
 async def paid_for(world: World) -> tuple[Organization, str, Message]:
