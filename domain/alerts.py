@@ -110,9 +110,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.SENDER_SENDS_RCS: Meaning(
         about="the messaging service that the organization sends by has an RCS sender, so Twilio "
-        "sends RCS first, at another price than the customer pays: take that sender out of its "
-        "pool, or set another sender",
-        clears="the next daily inspection finds none, or another sender is set",
+        "would send RCS first, at another price than the customer pays. Its campaigns are parked, "
+        "and its messages refused: take that sender out of the pool, set another sender, or set "
+        "`price_per_rcs_message` (0 accepts the cost)",
+        clears="the next daily inspection finds none, or the sender or that price is set; its "
+        "campaigns go on by themselves",
     ),
     AlertKind.BALANCE_LOW: Meaning(
         about="at the speed of the last week a parent account's balance at Twilio lasts a week at "
@@ -130,6 +132,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "the balance in the detail is used up, or Twilio's own team stopped the account. Campaigns "
         "wait unpaid and go on by themselves. Add money; Twilio takes five to ten minutes",
         clears="each parent account is active, which is read every 15 minutes",
+        severity=Severity.PAGE,
     ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "

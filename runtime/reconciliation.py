@@ -84,7 +84,7 @@ def comparisons(
         Subject.TWILIO: TwilioComparison(engine, twilio, differences, budgets).step,
         Subject.USAGE: UsagePass(engine, twilio, budgets).step,
         Subject.RATES: RatesPass(engine, twilio, budgets).step,
-        Subject.SENDERS: SendersPass(engine, twilio, budgets).step,
+        Subject.SENDERS: SendersPass(engine, twilio, notifier, budgets).step,
         Subject.PAYPAL: of(Provider.PAYPAL),
         Subject.STRIPE: of(Provider.STRIPE),
     }

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.audit.budgets import Budgets, Endpoint
 from activities.audit.passes import Pass
 from activities.carrier.sender_inspection import SenderInspection
+from activities.notifier import Notifier
 from providers.twilio import Twilio
 
 CALLS = 2
@@ -12,9 +13,14 @@ CALLS = 2
 
 
 class SendersPass:
-    def __init__(self, engine: AsyncEngine, twilio: Twilio, budgets: Budgets) -> None:
+    def __init__(
+        self, engine: AsyncEngine, twilio: Twilio, notifier: Notifier, budgets: Budgets
+    ) -> None:
         self._inspection = SenderInspection(
-            engine, twilio, lambda: budgets.take(Endpoint.TWILIO_ACCOUNTS, CALLS)
+            engine,
+            twilio,
+            notifier.notify_campaign,
+            lambda: budgets.take(Endpoint.TWILIO_ACCOUNTS, CALLS),
         )
 
     async def step(self, at: Pass) -> Pass:

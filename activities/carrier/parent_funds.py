@@ -55,9 +55,7 @@ class ParentFunds:
             await _warn(conn, await parent_funds.read(conn))
             if suspended:
                 detail = "; ".join(suspended)
-                await alerts.raise_(
-                    conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED, detail
-                )
+                await alerts.raise_(conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED, detail)
             elif not problems:
                 await alerts.clear(conn, alerts.INSTALLATION, AlertKind.PARENT_SUSPENDED)
         if len(problems) == len(self._twilio.parents):

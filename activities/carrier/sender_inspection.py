@@ -1,17 +1,17 @@
 """Inspects messaging services that organizations send by: when one is set, and each day, since the
-owner of the subaccount may change it at any time.
+owner of the subaccount may change it at any time. Campaigns of one that may send RCS unpaid wait.
 """
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.failures import first_line, translated_forever
-from db import alerts
+from db.campaigns import sender_problems
 from db.lifecycle import directory
 from db.lifecycle.organizations import Organization
-from domain.alerts import AlertKind
 from domain.campaigns import senders
 from domain.carrier.messaging_services import danger
 from providers.errors import ProviderError, ProviderRefused, ProviderUnavailable
@@ -39,13 +39,20 @@ async def inspect(twilio: Twilio, account_sid: str, sender: str) -> str | None:
 
 
 class SenderInspection:
-    """`turn` waits for the turn of one call of the budget that all workers share."""
+    """`notify` tells a campaign's run to look again. `turn` waits for the turn of one call of the
+    budget that all workers share.
+    """
 
     def __init__(
-        self, engine: AsyncEngine, twilio: Twilio, turn: Callable[[], Awaitable[None]]
+        self,
+        engine: AsyncEngine,
+        twilio: Twilio,
+        notify: Callable[[str, UUID], Awaitable[None]],
+        turn: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._twilio = twilio
+        self._notify = notify
         self._turn = turn
 
     async def step(self, after: str) -> tuple[str | None, int, int]:
@@ -76,8 +83,9 @@ class SenderInspection:
     async def _inspect(self, organization: Organization) -> bool:
         found = await inspect(self._twilio, organization.twilio_account_sid, organization.sender)
         async with self._engine.begin() as conn:
-            if found is None:
-                await alerts.clear(conn, organization.id, AlertKind.SENDER_SENDS_RCS)
-            else:
-                await alerts.raise_(conn, organization.id, AlertKind.SENDER_SENDS_RCS, found)
+            campaigns = await sender_problems.note(
+                conn, organization.id, organization.sender, found
+            )
+        for campaign_id in campaigns:
+            await self._notify(organization.id, campaign_id)
         return found is not None

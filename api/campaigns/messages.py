@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.campaigns import numbers
 from api.context import Context, Here, IdempotencyKey, MessageId, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, READ, WRITE
-from api.http.errors import invalid, not_found
+from api.http.errors import Kind, Problem, invalid, not_found
 from api.http.fields import Body, CountryOut, CurrencyOut, Decimal, SmsBody, Uuid
 from api.http.idempotency import Once, mark_replayed
 from api.wallet.refusals import refusal
@@ -23,7 +23,7 @@ from db.lifecycle import organizations
 from db.lifecycle.organizations import Organization
 from db.wallet import wallets
 from domain.campaigns.campaign import MessageStatus
-from domain.campaigns.rate_card import missing, price
+from domain.campaigns.rate_card import missing
 from domain.campaigns.segments import count_segments
 from domain.wallet.ledger import cannot_pay
 
@@ -121,14 +121,14 @@ async def send(
         if organization is None:
             raise not_found("organization")
         country = numbers.country_of(new_message.to)
-        per_segment = (await rates.card(conn, organization)).per_segment(country)
-        if per_segment is None:
+        segments = count_segments(new_message.body).count
+        price = (await rates.card(conn, organization)).price(country, segments)
+        if price is None or organization.sender_problem:
             before = await messages.by_key(conn, organization_id, key)
             if before is None:
                 await _refuse_unless_it_pays(conn, organization_id)
-                raise invalid("to", missing(country))
-            per_segment = before.price  # it was paid when there was a rate, and is not paid again
-        segments = count_segments(new_message.body).count
+                raise _not_now(organization, country)
+            price = before.price  # it was paid when it could be sent, and is not paid again
         message, outcome = await reservations.pay_for_one(
             conn,
             organization_id,
@@ -136,7 +136,7 @@ async def send(
             country=country,
             body=new_message.body,
             segments=segments,
-            price=price(per_segment, segments),
+            price=price,
             key=key,
         )
     if message is None:
@@ -227,6 +227,12 @@ async def refund(
     log.warning("message_refunded_as_lost", organization_id=organization_id, message_id=message_id)
     async with here.snapshot() as conn:
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
+
+
+def _not_now(organization: Organization, country: str | None) -> Problem:
+    if organization.sender_problem:
+        return Problem(Kind.SENDER_COSTS_MORE, organization.sender_problem)
+    return invalid("to", missing(country))
 
 
 async def _refuse_unless_it_pays(conn: AsyncConnection, organization_id: str) -> None:

@@ -80,6 +80,7 @@ class Kind(Enum):
     MESSAGE_NOT_UNPAID = 409, "The message was not sent after its refund"
     ALERT_CLEARS_ITSELF = 409, "The alert clears by itself"
     NO_RATE = 409, "No rate for any country"
+    SENDER_COSTS_MORE = 409, "The sender may send what the customer does not pay for"
     BODY_TOO_LARGE = 413, "The body is too large"
     TOO_MANY_LINES = 413, "The file has too many lines"
     UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported media type"

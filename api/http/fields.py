@@ -40,6 +40,13 @@ def _positive(value: object) -> int:
     return micros
 
 
+def _not_negative(value: object) -> int:
+    micros = money.parse_micros(value)  # type: ignore[arg-type]  # it refuses all but strings, with a reason
+    if micros < 0:
+        raise ValueError("a price is not below zero")
+    return micros
+
+
 def _price(micros: int) -> int:
     if micros > LARGEST_PRICE_MICROS:
         raise ValueError(f"a segment costs at most {money.to_decimal_string(LARGEST_PRICE_MICROS)}")
@@ -94,6 +101,13 @@ _DECIMAL = {
 }
 Amount = Annotated[int, BeforeValidator(_positive), WithJsonSchema(_DECIMAL, mode="validation")]
 """More than zero; the value is in micros."""
+PricePerMessage = Annotated[
+    int,
+    BeforeValidator(_not_negative),
+    AfterValidator(_price),
+    WithJsonSchema(_DECIMAL, mode="validation"),
+]
+"""Zero or more; the value is in micros."""
 PricePerSegment = Annotated[Amount, AfterValidator(_price)]
 """More than zero and at most LARGEST_PRICE_MICROS; the value is in micros."""
 Decimal = Annotated[

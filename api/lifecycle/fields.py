@@ -6,7 +6,16 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from api.http.cursors import Page
 from api.http.errors import ReasonOut
-from api.http.fields import Body, Currency, CurrencyOut, Decimal, Name, PricePerSegment, Time
+from api.http.fields import (
+    Body,
+    Currency,
+    CurrencyOut,
+    Decimal,
+    Name,
+    PricePerMessage,
+    PricePerSegment,
+    Time,
+)
 from api.lifecycle.standing_fields import StandingOut
 from db.lifecycle.organizations import Organization
 from domain.campaigns import senders
@@ -31,6 +40,7 @@ Sender = Annotated[
 ]
 GracePeriod = Annotated[int, Field(ge=0, le=366 * 86400)]
 ReserveDays = Annotated[int, Field(ge=0, le=LONGEST_RESERVE)]
+_NULLABLE = {"price_per_segment", "price_per_rcs_message", "messages_per_second"}
 _WHEN_EMPTY = (
     "`suspend`: it is suspended when its wallet has had nothing available for its "
     "`empty_grace_period_seconds`; `keep`: it is not, as long as nothing is owed."
@@ -39,6 +49,13 @@ _EMPTY_GRACE = "How long a wallet may be empty where `when_empty` is `suspend`."
 _RESERVE = (
     "For how many days the recurring cost of its subaccount, such as the rent of numbers, is held "
     "in its wallet; 0: none."
+)
+
+
+_RCS = (
+    "The least that a message costs if the sender is a messaging service, since Twilio may send it "
+    "as RCS; null: a service with an RCS sender is refused, and campaigns wait if it gets one later; "
+    "0: what RCS costs beyond the price of segments is accepted, and is in the carrier's bill."
 )
 
 
@@ -59,6 +76,9 @@ class OrganizationRequest(Body):
         description=(
             "The price where no rate is set; without it only countries with a rate can be sent to."
         ),
+    )
+    price_per_rcs_message: PricePerMessage | None = Field(
+        default=None, description=f"{_RCS} 0 takes the scope operator."
     )
     grace_period_seconds: GracePeriod | None = Field(
         default=None,
@@ -94,6 +114,9 @@ class OrganizationChangeRequest(Body):
             "The price where no rate is set; null: only countries with a rate can be sent to."
         ),
     )
+    price_per_rcs_message: PricePerMessage | None = Field(
+        default=None, description=f"{_RCS} 0 takes the scope operator."
+    )
     grace_period_seconds: GracePeriod | None = Field(
         default=None, description="How long it keeps sending while a payment is past due."
     )
@@ -112,7 +135,7 @@ class OrganizationChangeRequest(Body):
     def _something(self) -> "OrganizationChangeRequest":
         if not self.model_fields_set:
             raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}")
-        for name in self.model_fields_set - {"price_per_segment", "messages_per_second"}:
+        for name in self.model_fields_set - _NULLABLE:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null")
         return self
@@ -140,6 +163,11 @@ class OrganizationOut(BaseModel):
             "The price where no rate is set; null: only countries with a rate can be sent to."
         )
     )
+    price_per_rcs_message: Decimal | None = Field(default=None, description=_RCS)
+    sender_problem: str | None = Field(
+        default=None,
+        description="Why its campaigns wait: what the sender may send that nobody pays for.",
+    )
     grace_period_seconds: int = Field(
         description="How long it keeps sending while a payment is past due."
     )
@@ -166,6 +194,9 @@ class OrganizationOut(BaseModel):
             sender=organization.sender,
             price_per_segment=organization.price_per_segment
             and organization.price_per_segment.micros,
+            price_per_rcs_message=organization.price_per_rcs_message
+            and organization.price_per_rcs_message.micros,
+            sender_problem=organization.sender_problem or None,
             grace_period_seconds=int(organization.grace.total_seconds()),
             when_empty=organization.funds.when_empty,
             empty_grace_period_seconds=int(organization.funds.empty_grace.total_seconds()),

@@ -11,13 +11,11 @@ from api.http.auth import OPERATOR, WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
 from api.lifecycle.organizations import must_send_sms
-from db import alerts
 from db.billing import decisions, receivables
-from db.campaigns import refusals
+from db.campaigns import refusals, sender_problems
 from db.carrier import recurring
 from db.lifecycle import organizations, standings
 from db.lifecycle.organizations import Organization
-from domain.alerts import AlertKind
 from domain.lifecycle.funds import FundsPolicy
 from domain.money import Money
 
@@ -40,8 +38,9 @@ async def change(
     """
     if "messages_per_second" in body.model_fields_set:
         await OPERATOR.dependency(caller)
-    if body.sender is not None:
-        await _inspect(here, organization_id, body.sender)
+    if body.price_per_rcs_message == 0:
+        await OPERATOR.dependency(caller)  # it accepts what nobody pays beforehand
+    await _inspect(here, organization_id, body)
     async with here.services.engine.begin() as conn:
         await standings.lock(conn, organization_id)
         before = await organizations.lock(conn, organization_id)
@@ -59,8 +58,10 @@ async def change(
             await recurring.keep_reserve(conn, organization_id, now=datetime.now(UTC))
         resumed = []
         if after.sender != before.sender:
-            resumed = await refusals.go_on(conn, organization_id)
-            await alerts.clear(conn, organization_id, AlertKind.SENDER_SENDS_RCS)
+            resumed = await refusals.resume_with_new_sender(conn, organization_id)
+        if _chosen_anew(before, after):
+            resumed += await sender_problems.note(conn, organization_id, after.sender, None)
+            after = replace(after, sender_problem="")
         standing = await standings.get(conn, organization_id)
     if standing is None:
         raise not_found("organization")
@@ -71,11 +72,22 @@ async def change(
     return OrganizationOut.of(after, standing)
 
 
-async def _inspect(here: Context, organization_id: str, sender: str) -> None:
+async def _inspect(here: Context, organization_id: str, body: OrganizationChangeRequest) -> None:
     async with here.snapshot() as conn:
         before = await organizations.get(conn, organization_id)
-    if before is not None and before.sender != sender:
-        await must_send_sms(here, before.twilio_account_sid, sender)
+    if before is None:
+        return
+    after = _changed(before, body)
+    if _chosen_anew(before, after) and after.price_per_rcs_message is None:
+        await must_send_sms(here, before.twilio_account_sid, after.sender)
+
+
+def _chosen_anew(before: Organization, after: Organization) -> bool:
+    """The sender, or whether it may send RCS."""
+    return (before.sender, before.price_per_rcs_message) != (
+        after.sender,
+        after.price_per_rcs_message,
+    )
 
 
 def _changed(before: Organization, body: OrganizationChangeRequest) -> Organization:
@@ -93,6 +105,11 @@ def _changed(before: Organization, body: OrganizationChangeRequest) -> Organizat
         price = body.price_per_segment
         after = replace(
             after, price_per_segment=None if price is None else Money(price, before.currency)
+        )
+    if "price_per_rcs_message" in body.model_fields_set:
+        price = body.price_per_rcs_message
+        after = replace(
+            after, price_per_rcs_message=None if price is None else Money(price, before.currency)
         )
     return after
 

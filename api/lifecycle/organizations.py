@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from activities.carrier import sender_inspection
 from activities.lifecycle import subaccounts
 from api.context import Context, Here, OrganizationId
-from api.http.auth import READ, WRITE
+from api.http.auth import OPERATOR, READ, WRITE, Caller
 from api.http.cursors import Cursor, Cursors, Limit
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.http.fields import Reference
@@ -40,18 +40,21 @@ _CURSORS: Cursors[str] = Cursors("organizations", Reference)
     summary="Create an organization",
 )
 async def create(
-    body: OrganizationRequest, here: Here, response: Response, once: Once
+    body: OrganizationRequest, caller: Caller, here: Here, response: Response, once: Once
 ) -> OrganizationOut:
     """Creates the organization with an empty wallet. Repeating the request with the same id and the
     same content returns 200; the same id with other content returns 409.
     """
+    if body.price_per_rcs_message == 0:
+        await OPERATOR.dependency(caller)
     wanted = _wanted(body, here.services.settings.grace_period)
     await once.begin(here, body)
     async with here.snapshot() as conn:
         before = await directory.get(conn, wanted.id)
     if before is None:
         account = await _usable_account(here, wanted.twilio_account_sid)
-        await must_send_sms(here, wanted.twilio_account_sid, wanted.sender)
+        if wanted.price_per_rcs_message is None:
+            await must_send_sms(here, wanted.twilio_account_sid, wanted.sender)
         wanted = replace(wanted, twilio_parent_sid=account.owner_sid)
         try:
             async with here.services.engine.begin() as conn:
@@ -154,6 +157,9 @@ def _wanted(body: OrganizationRequest, grace: timedelta) -> Organization:
         if body.grace_period_seconds is None
         else timedelta(seconds=body.grace_period_seconds),
         messages_per_second=body.messages_per_second,
+        price_per_rcs_message=None
+        if body.price_per_rcs_message is None
+        else Money(body.price_per_rcs_message, body.currency),
         funds=FundsPolicy(
             when_empty=body.when_empty,
             empty_grace=timedelta(seconds=body.empty_grace_period_seconds),
@@ -167,7 +173,7 @@ def _same(existing: Organization, wanted: Organization) -> bool:
 
 
 def _requested(organization: Organization) -> Organization:
-    return replace(organization, created_at=None, twilio_parent_sid=None)
+    return replace(organization, created_at=None, twilio_parent_sid=None, sender_problem="")
 
 
 async def must_send_sms(here: Context, account_sid: str, sender: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.lifecycle.organizations import Organization
 from db.tables.campaigns import rates
 from domain.campaigns.rate_card import RateCard
+from domain.campaigns.senders import is_service
 from domain.money import Money
 
 EVERYBODY = "*"
@@ -112,7 +113,14 @@ async def card(conn: AsyncConnection, organization: Organization) -> RateCard:
         currency=organization.currency,
         by_country=by_country,
         default=None if default is None else default.micros,
+        least=_least(organization),
     )
+
+
+def _least(organization: Organization) -> int:
+    """Only a messaging service chooses RCS."""
+    price = organization.price_per_rcs_message
+    return price.micros if price is not None and is_service(organization.sender) else 0
 
 
 def _one(query: Any, organization_id: str, country: str, currency: str) -> Any:

@@ -42,6 +42,7 @@ MAY_BE_THE_SENDER = frozenset({Park.SENDER_REFUSED, Park.DESTINATION_REFUSED, Pa
 """Refusals that another sender may avoid: some destinations are closed to one sender only, and an
 unknown code may mean anything.
 """
+BY_THE_SENDER = frozenset({*IN_WORDS, Park.SENDER_COSTS_MORE})
 _LOOKED_AT = 200
 _LATEST = text(
     """
@@ -182,14 +183,13 @@ async def forget(conn: AsyncConnection, *, now: datetime) -> None:
     await alerts.clear_unseen(conn, AlertKind.SENDING_REFUSED, since=now - FORGOTTEN_AFTER)
 
 
-async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
-    """Resume campaigns that refusals parked, since the cause may be fixed, and end waits for a rate
-    limit, which may be the former sender's; returns those to notify.
+async def resume_with_new_sender(conn: AsyncConnection, organization_id: str) -> list[UUID]:
+    """Resume campaigns that the former sender stopped: those that refusals parked, those that it
+    would have made dearer, and those that wait for a rate limit; returns those to notify.
 
-    Campaigns of an organization that may not send wait for that instead, like any other. Locks the
-    standing, the campaigns and the wallet; the caller commits.
+    Locks the standing, the campaigns and the wallet; the caller commits.
     """
-    standing = await standings.lock(conn, organization_id)
+    await standings.lock(conn, organization_id)
     await alerts.clear(conn, organization_id, AlertKind.SENDING_REFUSED)
     unfinished = await transitions.lock_in_status(
         conn, organization_id, CampaignStatus.RUNNING, CampaignStatus.PARKED
@@ -202,19 +202,28 @@ async def go_on(conn: AsyncConnection, organization_id: str) -> list[UUID]:
         for campaign in unfinished
         if campaign.status is CampaignStatus.RUNNING and campaign.waits_for == Waits.TWILIO_LIMIT
     ]
-    refused = [
-        campaign
-        for campaign in unfinished
-        if campaign.status is CampaignStatus.PARKED and campaign.reason in IN_WORDS
-    ]
-    wallet = await wallets.watch(conn, organization_id) if refused else None
+    return [*limited, *await go_on(conn, organization_id, BY_THE_SENDER)]
+
+
+async def go_on(
+    conn: AsyncConnection, organization_id: str, reasons: Collection[Park]
+) -> list[UUID]:
+    """Resume campaigns that are parked for one of these reasons; returns those to notify.
+
+    Campaigns of an organization that may not send wait for that instead, like any other. Locks the
+    standing, the campaigns and the wallet; the caller commits.
+    """
+    standing = await standings.lock(conn, organization_id)
+    unfinished = await transitions.lock_in_status(conn, organization_id, CampaignStatus.PARKED)
+    stopped = [campaign for campaign in unfinished if campaign.reason in reasons]
+    wallet = await wallets.watch(conn, organization_id) if stopped else None
     if standing is None or wallet is None:
-        return limited
+        return []
     park = Park.SUSPENDED if standing.status is not Status.ACTIVE else kept_by(wallet)
-    for campaign in refused:
+    for campaign in stopped:
         act = Act.GO_ON if park is None else Act.PARK
         await transitions.change(conn, campaign, act, by=TOLLGATE, reason=park or "")
-    return limited if park is not None else [*limited, *(campaign.id for campaign in refused)]
+    return [campaign.id for campaign in stopped] if park is None else []
 
 
 async def _sender(conn: AsyncConnection, organization_id: str) -> str:

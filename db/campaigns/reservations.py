@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import campaigns, messages, runs, transitions
@@ -30,6 +30,9 @@ from domain.wallet.entries import debit
 from domain.wallet.ledger import Debited, Outcome, Wallet, WalletNotFound
 
 QUIET_SELF_CHECK = timedelta(hours=6)
+_SENDER_PROBLEM = select(organizations.c.sender_problem).where(
+    organizations.c.id == bindparam("of")
+)
 
 
 class DifferentMessage(Exception):
@@ -56,10 +59,8 @@ async def reserve(
     wallet = await wallets.lock(conn, organization_id)
     if wallet is None:
         return None
-    park = kept_by(wallet)
-    # paid messages are sent even with an empty wallet
-    if park is not None and park is not Park.INSUFFICIENT_FUNDS:
-        return await _park(conn, campaign, park, waiting.position)
+    if (kept := await _kept(conn, wallet)) is not None:
+        return await _park(conn, campaign, kept[0], waiting.position, kept[1])
     if campaign.status is CampaignStatus.SCHEDULED:
         campaign = await transitions.change(conn, campaign, Act.BEGIN, by=TOLLGATE)
     if waiting.reserved:
@@ -80,6 +81,15 @@ async def reserve(
         detail = too_dear(has, costs)
         return await _park(conn, campaign, Park.INSUFFICIENT_FUNDS, waiting.position, detail)
     return await sending(conn, campaign, waiting.position, reserved, now)
+
+
+async def _kept(conn: AsyncConnection, wallet: Wallet) -> tuple[Park, str] | None:
+    """What keeps also paid messages from being sent, and its detail; an empty wallet does not."""
+    park = kept_by(wallet)
+    if park is not None and park is not Park.INSUFFICIENT_FUNDS:
+        return park, ""
+    problem = (await conn.execute(_SENDER_PROBLEM, {"of": wallet.organization_id})).scalar_one()
+    return (Park.SENDER_COSTS_MORE, problem) if problem else None
 
 
 def _not_now(campaign: Campaign, position: int | None, now: datetime) -> Batch | None:

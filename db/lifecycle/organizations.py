@@ -21,7 +21,9 @@ class Organization:
     """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
     `price_per_segment` is the customer's price to countries without a rate; without it they are
     not served. `messages_per_second` limits its campaigns; None: the limit of the whole account.
-    `twilio_parent_sid` owns the subaccount; None: not known yet.
+    `twilio_parent_sid` owns the subaccount; None: not known yet. `price_per_rcs_message` is the least
+    that a message costs if the sender is a messaging service, which may send RCS; None: one that
+    does is refused, and has a `sender_problem` if that was found later.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Organization:
     created_at: datetime | None = None
     twilio_parent_sid: str | None = None
     funds: FundsPolicy = field(default_factory=FundsPolicy)
+    price_per_rcs_message: Money | None = None
+    sender_problem: str = ""
 
     @property
     def policy(self) -> Policy:
@@ -61,10 +65,10 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             twilio_account_sid=organization.twilio_account_sid,
             twilio_parent_sid=organization.twilio_parent_sid,
             sender=organization.sender,
-            price_per_segment_micros=organization.price_per_segment
-            and organization.price_per_segment.micros,
+            price_per_segment_micros=_micros(organization.price_per_segment),
             grace_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
+            price_per_rcs_message_micros=_micros(organization.price_per_rcs_message),
             **_funds(organization.funds),
         )
         .on_conflict_do_nothing(index_elements=[organizations.c.id])
@@ -102,15 +106,18 @@ async def lock(conn: AsyncConnection, organization_id: str) -> Organization | No
 
 
 async def change(conn: AsyncConnection, changed: Organization) -> None:
-    """Write its name, sender, price, grace, pace and the policy of its funds. The caller holds its row and commits."""
-    price = changed.price_per_segment
+    """Write its name, sender, prices, grace, pace and the policy of its funds, and what is known of
+    its sender. The caller holds its row and commits.
+    """
     await conn.execute(
         update(organizations)
         .where(organizations.c.id == changed.id)
         .values(
             name=changed.name,
             sender=changed.sender,
-            price_per_segment_micros=price and price.micros,
+            price_per_segment_micros=_micros(changed.price_per_segment),
+            price_per_rcs_message_micros=_micros(changed.price_per_rcs_message),
+            sender_problem=changed.sender_problem,
             grace_seconds=int(changed.grace.total_seconds()),
             messages_per_second=changed.messages_per_second,
             **_funds(changed.funds),
@@ -141,8 +148,9 @@ def organization_of(row: Row[Any]) -> Organization:
         twilio_account_sid=row.twilio_account_sid,
         sender=row.sender,
         currency=row.currency,
-        price_per_segment=row.price_per_segment_micros
-        and Money(row.price_per_segment_micros, row.currency),
+        price_per_segment=_money(row.price_per_segment_micros, row.currency),
+        price_per_rcs_message=_money(row.price_per_rcs_message_micros, row.currency),
+        sender_problem=row.sender_problem,
         grace=timedelta(seconds=row.grace_seconds),
         messages_per_second=row.messages_per_second,
         created_at=row.created_at,
@@ -153,6 +161,14 @@ def organization_of(row: Row[Any]) -> Organization:
             reserve_days=row.reserve_days,
         ),
     )
+
+
+def _micros(price: Money | None) -> int | None:
+    return None if price is None else price.micros
+
+
+def _money(micros: int | None, currency: str) -> Money | None:
+    return None if micros is None else Money(micros, currency)
 
 
 def _funds(policy: FundsPolicy) -> dict[str, Any]:

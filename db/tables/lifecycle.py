@@ -32,6 +32,10 @@ organizations = Table(
     Column("twilio_parent_sid", Text),  # null until Twilio is asked
     Column("sender", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger),
+    # null: a messaging service that may send RCS is refused; 0: what it costs is accepted
+    Column("price_per_rcs_message_micros", BigInteger),
+    # why the sender may cost more than the customer pays, as it was last inspected
+    Column("sender_problem", Text, nullable=False, server_default=""),
     Column("messages_per_second", Integer),
     Column("grace_seconds", Integer, nullable=False),
     Column("when_empty", Text, nullable=False, server_default="keep"),
@@ -41,6 +45,7 @@ organizations = Table(
     CheckConstraint("id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'", name="id"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("price_per_segment_micros > 0", name="price"),
+    CheckConstraint("price_per_rcs_message_micros >= 0", name="rcs_price"),
     CheckConstraint("messages_per_second > 0", name="pace"),
     CheckConstraint("grace_seconds >= 0", name="grace"),
     one_of("when_empty", "keep", "suspend"),

@@ -132,6 +132,7 @@ class MessageStatus(StrEnum):
 class Park(StrEnum):
     """Why Tollgate stopped a campaign; the `..._REFUSED` are Twilio's refusals, by their subject.
 
+    `SENDER_COSTS_MORE`: its messaging service may send what the customer does not pay for.
     `RECOVERY`: the database may have been restored; only a person resumes it.
     """
 
@@ -144,6 +145,7 @@ class Park(StrEnum):
     REQUEST_REFUSED = "request_refused"
     DESTINATION_REFUSED = "destination_refused"
     REFUSED = "refused"
+    SENDER_COSTS_MORE = "sender_costs_more"
     RECOVERY = "recovery"
 
 

@@ -16,12 +16,13 @@ class RateCard:
     """`by_country` prefers the organization's own rates; `default` covers all other countries.
 
     Without a default only countries with a rate are served: an unpriced destination would not be
-    paid for.
+    paid for. `least` is what any message costs at least, since it may leave as an RCS message.
     """
 
     currency: str
     by_country: Mapping[str, int]
     default: int | None
+    least: int = 0
 
     def per_segment(self, country: str | None) -> Money | None:
         """The price to a country; None: it is not served. An unknown `country` (None) has the
@@ -33,13 +34,19 @@ class RateCard:
     def price(self, country: str | None, segments: int) -> Money | None:
         """What a message of so many segments costs; None: the country is not served."""
         rate = self.per_segment(country)
-        return None if rate is None else price(rate, segments)
+        if rate is None:
+            return None
+        return max(price(rate, segments), Money(self.least, self.currency), key=_micros)
 
     @property
     def cheapest(self) -> Money | None:
         """The least that the wallet must hold to send anything; None if nothing can be sent."""
         rates = [*self.by_country.values(), *([] if self.default is None else [self.default])]
-        return Money(min(rates), self.currency) if rates else None
+        return Money(max(min(rates), self.least), self.currency) if rates else None
+
+
+def _micros(money: Money) -> int:
+    return money.micros
 
 
 def price(per_segment: Money, segments: int) -> Money:

@@ -62,6 +62,7 @@ _IN_WORDS: dict[str, str] = {
     Waits.SCHEDULED: "its scheduled time has not come",
     Waits.PAUSED: "a person paused it",
     Park.RECOVERY: "the database may have been restored: what was sent since is looked up",
+    Park.SENDER_COSTS_MORE: "the messaging service may send RCS, which the customer does not pay for",
     Park.SUSPENDED: "the organization is suspended",
     Park.FROZEN: "the wallet is frozen",
     Park.INSUFFICIENT_FUNDS: "the wallet cannot pay for the next message",

@@ -2,7 +2,8 @@
 
 With an RCS sender in its pool "Programmable Messaging defaults to RCS as the first-attempt channel"
 (Twilio's page "Send and receive RCS messages"), at other prices. Its MMS converter concerns media,
-which Tollgate does not send. A sticky sender, or a number of another country, changes which number
+which Tollgate does not send. WhatsApp and Messenger senders of a pool are used for their own
+addresses only, and messages go to phone numbers. A sticky sender, or a number of another country, changes which number
 sends; Twilio's price depends on the destination and on the kind of number, and rates are compared
 with the dearest kind.
 """
@@ -21,5 +22,5 @@ def danger(senders: Iterable[str]) -> str | None:
         return None
     return (
         f"the messaging service has an RCS sender ({', '.join(found)}): Twilio would send RCS at "
-        "another price than that of SMS; use a service without one"
+        "another price than that of SMS; use a service without one, or set price_per_rcs_message"
     )

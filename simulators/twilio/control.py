@@ -104,7 +104,9 @@ class Control:
                 for each in self.state.accounts.values()
                 if each.owner == account.sid
             )
-        return JSONResponse({"account": account_json(self.state, account), "failed_messages": failed})
+        return JSONResponse(
+            {"account": account_json(self.state, account), "failed_messages": failed}
+        )
 
     async def senders(self, request: Request) -> Response:
         """Add a sender, or a messaging service with its senders, to the account; or remove it."""

@@ -41,7 +41,7 @@ OLD, NEW = organization().sender, "+15005550099"
 async def change_sender(engine: AsyncEngine, sender: str = NEW) -> None:
     async with engine.begin() as conn:
         await organizations.change(conn, replace(organization(), sender=sender))
-        assert await refusals.go_on(conn, ORGANIZATION) == []
+        assert await refusals.resume_with_new_sender(conn, ORGANIZATION) == []
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,9 @@ async def test_a_parent_that_twilio_suspended_is_an_alert_until_it_is_active_aga
     tollgate.twilio.state.behaviour.balance = "0"
     await read(tollgate)
     async with tollgate.services.engine.connect() as conn:
-        stopped = {each.kind: each.detail for each in await alerts.standing(conn, alerts.INSTALLATION)}
+        stopped = {
+            each.kind: each.detail for each in await alerts.standing(conn, alerts.INSTALLATION)
+        }
     tollgate.twilio.state.behaviour.balance = "20.00"
     await read(tollgate)
     async with tollgate.services.engine.connect() as conn:

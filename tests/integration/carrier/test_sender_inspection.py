@@ -1,11 +1,19 @@
 """A messaging service is inspected when it is set and each day: one that sends RCS first costs more."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
 from activities.carrier.sender_inspection import SenderInspection
+from db.api_keys import Scope
+from db.campaigns import reservations
 from simulators.twilio.state import Account
 from tests.integration.conftest import Tollgate, organization
 
 SERVICE = "MG" + "1" * 32
 ACME = "/v1/organizations/acme"
+NOTIFIED: list[str] = []
 
 
 def pool(account: Account, *senders: str) -> None:
@@ -28,8 +36,12 @@ async def inspect_all(tollgate: Tollgate) -> tuple[int, dict[str, str]]:
     async def turn() -> None:
         """Without a limit."""
 
+    async def notify(_organization_id: str, campaign_id: UUID) -> None:
+        NOTIFIED.append(str(campaign_id))
+
+    NOTIFIED.clear()
     services = tollgate.services
-    inspection = SenderInspection(services.engine, services.twilio, turn)
+    inspection = SenderInspection(services.engine, services.twilio, notify, turn)
     after: str | None = ""
     inspected = 0
     while after is not None:
@@ -82,6 +94,106 @@ async def test_an_rcs_sender_that_is_added_later_is_an_alert_until_it_is_gone(
     assert clean == (1, {})
     assert list(added[1]) == ["sender_sends_rcs"]
     assert removed == (1, {})
+
+
+async def dangerous(tollgate: Tollgate) -> str:
+    """A running campaign of an organization whose service gets an RCS sender after it was set."""
+    await tollgate.onboard()
+    await tollgate.subscribe()
+    pool(account_of(tollgate), "+15550001111")
+    await set_sender(tollgate)
+    body = {"name": "n", "body": "Hello", "recipients": ["+14155550100", "+14155550101"]}
+    made = await tollgate.post(f"{ACME}/campaigns", body, key="k")
+    id_ = str(made.json()["id"])
+    await tollgate.post(f"{ACME}/campaigns/{id_}/start")
+    pool(account_of(tollgate), "+15550001111", "rcs:acme_agent")
+    await inspect_all(tollgate)
+    return id_
+
+
+async def campaign(tollgate: Tollgate, id_: str) -> tuple[str, str]:
+    shown = (await tollgate.get(f"{ACME}/campaigns/{id_}")).json()
+    return shown["status"], shown["reason"]
+
+
+async def test_what_a_service_may_send_unpaid_parks_campaigns_and_refuses_messages(
+    tollgate: Tollgate,
+) -> None:
+    id_ = await dangerous(tollgate)
+    told = list(NOTIFIED)
+    parked = await campaign(tollgate, id_)
+    waits = (await tollgate.get(f"{ACME}/campaigns/{id_}")).json()["waiting"]
+    single = await tollgate.post(
+        f"{ACME}/messages", {"to": "+14155550100", "body": "Hello"}, key="m"
+    )
+    await tollgate.post(f"{ACME}/campaigns/{id_}/resume")
+    async with tollgate.services.engine.begin() as conn:
+        batch = await reservations.reserve(conn, "acme", UUID(id_), limit=10, now=datetime.now(UTC))
+    pool(account_of(tollgate), "+15550001111")
+    await inspect_all(tollgate)
+
+    assert told == [id_]
+    assert parked == ("parked", "sender_costs_more")
+    assert "rcs:acme_agent" in waits["message"]
+    assert (single.status_code, single.json()["code"]) == (409, "sender_costs_more")
+    assert batch is not None
+    assert (batch.status, batch.reason, batch.reserved) == ("parked", "sender_costs_more", 0)
+    assert [id_] == NOTIFIED
+    assert await campaign(tollgate, id_) == ("running", "")
+    assert (await tollgate.get(f"{ACME}/wallet")).json()["balance"] == "10.00"
+
+
+@pytest.mark.parametrize(
+    ("change", "scope"),
+    [
+        ({"price_per_rcs_message": "0.00"}, Scope.OPERATOR),
+        ({"price_per_rcs_message": "0.03"}, Scope.WRITE),
+        ({"sender": "+15550001111"}, Scope.WRITE),
+    ],
+)
+async def test_campaigns_go_on_when_the_cost_is_accepted_or_priced_or_avoided(
+    tollgate: Tollgate, change: dict[str, str], scope: Scope
+) -> None:
+    id_ = await dangerous(tollgate)
+
+    changed = await tollgate.ask("PATCH", ACME, change, scope=scope)
+    found = await inspect_all(tollgate)
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["sender_problem"] is None
+    assert await campaign(tollgate, id_) == ("running", "")
+    assert found[1] == {}
+
+
+async def test_only_an_operator_accepts_what_nobody_pays_beforehand(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    answer = await tollgate.ask("PATCH", ACME, {"price_per_rcs_message": "0"}, scope=Scope.WRITE)
+    sid = await tollgate.account(friendly_name="other")
+    wanted = organization("other", sid) | {"price_per_rcs_message": "0"}
+    created = await tollgate.ask("POST", "/v1/organizations", wanted, scope=Scope.WRITE)
+
+    assert (answer.status_code, created.status_code) == (403, 403)
+
+
+async def test_where_rcs_has_a_price_a_service_is_taken_and_every_message_costs_at_least_that(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard(price_per_rcs_message="0.025")
+    pool(account_of(tollgate), "+15550001111", "rcs:acme_agent")
+    taken = await set_sender(tollgate)
+    prices = []
+    for segments, key in ((1, "short"), (3, "long")):
+        body = "x" * (160 if segments == 1 else 400)
+        sent = await tollgate.post(
+            f"{ACME}/messages", {"to": "+14155550100", "body": body}, key=key
+        )
+        prices.append(sent.json()["price"])
+    without = await tollgate.ask("PATCH", ACME, {"price_per_rcs_message": None})
+
+    assert taken == (200, "")
+    assert prices == ["0.025", "0.03"]
+    assert without.status_code == 422
+    assert "rcs:acme_agent" in without.json()["errors"][0]["message"]
 
 
 async def test_another_sender_ends_the_alert(tollgate: Tollgate) -> None:

@@ -138,9 +138,7 @@ async def test_while_twilio_refuses_an_account_that_it_calls_active_the_campaign
     await world.certify()
 
 
-async def waits_for_the_account(
-    world: World, organization_id: str, campaign_id: UUID
-) -> Campaign:
+async def waits_for_the_account(world: World, organization_id: str, campaign_id: UUID) -> Campaign:
     async def waits() -> bool:
         campaign = await world.campaign_now(organization_id, campaign_id)
         return campaign.waits_for == Waits.ACCOUNT_NOT_ACTIVE
