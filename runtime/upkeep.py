@@ -17,7 +17,7 @@ from db import locks
 from db.audit import alert_records, reconciliations
 from db.billing import empty_wallets, receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
-from db.lifecycle import standing_counts, unnotified
+from db.lifecycle import deadlines, standing_counts, unnotified
 from db.pipeline import reading
 from db.wallet import holds, seals
 from db.wallet.unsealed_wallets import NOTHING
@@ -104,6 +104,7 @@ class Upkeep:
             await standing_counts.add_up(conn)
             await reconciliations.watch(conn, now=datetime.now(UTC))
             await alert_records.tidy(conn)
+            await deadlines.warn(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:

@@ -16,10 +16,12 @@ from db import alerts
 from db.billing import receivables
 from db.billing.owed_blocks import OWING
 from db.billing.receivables import NotBooked
+from db.events import log
 from db.lifecycle import standings
 from db.tables.billing import carrier_debts
 from db.wallet import ledger, reserves, wallets
 from domain.alerts import AlertKind
+from domain.events.catalogue import EventType
 from domain.money import Money
 from domain.wallet.debts import Source
 from domain.wallet.entries import Entry, EntryKind, carrier_charge, carrier_refund
@@ -157,6 +159,12 @@ async def _charge(
                 booked_at=now,
             )
         )
+        unpaid = {
+            "reference_id": name,
+            "owed_micros": amount.micros - taken,
+            "currency": amount.currency,
+        }
+        await log.append(conn, EventType.CARRIER_UNPAID, organization_id, unpaid)
         await alerts.raise_(
             conn, organization_id, AlertKind.CARRIER_OWED, OWING[Source.CARRIER].why
         )

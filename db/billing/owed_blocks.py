@@ -10,10 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import decisions
+from db.events import log
 from db.lifecycle import standings, unnotified
+from db.lifecycle.organizations import Organization
 from db.lifecycle.standings import HeldBlock
 from db.wallet import wallets
 from domain.alerts import AlertKind
+from domain.events.catalogue import EventType
 from domain.lifecycle.funds import FundsPolicy, WhenEmpty
 from domain.lifecycle.standing import Block
 from domain.wallet.debts import Owed, Source
@@ -55,11 +58,12 @@ EMPTY = Reason(
 
 
 async def agree(
-    conn: AsyncConnection, organization_id: str, owes: Owed, policy: FundsPolicy, now: datetime
+    conn: AsyncConnection, organization: Organization, owes: Owed, now: datetime
 ) -> None:
     """Place and lift the blocks for what is owed, and lift that for an empty wallet. The gate shuts
     in this transaction; the reactivation's steps open it, when none of the blocks stands.
     """
+    organization_id = organization.id
     standing = {
         (block.kind, block.reference)
         for block in await standings.held_blocks(conn, organization_id)
@@ -68,10 +72,18 @@ async def agree(
     for source, reason in OWING.items():
         if owes.of(source) and reason.key not in standing:
             await place(conn, organization_id, reason, now)
+            opened = {
+                "source": source.value,
+                "owed_micros": owes.of(source),
+                "currency": organization.currency,
+            }
+            await log.append(conn, EventType.DEBT_OPENED, organization_id, opened)
         elif not owes.of(source) and reason.key in standing:
             ended.append(reason)
             await alerts.clear(conn, organization_id, ALERT_OF[source])
-    if EMPTY.key in standing and not await _empties(conn, organization_id, policy):
+            cleared = {"source": source.value}
+            await log.append(conn, EventType.DEBT_CLEARED, organization_id, cleared)
+    if EMPTY.key in standing and not await _empties(conn, organization_id, organization.funds):
         ended.append(EMPTY)
     for reason in ended:
         await standings.lift_block(conn, organization_id, reason.block, reason.reference)

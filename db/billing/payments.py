@@ -10,12 +10,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import receivables
+from db.events import log
 from db.lifecycle import standings
 from db.tables.billing import payments
 from db.tables.billing import reversals as reversals_table
 from db.wallet import wallets
 from domain.billing.events import Payment
 from domain.billing.subscription import Provider
+from domain.events.catalogue import EventType
 from domain.money import Money
 from domain.wallet import refusals
 from domain.wallet.entries import credit
@@ -105,7 +107,9 @@ async def book_topup(
             conn, organization_id, provider, payment, kind="topup", reference_id=reference_id
         )
         if not new:
-            await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
+            new = await _rebook_as_topup(conn, organization_id, provider, payment, reference_id)
+        if new:
+            await _tell(conn, organization_id, provider, payment, reference_id)
         await receivables.recover(conn, organization_id, now=now)
     return outcome
 
@@ -203,14 +207,15 @@ async def _rebook_as_topup(
     provider: Provider,
     payment: Payment,
     reference_id: str,
-) -> None:
+) -> bool:
     """Turn a payment noted for a subscription that nothing names into a top-up, together with its
-    reversals: the wallet that gets its credit owes what was refunded.
+    reversals: the wallet that gets its credit owes what was refunded. False: it was no such
+    payment.
 
     The caller holds the standing.
     """
     of_owner = payments.c.organization_id == organization_id, payments.c.provider == provider.value
-    await conn.execute(
+    rebooked = await conn.execute(
         update(payments)
         .where(
             *of_owner,
@@ -233,6 +238,24 @@ async def _rebook_as_topup(
         )
         .values(payment_kind="topup")
     )
+    return rebooked.rowcount > 0
+
+
+async def _tell(
+    conn: AsyncConnection,
+    organization_id: str,
+    provider: Provider,
+    payment: Payment,
+    reference_id: str,
+) -> None:
+    paid = {
+        "provider": provider.value,
+        "payment_id": payment.reference.id,
+        "reference_id": reference_id,
+        "amount_micros": payment.amount.micros,
+        "currency": payment.amount.currency,
+    }
+    await log.append(conn, EventType.TOPUP_PAID, organization_id, paid)
 
 
 def _payment(row: Row[Any]) -> BookedPayment:

@@ -169,7 +169,7 @@ async def agree(conn: AsyncConnection, organization_id: str, now: datetime) -> N
     organization = await organizations.get(conn, organization_id)
     owes = await owed(conn, organization_id)
     if organization is not None:
-        await owed_blocks.agree(conn, organization_id, owes, organization.funds, now)
+        await owed_blocks.agree(conn, organization, owes, now)
 
 
 async def _change(

@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.billing.owed_blocks import OWING
 from db.billing.receivables import agree, collect, post
+from db.events import log
 from db.lifecycle import standings
 from db.tables.billing import payments, reversals
 from db.wallet import wallets
 from domain.alerts import AlertKind
 from domain.billing.events import Reversal
 from domain.billing.subscription import Provider
+from domain.events.catalogue import EventType
 from domain.money import Money
 from domain.wallet.debts import Source
 from domain.wallet.entries import credit, reversal
@@ -248,7 +250,18 @@ async def _note(
         "amount_micros": micros,
         "occurred_at": reversal.occurred_at,
     }
-    return (await conn.execute(insert(reversals).values(values).returning(reversals))).one()
+    row = (await conn.execute(insert(reversals).values(values).returning(reversals))).one()
+    refunded = {
+        "provider": provider.value,
+        "payment_id": reversal.payment_id,
+        "reversal_id": reversal.id,
+        "what": row.what,
+        "paid_for": payment_kind,
+        "amount_micros": micros,
+        "currency": reversal.amount.currency,
+    }
+    await log.append(conn, EventType.PAYMENT_REFUNDED, organization_id, refunded)
+    return row
 
 
 async def _find(

@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, select, update
+from sqlalchemy import Row, Text, and_, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.billing import paid_back
+from db.events import log
 from db.tables.billing import subscriptions
 from domain.billing.subscription import (
+    ENDED,
     Debt,
     Provider,
     Snapshot,
@@ -21,6 +23,7 @@ from domain.billing.subscription import (
     Word,
     add_word,
 )
+from domain.events.catalogue import EventType
 from domain.money import Money
 
 _SELECT = select(subscriptions, paid_back.AT.label("paid_back_at"))
@@ -112,10 +115,17 @@ async def make_current(conn: AsyncConnection, subscription: Subscription) -> Non
         .where(
             subscriptions.c.organization_id == subscription.organization_id,
             subscriptions.c.is_current,
+            ~and_(*_key(subscription)),
         )
         .values(is_current=False)
     )
-    await conn.execute(update(subscriptions).where(*_key(subscription)).values(is_current=True))
+    changed = await conn.execute(
+        update(subscriptions)
+        .where(*_key(subscription), ~subscriptions.c.is_current)
+        .values(is_current=True)
+    )
+    if changed.rowcount:
+        await _tell(conn, EventType.SUBSCRIPTION_LINKED, subscription)
 
 
 async def completed(
@@ -130,7 +140,10 @@ async def completed(
     if subscription is None:
         row = update(subscriptions).where(*_key(checkout))
         await conn.execute(row.values(provider_subscription_id=subscription_id))
-        return replace(checkout, id=subscription_id)
+        completed = replace(checkout, id=subscription_id)
+        if checkout.is_current and checkout.id != subscription_id:
+            await _tell(conn, EventType.SUBSCRIPTION_LINKED, completed)
+        return completed
     if subscription.organization_id != checkout.organization_id:
         return None
     await conn.execute(delete(subscriptions).where(*_key(checkout)))
@@ -140,9 +153,14 @@ async def completed(
     return replace(subscription, is_current=True)
 
 
-async def write(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Write the result of `confirmed`. The caller holds the organization's standing."""
+async def write(conn: AsyncConnection, subscription: Subscription, *, before: Subscription) -> None:
+    """Write the result of `confirmed`. The caller holds the organization's standing, and has read
+    `before` under it.
+    """
     await conn.execute(_RECORD, _values(subscription))
+    state = subscription.snapshot.state
+    if state in ENDED and before.snapshot.state not in ENDED:
+        await _tell(conn, EventType.SUBSCRIPTION_ENDED, subscription, state=state.value)
 
 
 async def note_word(conn: AsyncConnection, subscription: Subscription, new: Word) -> Subscription:
@@ -174,6 +192,13 @@ async def note_pending(conn: AsyncConnection, subscription: Subscription) -> Non
 async def raise_alert(conn: AsyncConnection, subscription: Subscription, alert: str) -> None:
     """Note what an operator must look at; the next confirmed snapshot clears it."""
     await conn.execute(update(subscriptions).where(*_key(subscription)).values(alert=alert))
+
+
+async def _tell(
+    conn: AsyncConnection, type_: EventType, subscription: Subscription, **more: str
+) -> None:
+    data = {"provider": subscription.provider.value, "subscription_id": subscription.id}
+    await log.append(conn, type_, subscription.organization_id, data | more)
 
 
 def _key(subscription: Subscription) -> tuple[Any, ...]:

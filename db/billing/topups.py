@@ -10,9 +10,11 @@ from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
 from db.tables.billing import payments, topups
 from db.tables.columns import written
 from domain.billing.subscription import Provider
+from domain.events.catalogue import EventType
 from domain.money import Money
 
 QUERIES_AT_ONCE = 20
@@ -126,7 +128,7 @@ async def close(
     """Mark it as paid by this payment, or as abandoned; it may be paid nevertheless. The caller
     commits.
     """
-    await conn.execute(
+    closed = await conn.execute(
         update(topups)
         .where(
             topups.c.organization_id == topup.organization_id,
@@ -140,6 +142,14 @@ async def close(
             payment_id=payment_id,
         )
     )
+    if closed.rowcount and not paid:
+        failed = {
+            "provider": topup.provider.value,
+            "checkout_id": topup.checkout_id,
+            "amount_micros": topup.amount.micros,
+            "currency": topup.amount.currency,
+        }
+        await log.append(conn, EventType.TOPUP_FAILED, topup.organization_id, failed)
 
 
 def _topup(row: Any) -> TopUpCheckout | None:

@@ -10,18 +10,27 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns.messages import Message
+from db.events.log import appending_sql
 from db.wallet import wallets
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
 from domain.campaigns.telephony import DeliveryStatus
+from domain.events.catalogue import EventType
 from domain.redaction import redact_text
 from domain.wallet.entries import refund
 from domain.wallet.ledger import Wallet
 
 RETURNED = frozenset({MessageStatus.REFUSED, MessageStatus.LOST, MessageStatus.PENDING})
 """The outcomes whose debit is refunded."""
+_OPTED_OUT = appending_sql(
+    EventType.RECIPIENT_OPTED_OUT,
+    "(SELECT min(CAST(id AS text)) AS id FROM remembered JOIN settled USING (recipient) WHERE opted_out"
+    " GROUP BY recipient) refused",
+    "CAST(:organization_id AS text)",
+    {"message_id": "id"},
+)
 _SETTLE = text(
-    """
+    f"""
     WITH reply AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:statuses AS text[]),
                              CAST(:sids AS text[]), CAST(:delivery AS text[]), CAST(:codes AS integer[]),
@@ -66,9 +75,12 @@ _SETTLE = text(
     ), remembered AS (
         INSERT INTO opt_outs (organization_id, recipient)
         SELECT DISTINCT :organization_id, recipient FROM settled WHERE opted_out ON CONFLICT DO NOTHING
+        RETURNING recipient
+    ), told AS (
+        {_OPTED_OUT}
     )
     SELECT id FROM settled
-    """
+    """  # noqa: S608 - of constants
 )
 _TAKE_SIDS = text(
     """

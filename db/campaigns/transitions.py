@@ -7,6 +7,7 @@ from sqlalchemy import case, func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns.campaigns import IN_STATUS, Campaign, next_position, read
+from db.events import log
 from db.tables.campaigns import campaign_changes, campaigns
 from domain.campaigns.campaign import (
     NO_FACTS,
@@ -18,7 +19,16 @@ from domain.campaigns.campaign import (
     transition,
 )
 from domain.campaigns.waits import OUTLASTS_A_PARK
+from domain.events.catalogue import EventType
 
+_BEGIN = {CampaignStatus.DRAFT, CampaignStatus.SCHEDULED}
+_TOLD = {
+    CampaignStatus.SCHEDULED: EventType.CAMPAIGN_SCHEDULED,
+    CampaignStatus.PARKED: EventType.CAMPAIGN_PARKED,
+    CampaignStatus.PAUSED: EventType.CAMPAIGN_PAUSED,
+    CampaignStatus.COMPLETED: EventType.CAMPAIGN_COMPLETED,
+    CampaignStatus.CANCELED: EventType.CAMPAIGN_CANCELED,
+}
 PERSON = "person"
 TOLLGATE = "tollgate"
 
@@ -96,6 +106,8 @@ async def _write(
             position=await next_position(conn, campaign.organization_id, campaign.id),
         )
     )
+    data = {"campaign_id": str(campaign.id), "by": by, "reason": reason}
+    await log.append(conn, _type(campaign.status, to), campaign.organization_id, data)
     return read(changed.one())
 
 
@@ -105,6 +117,12 @@ async def lock_in_status(
     """By id, the order in which several are always locked; taken after the standing's lock."""
     rows = await conn.execute(IN_STATUS, {"of": organization_id, "statuses": list(statuses)})
     return [read(row) for row in rows]
+
+
+def _type(before: CampaignStatus, to: CampaignStatus) -> EventType:
+    if to is CampaignStatus.RUNNING:
+        return EventType.CAMPAIGN_STARTED if before in _BEGIN else EventType.CAMPAIGN_RESUMED
+    return _TOLD[to]
 
 
 def _keeps_its_wait(campaign: Campaign, to: CampaignStatus, by: str, reason: str) -> bool:

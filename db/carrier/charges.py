@@ -20,6 +20,7 @@ from db import alerts
 from db.billing import blocks, carrier
 from db.carrier import policies, sent, usage
 from db.carrier.policies import Policies
+from db.events import log
 from db.lifecycle import standings, unnotified
 from db.lifecycle.standings import HeldBlock
 from db.tables.carrier import carrier_charges
@@ -29,9 +30,10 @@ from domain.carrier.categories import TOTAL
 from domain.carrier.charges import NO_PRICE, Assessed, Sent, assess, is_ours
 from domain.carrier.policies import Action, Policy
 from domain.carrier.recurring import recurs
+from domain.events.catalogue import EventType
 from domain.lifecycle.standing import Block
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 PRICED_AFTER = timedelta(days=3)
 """A price that is still missing is a problem after this."""
 NEWEST = (
@@ -132,7 +134,7 @@ async def _book(
     if problems:
         await _agree(conn, of.organization_id)
     if booked.revisions:
-        log.info(
+        logger.info(
             "carrier_charged",
             organization_id=of.organization_id,
             day=of.day.isoformat(),
@@ -190,6 +192,8 @@ async def _note_first(
         await blocks.block(conn, id_, block, now=of.now)
         await unnotified.notify_now(conn, id_)
         await alerts.raise_(conn, id_, AlertKind.CARRIER_FORBIDDEN, reason)
+        forbidden = {"day": of.day.isoformat(), "category": name}
+        await log.append(conn, EventType.CARRIER_FORBIDDEN, id_, forbidden)
     if name == TOTAL or chosen.choose(name).known:
         return
     seen = exists().where(

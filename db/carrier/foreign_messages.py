@@ -8,11 +8,13 @@ from sqlalchemy import Row, exists, false, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.campaigns import messages
+from db.events import log
 from db.tables.carrier import carrier_readings
 from db.tables.foreign_messages import foreign_messages
 from db.tables.recovery import unmatched_messages
 from domain.campaigns.telephony import SentMessage, StatusCallback
 from domain.carrier.foreign import Direction, Foreign, Known, Named, Open, judge, kept
+from domain.events.catalogue import EventType
 from domain.money import Money
 
 _WAITING = text(
@@ -130,6 +132,10 @@ async def record(
     ]
     foreign = [kept(by_sid[sid]) for sid, known in judged.items() if known is Known.FOREIGN]
     new = await _write(conn, organization_id, foreign, now)
+    if new:
+        sent = sum(each.direction is Direction.OUTBOUND for each in new)
+        found = {"sent": sent, "received": len(new) - sent}
+        await log.append(conn, EventType.CARRIER_FOREIGN_MESSAGES, organization_id, found)
     return Recorded(new=tuple(new), undecided=min(undecided, default=None))
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
+from domain.events.catalogue import EventType
+
 COMPARED_EVERY = timedelta(days=1)
 WALKED = 500
 _DUE = text(
@@ -37,12 +40,21 @@ _COMPARE = text(
     SET trigger_sid = excluded.trigger_sid, value_micros = excluded.value_micros, compared_at = excluded.compared_at
     """
 )
-_FIRE = text(
-    """
-    INSERT INTO tripwires (organization_id, fired_at) VALUES (:organization_id, :now)
-    ON CONFLICT (organization_id) DO UPDATE SET fired_at = excluded.fired_at
-    """
+_ADD = text(
+    "INSERT INTO tripwires (organization_id) VALUES (:organization_id) ON CONFLICT DO NOTHING"
 )
+_WAITS = "fired_at IS NOT NULL AND (looked_at IS NULL OR looked_at < fired_at)"
+_TOLD = log.appending_sql(EventType.CARRIER_TRIPWIRE_FIRED, "fired", "organization_id", {})
+_FIRE = text(
+    f"""
+    WITH fired AS (
+        UPDATE tripwires SET fired_at = :now WHERE organization_id = :organization_id AND NOT ({_WAITS})
+        RETURNING organization_id
+    )
+    {_TOLD}
+    """  # noqa: S608 - of constants
+)
+_FIRE_AGAIN = text("UPDATE tripwires SET fired_at = :now WHERE organization_id = :organization_id")
 _LOOK = text(
     """
     UPDATE tripwires SET looked_at = :now, current_micros = :micros WHERE organization_id = :organization_id
@@ -55,11 +67,10 @@ _SET = text(
     """
 )
 _PENDING = text(
-    """
+    f"""
     SELECT organization_id FROM tripwires
-    WHERE fired_at IS NOT NULL AND (looked_at IS NULL OR looked_at < fired_at)
-    ORDER BY fired_at LIMIT :limit
-    """
+    WHERE {_WAITS} ORDER BY fired_at LIMIT :limit
+    """  # noqa: S608 - of constants
 )
 
 
@@ -114,8 +125,11 @@ async def note_compared(
 
 
 async def note_fired(conn: AsyncConnection, organization_id: str, *, now: datetime) -> None:
-    """It is to be looked at. The caller commits."""
-    await conn.execute(_FIRE, {"organization_id": organization_id, "now": now})
+    """It is to be looked at; Twilio may report it several times. The caller commits."""
+    params = {"organization_id": organization_id, "now": now}
+    await conn.execute(_ADD, {"organization_id": organization_id})
+    await conn.execute(_FIRE, params)
+    await conn.execute(_FIRE_AGAIN, params)
 
 
 async def note_looked(

@@ -4,7 +4,7 @@ writes here.
 Nobody is notified: whoever delivers reads what is not fanned out, many times a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables.events import events
 from domain.events.catalogue import EventType, refuse_unknown_keys
 
+_TEXT = "INSERT INTO events (type, organization_id, data) SELECT {type}, {of}, {data} FROM {rows}"
 _APPEND = (
     insert(events)
     .values(
@@ -45,6 +46,20 @@ async def append(
     refuse_unknown_keys(type_, set(data))
     written = {"type": type_.value, "organization_id": organization_id, "data": dict(data)}
     await conn.execute(_APPEND, written)
+
+
+async def append_all(
+    conn: AsyncConnection, type_: EventType, each: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """The same for several facts: the organization and the data of each."""
+    written = []
+    for organization_id, data in each:
+        refuse_unknown_keys(type_, set(data))
+        written.append(
+            {"type": type_.value, "organization_id": organization_id, "data": dict(data)}
+        )
+    if written:
+        await conn.execute(_APPEND, written)
 
 
 def telling(
@@ -68,3 +83,14 @@ def appending(*tellings: Select[Any]) -> Insert:
     names = ["type", "organization_id", "data"]
     rows = tellings[0] if len(tellings) == 1 else union_all(*tellings)
     return insert(events).from_select(names, rows)
+
+
+def appending_sql(
+    type_: EventType, rows: str, organization_id: str, data: Mapping[str, str]
+) -> str:
+    """The same as text, for a statement written as text: `data` has an expression for each field."""
+    refuse_unknown_keys(type_, set(data))
+    pairs = ", ".join(f"'{name}', {value}" for name, value in data.items())
+    return _TEXT.format(
+        type=f"'{type_.value}'", of=organization_id, data=f"jsonb_build_object({pairs})", rows=rows
+    )

@@ -65,7 +65,7 @@ async def confirm(
     elif believed is None:
         await subscriptions.doubt(conn, recorded, now=now)
     else:
-        facts = await _write(conn, facts, believed, now)
+        facts = await _write(conn, facts, recorded, believed, now)
     after = await decisions.settle_locked(
         conn, standing, facts, now=now, cause=cause, may_open=may_open
     )
@@ -93,11 +93,15 @@ async def _recorded(
 
 
 async def _write(
-    conn: AsyncConnection, facts: Facts, believed: Subscription, now: datetime
+    conn: AsyncConnection,
+    facts: Facts,
+    recorded: Subscription,
+    believed: Subscription,
+    now: datetime,
 ) -> Facts:
     """Record an answer that counts; it may make another subscription the current one."""
     organization_id = believed.organization_id
-    await subscriptions.write(conn, believed)
+    await subscriptions.write(conn, believed, before=recorded)
     if believed.is_current:
         facts = replace(facts, current=believed)
     checked = (

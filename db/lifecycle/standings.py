@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Text, bindparam, delete, null, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import BigInteger, Row, Text, bindparam, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.events import log
-from db.lifecycle import receipts
+from db.lifecycle import block_changes, receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
 from db.wallet import gates
@@ -121,6 +120,9 @@ async def record(
     if epoch != standing.epoch:
         values |= {"cause": cause, "decided_at": now, "stuck_step": None, "stuck_reason": None}
     await conn.execute(_DECIDED, values)
+    if decision.deadline not in (None, standing.deadline):
+        started = {"deadline": decision.deadline.isoformat()}
+        await log.append(conn, EventType.ORGANIZATION_GRACE_STARTED, organization_id, started)
     if epoch != standing.epoch:
         await receipts.begin(
             conn, organization_id, epoch, decision.status, cause=cause, decided_at=now
@@ -141,15 +143,14 @@ async def record(
 async def place_block(conn: AsyncConnection, organization_id: str, block: HeldBlock) -> None:
     """Add a block unless it exists. The caller holds the standing, then decides again and commits."""
     await conn.execute(
-        upsert(blocks)
-        .values(
-            organization_id=organization_id,
-            kind=block.kind.value,
-            reference=block.reference,
-            reason=block.reason,
-            placed_by=block.placed_by,
-        )
-        .on_conflict_do_nothing()
+        block_changes.PLACE,
+        {
+            "of": organization_id,
+            "kind": block.kind.value,
+            "reference": block.reference,
+            "reason": block.reason,
+            "placed_by": block.placed_by,
+        },
     )
 
 
@@ -157,13 +158,8 @@ async def lift_block(
     conn: AsyncConnection, organization_id: str, kind: Block, reference: str = ""
 ) -> None:
     """Remove a block if it exists. The caller holds the standing, then decides again and commits."""
-    await conn.execute(
-        delete(blocks).where(
-            blocks.c.organization_id == organization_id,
-            blocks.c.kind == kind.value,
-            blocks.c.reference == reference,
-        )
-    )
+    lifted = {"of": organization_id, "kind": kind.value, "reference": reference}
+    await conn.execute(block_changes.LIFT, lifted)
 
 
 async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldBlock]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import subscriptions
+from db.switching import switch_events
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.switching import switches
 from domain.alerts import AlertKind
@@ -73,6 +74,14 @@ class Switch:
         return marker(self.id)
 
     @property
+    def parties(self) -> dict[str, str]:
+        return {
+            "switch_id": str(self.id),
+            "source_provider": self.source_provider.value,
+            "target_provider": self.target_provider.value,
+        }
+
+    @property
     def stops(self) -> bool:
         """The source is being stopped: from now on the target bills."""
         return self.state in STOPS
@@ -123,7 +132,9 @@ async def start(
         )
         .returning(switches)
     )
-    return outcome, _switch(started.one())
+    switch = _switch(started.one())
+    await switch_events.tell(conn, switch.organization_id, switch.state, switch.parties)
+    return outcome, switch
 
 
 async def newest(conn: AsyncConnection, organization_id: str) -> Switch | None:
@@ -186,6 +197,8 @@ async def move(conn: AsyncConnection, switch: Switch, to: SwitchStatus, **change
         .values(state=to.value, changed_at=func.clock_timestamp(), ended_at=ended, **values)
         .returning(switches)
     )
+    if to is not switch.state and switch.ended_at is None:
+        await switch_events.tell(conn, switch.organization_id, to, switch.parties)
     return _switch(moved.one())
 
 

@@ -88,6 +88,7 @@ standings = Table(
     Column("epoch", BigInteger, nullable=False, server_default=ZERO),
     Column("applied_epoch", BigInteger, nullable=False, server_default=ZERO),
     time("deadline"),
+    time("warned_of"),  # the deadline that was told as near
     Column("cause", Text, nullable=False, server_default=""),
     time("decided_at", now=True),
     time("applied_at"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Insert,
     Text,
     bindparam,
@@ -14,12 +15,22 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
 from db.tables.wallet import gate_changes, wallets
+from domain.events.catalogue import EventType
+
+_TOLD = {
+    "frozen_by_suspension": EventType.WALLET_FROZEN,
+    "frozen_by_operator": EventType.WALLET_FROZEN,
+    "unfrozen_by_suspension": EventType.WALLET_UNFROZEN,
+    "unfrozen_by_operator": EventType.WALLET_UNFROZEN,
+}
 
 
 async def shut_gate(conn: AsyncConnection, organization_id: str, *, epoch: int, cause: str) -> None:
@@ -101,7 +112,7 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
         update(wallets)
         .where(wallets.c.organization_id == bindparam("of", type_=Text), wallets.c[column] != to)
         .values(**values)
-        .returning(wallets.c.organization_id, wallets.c.entries)
+        .returning(*wallets.c)
         .cte("changed")
     )
     noted = select(
@@ -111,6 +122,17 @@ def _changing(change: str, column: str, *, to: bool) -> Insert:
         bindparam("at_epoch", type_=BigInteger),
         cause,
     )
-    return insert(gate_changes).from_select(
+    recorded = insert(gate_changes).from_select(
         ["organization_id", "change", "after_seq", "epoch", "cause"], noted
     )
+    if change not in _TOLD:
+        return recorded
+    by = "operator" if change.endswith("operator") else "suspension"
+    data: dict[str, ColumnElement[Any]] = {
+        "by": literal(by),
+        "frozen": or_(changed.c.frozen_by_suspension, changed.c.frozen_by_operator),
+        "balance_micros": changed.c.balance_micros,
+        "currency": changed.c.currency,
+    }
+    telling = log.telling(_TOLD[change], changed, changed.c.organization_id, data)
+    return log.appending(telling).add_cte(recorded.cte("recorded"))

@@ -4,6 +4,9 @@ PostgreSQL and pgbench accept.
 A statement that decides repeats the rules of `domain.wallet.ledger.settle`, and refuses in doubt.
 """
 
+from db.events.log import appending_sql
+from domain.events.catalogue import EventType
+
 LOCK = """
     SELECT organization_id, currency, balance_micros, entries, gate_open,
            frozen_by_suspension, frozen_by_operator, freeze_reason, held_micros,
@@ -61,3 +64,19 @@ ALONE = """
     WHERE w.organization_id = %(id)s::text
     RETURNING a.seq, a.balance_after_micros
 """
+_CREDITED = appending_sql(
+    EventType.WALLET_CREDITED,
+    "appended",
+    "%(id)s::text",
+    {
+        "seq": "seq",
+        "reference_id": "%(reference)s::text",
+        "amount_micros": "%(amount)s::bigint",
+        "balance_micros": "balance_after_micros",
+        "currency": "%(currency)s::text",
+    },
+)
+CREDIT_ALONE = ALONE.replace(
+    "    )\n    UPDATE wallets", f"    ), told AS ({_CREDITED})\n    UPDATE wallets"
+)
+"""A credit is told; a debit never is."""

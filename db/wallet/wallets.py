@@ -10,12 +10,14 @@ import psycopg
 from sqlalchemy import BigInteger, Text, bindparam, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import log
 from db.pipeline import own, together
 from db.tables.recovery import fences
 from db.tables.wallet import wallets
 from db.wallet import ledger, statements
+from domain.events.catalogue import EventType
 from domain.money import LARGEST_MICROS
-from domain.wallet.entries import Entry, Posting
+from domain.wallet.entries import Entry, EntryKind, Posting
 from domain.wallet.ledger import Outcome, Wallet, WalletNotFound, posted, settle
 
 _WALLET = (
@@ -98,7 +100,7 @@ async def post_all(
             id_: [WalletNotFound(id_)] * len(requests[id_])
             for id_ in requests.keys() - wallets.keys()
         }
-    await _write(conn, entries)
+    await _write(conn, wallets, entries)
     return outcomes
 
 
@@ -122,8 +124,10 @@ async def post_alone(
         "reference": posting.reference_id,
         "description": posting.description,
     }
+    is_credit = posting.kind is EntryKind.CREDIT
+    statement = statements.CREDIT_ALONE if is_credit else statements.ALONE
     async with own(conn) as driver:
-        booked = await (await driver.execute(statements.ALONE, params)).fetchone()
+        booked = await (await driver.execute(statement, params)).fetchone()
     return (
         None if booked is None else posted(posting, seq=booked[0], balance_after_micros=booked[1])
     )
@@ -136,8 +140,9 @@ async def post_locked(
     requests = {wallet.organization_id: postings}
     async with together(conn) as driver:
         books = await _read_existing(await _query_existing(driver, requests))
-    outcomes, entries = _settle({wallet.organization_id: wallet}, books, requests)
-    await _write(conn, entries)
+    wallets = {wallet.organization_id: wallet}
+    outcomes, entries = _settle(wallets, books, requests)
+    await _write(conn, wallets, entries)
     return outcomes[wallet.organization_id]
 
 
@@ -192,7 +197,9 @@ def _settle(
     return outcomes, entries
 
 
-async def _write(conn: AsyncConnection, entries: Mapping[str, Sequence[Entry]]) -> None:
+async def _write(
+    conn: AsyncConnection, wallets: Mapping[str, Wallet], entries: Mapping[str, Sequence[Entry]]
+) -> None:
     rows = [
         (
             id_,
@@ -212,6 +219,26 @@ async def _write(conn: AsyncConnection, entries: Mapping[str, Sequence[Entry]]) 
     last = [(id_, new[-1].balance_after_micros, new[-1].seq) for id_, new in entries.items() if new]
     async with own(conn) as driver:
         await driver.execute(statements.WRITE, (*_columns(rows, 8), *_columns(last, 3)))
+    await log.append_all(
+        conn,
+        EventType.WALLET_CREDITED,
+        [
+            (id_, _credited(entry, wallets[id_].currency))
+            for id_, new in entries.items()
+            for entry in new
+            if entry.kind is EntryKind.CREDIT
+        ],
+    )
+
+
+def _credited(entry: Entry, currency: str) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "reference_id": entry.reference_id,
+        "amount_micros": entry.amount_micros,
+        "balance_micros": entry.balance_after_micros,
+        "currency": currency,
+    }
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
