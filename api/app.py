@@ -30,6 +30,7 @@ from api.carrier import bill as carrier_bill
 from api.carrier import foreign_messages, recurring, tripwires, usage_callbacks
 from api.carrier import policies as carrier_policies
 from api.context import Context
+from api.events import events
 from api.http.background import Background
 from api.http.error_handlers import install
 from api.http.fast_routes import Application
@@ -85,6 +86,7 @@ ROUTES = (
     recurring,
     tripwires,
     rates,
+    events,
     api_keys,
     health,
     metrics,

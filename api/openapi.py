@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.events.webhooks_document import webhooks
 from api.http.auth import OPERATOR, WRITE
 from api.http.document import finish
 from api.http.errors import ProblemOut
@@ -39,6 +40,7 @@ _TAGS = [
         "description": "What Twilio charges, and who pays it: the bill, and policies of categories.",
     },
     {"name": "alerts", "description": "Conditions that need a person, and who looks after them."},
+    {"name": "events", "description": "What happened, in the order in which it was recorded."},
     {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
@@ -140,6 +142,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
             _drop_what_cannot_be(schema, routers)
             finish(schema)
             _mark_replays(schema)
+            schema["webhooks"] = webhooks()
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -13,6 +13,7 @@ import typer
 from cli.alert_commands import alerts
 from cli.bench_commands import Json, bench
 from cli.carrier_commands import bill, carrier
+from cli.event_commands import events
 from cli.operator_commands import (
     OrganizationId,
     keys,
@@ -282,6 +283,7 @@ def foreign(
 
 
 app.command()(bill)
+app.command()(events)
 app.add_typer(carrier, name="carrier")
 app.add_typer(keys, name="keys")
 app.add_typer(parked, name="parked")

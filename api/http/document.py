@@ -19,6 +19,7 @@ _ENUMERATIONS = {
     "ShownStatus": ("MessageStatus", "The status of a message."),
     "Block": ("BlockKind", "Why an organization may not send."),
     "Status": ("StandingStatus", "Whether an organization may send."),
+    "EventType": ("EventType", "What an event tells."),
     "Encoding": ("Encoding", "The encoding of a message, which decides how many segments it has."),
     "HoldStatus": ("HoldStatus", "The status of a hold."),
     "Provider": ("Provider", "A billing provider."),

@@ -48,6 +48,7 @@ class Kind(Enum):
     POLICY_NOT_FOUND = 404, "Policy not found"
     RELEASE_NOT_FOUND = 404, "That release is not proposed"
     PARKED_DELIVERY_NOT_FOUND = 404, "Parked delivery not found"
+    EVENT_NOT_FOUND = 404, "Event not found"
     ALERT_NOT_FOUND = 404, "Alert not found"
     WEBHOOK_NOT_FOUND = 404, "No webhook for this provider"
     METHOD_NOT_ALLOWED = 405, "Method not allowed"

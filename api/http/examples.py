@@ -84,6 +84,14 @@ REQUESTS: dict[str, Any] = {
     "TripwireRequest": {"value": "12.50"},
 }
 ANSWERS: dict[str, Any] = {
+    "Event": {
+        "id": "evt_0195f1d26d3a7c419b1e3f0a5c7d2e90",
+        "type": "organization.suspended",
+        "version": 1,
+        "organization_id": "acme",
+        "occurred_at": _AT,
+        "data": {"epoch": 3, "blocks": ["nonpayment"]},
+    },
     "ApiKey": {
         "id": "key_0a1b2c3d4e5f",
         "name": "shop",

@@ -13,6 +13,7 @@ PLACES = {
     "reference_id": "h1",
     "country": "US",
     "delivery_id": "1",
+    "event_id": "evt_1",
     "kind": "admin",
     "reference": "x",
     "checkout_id": "x",
