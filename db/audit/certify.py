@@ -21,6 +21,7 @@ from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.audit.checkpoints import CHECKPOINT_CHECKS, Checkpoint
 from db.audit.checks import Check
 from db.audit.debt_checks import DEBT_CHECKS
+from db.audit.event_checks import EVENT_CHECKS
 from db.audit.foreign_checks import FOREIGN_CHECKS
 from db.audit.gate_checks import GATE_CHECKS
 from db.audit.ledger_checks import LEDGER_CHECKS
@@ -66,6 +67,7 @@ CHECKS = (
     *DEBT_CHECKS,
     *FOREIGN_CHECKS,
     *BILL_CHECKS,
+    *EVENT_CHECKS,
     *ROW_CHECKS,
     *CHECKPOINT_CHECKS,
     *CATALOGUE_CHECKS,

@@ -104,6 +104,8 @@ TABLES = {
     "standings": _OF_ORGANIZATIONS.format(table="standings"),
     "gate_changes": _OF_ORGANIZATIONS.format(table="gate_changes"),
     "receipts": _OF_ORGANIZATIONS.format(table="receipts"),
+    # and a few earlier ones: an event has the database's time, and its fact that of a process
+    "events": "SELECT * FROM events WHERE occurred_at >= CAST(:since AS timestamptz) - interval '1 hour'",
     # with every other body of the same event
     "inbox": """
         SELECT i.* FROM (

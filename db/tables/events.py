@@ -31,6 +31,7 @@ events = Table(
 event_log_start = Table(
     "event_log_start",
     metadata,
-    # one row, which the migration adds: every fact from then on has its event
+    # one row, which the migration adds: every fact from then on has its event here. Whoever deletes
+    # events moves it first
     time("at", required=True),
 )

@@ -55,8 +55,8 @@ def upgrade() -> None:
     op.execute(
         """
         INSERT INTO event_log_start (at)
-        SELECT clock_timestamp() + CASE WHEN EXISTS (SELECT FROM organizations)
-                                        THEN interval '1 day' ELSE interval '0' END
+        SELECT CASE WHEN EXISTS (SELECT FROM organizations)
+                    THEN clock_timestamp() + interval '1 day' ELSE 'epoch' END
         """
     )
 

@@ -65,6 +65,13 @@ HOLDS = "holds that differ from the record of their opening and closing"
 FORGIVEN = "forgiven debts that differ from their record"
 
 
+TOLD = (
+    "suspensions, reactivations, credits and top-ups without exactly one event, or such events "
+    "without their fact"
+)
+COPY = "INSERT INTO events (type, organization_id, data) SELECT type, {0} FROM events WHERE {1} LIMIT 1"
+
+
 def booked(
     organization_id: str, kind: str, amount: str, reference: str, refunds: str = "NULL"
 ) -> str:
@@ -101,6 +108,25 @@ SHUT_AT = (
     "change = 'shut')"
 )
 TAMPERINGS = [
+    *(
+        (TOLD, f"DELETE FROM events WHERE type = '{type_}'")
+        for type_ in (
+            "organization.suspended",
+            "organization.reactivated",
+            "standing.applied",
+            "wallet.credited",
+            "topup.paid",
+        )
+    ),
+    (TOLD, COPY.format("'acme', data", "type = 'wallet.credited' AND organization_id = 'acme'")),
+    (TOLD, COPY.format("organization_id, '{\"seq\": 999}'", "type = 'wallet.credited'")),
+    (TOLD, COPY.format("organization_id, '{\"epoch\": 999}'", "type LIKE 'organization.%'")),
+    (
+        TOLD,
+        COPY.format(
+            'organization_id, \'{"provider": "paypal", "payment_id": "X"}\'', "type = 'topup.paid'"
+        ),
+    ),
     (REFUNDS, booked("acme", "refund", "9000000", "r9", "'a:b:c'")),
     (REFUNDS, booked("acme", "refund", "1000000", "r9", "'opening'")),
     (REFUNDS, booked("acme", "refund", "1", "r9", "'nothing'")),
