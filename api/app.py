@@ -42,6 +42,8 @@ from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from api.inbox import parked, webhooks
 from api.lifecycle import blocks, organization_changes, organizations
+from api.outbound import deliveries as webhook_deliveries
+from api.outbound import endpoints as webhook_endpoints
 from api.switching import switches
 from api.wallet import holds, postings, wallets
 from runtime import settings, wiring
@@ -87,6 +89,8 @@ ROUTES = (
     tripwires,
     rates,
     events,
+    webhook_endpoints,
+    webhook_deliveries,
     api_keys,
     health,
     metrics,

@@ -41,6 +41,10 @@ _TAGS = [
     },
     {"name": "alerts", "description": "Conditions that need a person, and who looks after them."},
     {"name": "events", "description": "What happened, in the order in which it was recorded."},
+    {
+        "name": "webhook-endpoints",
+        "description": "Where the host application is told what happened, and what was delivered.",
+    },
     {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
@@ -114,6 +118,8 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "charge_message": (409, *_SPENDS),
     "refund_message": (409,),
     "close_alert_of_kind": (409,),
+    "create_webhook_endpoint": (409,),
+    "rotate_webhook_secret": (409,),
     "receive_twilio_status": (403,),
     "receive_twilio_usage": (403,),
 }

@@ -246,6 +246,13 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.UNDECIDED_FAILED: of_loop("messages whose callbacks were lost are not looked up"),
     AlertKind.MARK_FAILED: of_loop("nothing notices if the database is restored", Severity.PAGE),
+    AlertKind.FAN_OUT_FAILED: of_loop("new events are not queued for webhook endpoints"),
+    AlertKind.DELIVERY_FAILED: of_loop("events are not delivered to webhook endpoints"),
+    AlertKind.WEBHOOK_DISABLED: Meaning(
+        about="an endpoint of the host application answered 410, or failed for five days: nothing is "
+        "delivered to it, and what happens is queued. Repair it, then `tollgate webhooks enable`",
+        clears="no endpoint is disabled by Tollgate",
+    ),
     AlertKind.FENCED: Meaning(
         about="nothing is sent or debited: the database went back in time, as the detail says, or "
         "an operator runs `tollgate recover`: [restore a database](restore.md)",

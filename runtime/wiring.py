@@ -33,15 +33,27 @@ from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.breaker import Breaker
 from providers.http import fast_client
+from providers.outbound import addresses
+from providers.outbound.client import Outbound, outbound
 from providers.twilio import Twilio
-from runtime import billing, environment, payload_codec, reconciliation, twilio_accounts
+from runtime import (
+    billing,
+    environment,
+    payload_codec,
+    reconciliation,
+    stored_secrets,
+    twilio_accounts,
+)
 from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
 from runtime.database_memory import Memory, remember
+from runtime.outbound_endpoints import Endpoints
+from runtime.outbound_sender import Sender
 from runtime.server_wait import PATIENCE, Say, log_waiting
 from runtime.servers import await_schema
 from runtime.settings import Settings
+from runtime.stored_secrets import StoredSecrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,17 @@ class Services:
     twilio_of_steps: Twilio
     """With connections of its own: no message delays a suspension."""
     notifier: Notifier
+    outbound: Outbound
+    """Calls addresses that others name."""
+    secrets: StoredSecrets
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(self.outbound, self.secrets)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return Endpoints(self.outbound, self.secrets)
 
     @property
     def sending(self) -> Sending:
@@ -225,6 +248,10 @@ async def services(
             fast_client(read=billing.PROVIDER_READ_SECONDS) as to_twilio,
             fast_client(read=billing.PROVIDER_READ_SECONDS, breaker=Breaker()) as for_steps,
             billing.providers(groups) as providers,
+            outbound(
+                listed=[addresses.network(text) for text in settings.outbound_networks],
+                http=settings.outbound_http,
+            ) as calling,
         ):
             yield Services(
                 settings=settings,
@@ -239,6 +266,8 @@ async def services(
                     lifecycle_task_queue=settings.lifecycle_task_queue,
                     campaign_task_queue=settings.campaign_task_queue,
                 ),
+                outbound=calling,
+                secrets=stored_secrets.read(settings.secret_keys),
             )
     finally:
         await engine.dispose()

@@ -22,6 +22,7 @@ from domain.billing.subscription import Provider
 from runtime.database_watch import DatabaseWatch
 from runtime.heartbeats import Heartbeats
 from runtime.loops import Loop
+from runtime.outbound_queues import OutboundQueues
 from runtime.relay import Relay
 from runtime.schema_watch import until_unsupported
 from runtime.settings import BadSettings
@@ -206,6 +207,8 @@ async def work(
             beside.append(asyncio.create_task(costs.run(), name="recurring costs"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
+            telling = OutboundQueues(services.engine, services.sender)
+            beside.append(asyncio.create_task(telling.run(), name="webhooks"))
         stopped = asyncio.create_task(stop.wait())
         unsupported = asyncio.create_task(until_unsupported(services.engine))
         beside += [stopped, unsupported]

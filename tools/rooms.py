@@ -17,6 +17,7 @@ SUBJECTS = {
     "campaigns": "campaigns, recipients, sending, status callbacks, messages, pace, rates",
     "carrier": "what Twilio charges: usage by day and category, policies, charges, the bill",
     "events": "what happened, told to machines and people",
+    "outbound": "webhook endpoints, and the delivery of events to them",
     "recovery": "the fence, and the mark of a database that may have been restored",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }

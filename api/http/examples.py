@@ -82,6 +82,14 @@ REQUESTS: dict[str, Any] = {
         **_ADDRESSES,
     },
     "TripwireRequest": {"value": "12.50"},
+    "WebhookEndpointRequest": {
+        "url": "https://app.example.com/hooks/tollgate",
+        "types": ["organization.suspended", "organization.reactivated"],
+    },
+    "WebhookEndpointChangeRequest": {"url": "https://app.example.com/hooks/tollgate"},
+    "RotationRequest": {"overlap_seconds": 86400},
+    "EnablingRequest": {"skip_pending": False},
+    "ReplayRequest": {"since": _AT},
 }
 ANSWERS: dict[str, Any] = {
     "Event": {

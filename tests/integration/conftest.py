@@ -36,6 +36,7 @@ B = TypeVar("B")
 C = TypeVar("C")
 WEBHOOK_ID = "WH-TEST"
 NOWHERE = "127.0.0.1:1"
+SECRET_KEYS = f"tests:{base64.b64encode(bytes(32)).decode()}"
 
 
 @dataclass(slots=True)
@@ -233,8 +234,14 @@ async def built(
     )
     to_twilio = settings.Twilio(account_sid=MAIN_SID, auth_token=MAIN_TOKEN, base_url=twilio.url)
     temporal = await client.connect({"target_host": NOWHERE}, lazy=True)
+    common = Settings(
+        public_url=url,
+        secret_keys=SECRET_KEYS,
+        outbound_networks=("127.0.0.1",),
+        outbound_http=True,
+    )
     async with services(
-        Settings(public_url=url), [to_paypal, to_stripe], to_twilio, temporal, database_url
+        common, [to_paypal, to_stripe], to_twilio, temporal, database_url
     ) as built_services:
         yield built_services
 

@@ -23,6 +23,7 @@ from tests.integration.conftest import Tollgate
 ACME = "/v1/organizations/acme"
 NUMBERS = ["+14155550100", "+14155550101"]
 NO_CAMPAIGN = "00000000-0000-7000-8000-000000000000"
+ENDPOINT = f"we_{'0' * 24}"
 SINGLE = {
     "AlertRecord": "one alert",
     "CanSend": "the reasons of one answer",
@@ -34,6 +35,8 @@ SINGLE = {
     "RecurringCost": "the cost of one subaccount",
     "Releases": "the numbers of one subaccount",
     "Subscriptions": "the current subscription beside those that it replaced",
+    "WebhookDeliveryWithAttempts": "the attempts of one delivery",
+    "WebhookEndpoint": "the filter and the secrets of one endpoint",
     "Wallet": "who froze one wallet: two at most",
 }
 """Responses that contain an array but describe one object."""
@@ -94,7 +97,7 @@ async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None
     campaign_id = await _two_of_each(tollgate)
 
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=campaign_id)
+        at = path.format(organization_id="acme", campaign_id=campaign_id, endpoint_id=ENDPOINT)
         whole = (await tollgate.get(at, params={"limit": 500})).json()
         found: list[Any] = []
         cursor: dict[str, str] = {}
@@ -154,6 +157,17 @@ async def _two_of_each(tollgate: Tollgate) -> str:
         "INSERT INTO foreign_messages (organization_id, message_sid, direction, channel, number, happened_at)"
         " SELECT 'acme', sid, 'inbound', 'sms', '+1***00', now() FROM unnest(ARRAY['SM8', 'SM9']) AS sid",
     )
+    for endpoint_id in (ENDPOINT, ENDPOINT.replace("0", "1")):
+        await builders.run(
+            engine,
+            "INSERT INTO webhook_endpoints (id, url) VALUES (:id, 'https://a.example')",
+            id=endpoint_id,
+        )
+        await builders.run(
+            engine,
+            "INSERT INTO webhook_deliveries (endpoint_id, event_id) VALUES (:id, 'evt_1')",
+            id=ENDPOINT,
+        )
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
     await tollgate.post(f"{ACME}/reinstate")
     await tollgate.post(f"{ACME}/suspend", {"reason": "x"})
@@ -206,7 +220,7 @@ async def test_an_invalid_cursor_is_refused(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN)
+        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN, endpoint_id=ENDPOINT)
         own = [_cursor([path.rpartition("/")[2], position]) for position in POSITIONS]
         for cursor in [*FOREIGN, *own]:
             answer = await tollgate.get(at, params={"cursor": cursor})
@@ -235,7 +249,7 @@ async def test_a_page_has_between_one_and_five_hundred_items(
 ) -> None:
     await tollgate.onboard()
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN)
+        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN, endpoint_id=ENDPOINT)
         answer = await tollgate.get(at, params={"limit": limit})
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["field"] == "limit", path

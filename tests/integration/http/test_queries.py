@@ -22,6 +22,7 @@ PLACES = {
     "category": "x",
     "from_currency": "USD",
     "to_currency": "EUR",
+    "endpoint_id": f"we_{'0' * 24}",
 }
 
 

@@ -22,6 +22,7 @@ VERBS = {
     *("acknowledge",),
     *("freeze", "unfreeze", "credit", "debit", "charge", "refund", "capture", "release"),
     *("collect", "link", "receive"),
+    *("rotate", "enable", "disable", "test", "redeliver", "replay"),
 }
 """The first words of operation ids; a new one is added here."""
 

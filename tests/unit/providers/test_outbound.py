@@ -395,10 +395,10 @@ async def tls(directory: Path, name: str) -> AsyncIterator[tuple[int, ssl.SSLCon
     )
     file = directory / "server.pem"
     file.write_bytes(key + leaf.pem)
-    asked: list[str] = []
+    sni_names: list[str] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
-    context.sni_callback = lambda _object, asked_name, _context: asked.append(asked_name or "")
+    context.sni_callback = lambda _object, asked_name, _context: sni_names.append(asked_name or "")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"{}")
@@ -408,7 +408,7 @@ async def tls(directory: Path, name: str) -> AsyncIterator[tuple[int, ssl.SSLCon
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     trusted = ssl.create_default_context(cadata=authority.pem.decode())
     try:
-        yield listening.sockets[0].getsockname()[1], trusted, asked
+        yield listening.sockets[0].getsockname()[1], trusted, sni_names
     finally:
         listening.close()
 
@@ -420,13 +420,13 @@ async def test_the_certificate_must_be_for_the_name_not_for_the_address(
     host: str, reason: str, tmp_path: Path
 ) -> None:
     async with (
-        tls(tmp_path, "hooks.example.com") as (port, trusted, asked),
+        tls(tmp_path, "hooks.example.com") as (port, trusted, sni_names),
         outbound(listed=[HERE], lookup=names(["127.0.0.1"]), trusted=trusted) as out,
     ):
         answer = await out.post(f"https://{host}:{port}/", b"{}", {})
 
     assert answer.reason == reason
-    assert asked == [host]
+    assert sni_names == [host]
 
 
 async def test_an_unknown_authority_is_not_trusted(tmp_path: Path) -> None:
