@@ -8,8 +8,9 @@ corrects both by the cause.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -24,6 +25,7 @@ _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
 _DEFAULT_CONNECT = 5.0
 _DEFAULT_READ = 15.0
 _LONGEST_WAIT = 3600.0  # a server's error must not postpone a suspension for days
+_FORM = "application/x-www-form-urlencoded"
 _IDLE_SECONDS = 5.0  # shorter than any server's, so that no request meets a closing connection
 
 
@@ -34,16 +36,13 @@ def fast_client(
     read: float = _DEFAULT_READ,
     connections: int = 100,
     breaker: Breaker | None = None,
-) -> httpx.AsyncClient:
+) -> "FastClient":
     """A client for hot paths, on aiohttp's connections. `connect` includes the wait for a free
     connection. With a breaker, calls fail at once while the server does not answer.
     """
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=_IDLE_SECONDS)
-    return httpx.AsyncClient(
-        base_url=base_url,
-        timeout=httpx.Timeout(read, connect=connect, pool=connect),
-        transport=Transport(limits, breaker),
-        follow_redirects=False,
+    return FastClient(
+        Transport(limits, breaker), base_url, httpx.Timeout(read, connect=connect, pool=connect)
     )
 
 
@@ -71,7 +70,7 @@ def in_words(failure: Exception) -> str:
             return "the connection broke off"
 
 
-def retry_after(headers: httpx.Headers) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds until the server accepts a retry (RFC 9110, 10.2.3: a number or a date)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
@@ -83,6 +82,38 @@ def retry_after(headers: httpx.Headers) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response to `FastClient.post_form`; its headers' names match in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class FastClient(httpx.AsyncClient):
+    """httpx, and a shorter way past it for what is posted a thousand times a second."""
+
+    def __init__(self, transport: "Transport", base_url: str, timeout: httpx.Timeout) -> None:
+        super().__init__(
+            base_url=base_url, timeout=timeout, transport=transport, follow_redirects=False
+        )
+        self._aiohttp = transport
+        self._within = aiohttp.ClientTimeout(
+            sock_connect=timeout.connect, sock_read=timeout.read, connect=timeout.pool
+        )
+
+    async def post_form(self, url: str, form: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post once, on the same connections, with the same limits and errors as httpx would, which
+        takes four times as long.
+        """
+        return await self._aiohttp.post(url, form, {"content-type": _FORM, **headers}, self._within)
+
+
 class Transport(AiohttpTransport):
     """aiohttp under httpx, whose connect errors mean that nothing was sent."""
 
@@ -91,11 +122,31 @@ class Transport(AiohttpTransport):
         self._breaker = breaker
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        with self._breaker.call() if self._breaker else nullcontext(), _true_failures():
+        with self._call():
             response = await super().handle_async_request(request)
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _Stream(response.stream)
         return response
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], limits: aiohttp.ClientTimeout
+    ) -> Answer:
+        """Without httpx's request and response."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        with self._call():
+            async with self.client.post(
+                url, data=body, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await response.read())
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self._breaker is not None:
+                stack.enter_context(self._breaker.call())
+            stack.enter_context(_true_failures())
+            yield
 
 
 class _Stream(httpx.AsyncByteStream):

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
@@ -32,7 +31,7 @@ from db.pipeline import reading
 from domain.billing.subscription import Provider
 from providers.billing import BillingProvider
 from providers.breaker import Breaker
-from providers.http import fast_client
+from providers.http import FastClient, fast_client
 from providers.outbound import addresses
 from providers.outbound.client import Outbound, outbound
 from providers.twilio import Twilio
@@ -233,7 +232,7 @@ async def services(
         async with reading(engine).connect() as conn:
             return await subaccounts.parent_of(conn, account_sid)
 
-    def at_twilio(through: httpx.AsyncClient) -> Twilio:
+    def at_twilio(through: FastClient) -> Twilio:
         return Twilio(
             client=through,
             account_sid=twilio.account_sid,

@@ -16,7 +16,7 @@ from api.http.twilio_urls import called
 from db.campaigns.callbacks import Applied, SubaccountCallback
 from db.carrier import foreign_messages, message_readings
 from providers.errors import ProviderUnavailable
-from providers.twilio import parse_callback
+from providers.twilio import form_of, parse_callback
 from runtime.coalescer import Overloaded
 
 log = structlog.get_logger()
@@ -53,14 +53,15 @@ async def twilio_status(request: Request, here: Here) -> Response:
 async def _take(request: Request, here: Context) -> Response:
     raw = await request.body()
     url = called(request, here.services.settings.public_url)
-    callback = parse_callback(url, raw)
-    if callback is None:
+    form = form_of(raw)
+    callback = None if form is None else parse_callback(url, form)
+    if form is None or callback is None:
         raise Problem(Kind.NOT_A_STATUS_CALLBACK)
     organization_id = await here.tokens.organization(callback.account_sid)
     if organization_id is None:
         raise Problem(Kind.UNKNOWN_ACCOUNT)
     signature = request.headers.get("x-twilio-signature", "")
-    if not await here.tokens.signed(callback.account_sid, url, raw, signature):
+    if not await here.tokens.signed(callback.account_sid, url, form, signature):
         log.warning("callback_signature_wrong", organization_id=organization_id)
         raise Problem(Kind.INVALID_SIGNATURE)
     applied = await here.callbacks.apply(SubaccountCallback(organization_id, callback))

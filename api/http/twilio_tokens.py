@@ -20,7 +20,7 @@ from db.lifecycle.subaccounts import Subaccount
 from db.pipeline import reading
 from domain.campaigns.telephony import ACCOUNT_SID, Account
 from providers.errors import NotFound, ProviderUnavailable
-from providers.twilio import Twilio, verify_callback
+from providers.twilio import Params, Twilio, verify_callback
 
 log = structlog.get_logger()
 KEPT = 600.0
@@ -78,18 +78,18 @@ class Tokens:
             token = self._twilio.decrypted_token(account_sid, found.token)
             account.token = token or account.token
 
-    async def signed(self, account_sid: str, url: str, raw: bytes, signature: str) -> bool:
+    async def signed(self, account_sid: str, url: str, params: Params, signature: str) -> bool:
         """Whether the account signed this. Raises `ProviderUnavailable` if its token is not stored
         and Twilio does not answer.
 
         Call it only for an account that `organization` finds.
         """
         account = self._accounts[account_sid]
-        if verify_callback(url, raw, signature, account.token):
+        if verify_callback(url, params, signature, account.token):
             return True
         if not await self._refresh(account_sid, account):
             return False
-        return verify_callback(url, raw, signature, account.token)
+        return verify_callback(url, params, signature, account.token)
 
     async def _refresh(self, account_sid: str, account: _Account) -> bool:
         """Fetch the token from Twilio, unless it was fetched just now; returns whether it was

@@ -6,6 +6,8 @@ the primary auth token of the account that owns the message, and the URL is the 
 called (before any proxy).
 """
 
+import hmac
+from base64 import b64encode
 from collections.abc import Sequence
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -36,6 +38,9 @@ def callback_url(public_url: str, attempt_id: str) -> str:
 def verify_callback(url: str, params: Params, signature: str, auth_token: str) -> bool:
     """`params` are the form's pairs or its raw body; blank and repeated ones count in the
     signature.
+
+    Only what does not match the URL as it is goes to the SDK's validator, which takes four times
+    as long: it also tries the URL with and without a port, and knows bodies that are no forms.
     """
     if not auth_token:
         return False  # an empty token signs with an empty key, which anyone can do
@@ -44,7 +49,12 @@ def verify_callback(url: str, params: Params, signature: str, auth_token: str) -
             return bool(
                 RequestValidator(auth_token).validate(url, params.decode("utf-8"), signature)
             )
-        return bool(RequestValidator(auth_token).validate(url, _Form(pairs(params)), signature))
+        form = form_of(params)
+        if form is None:
+            return False
+        if hmac.compare_digest(_signature(url, form, auth_token), signature.encode()):
+            return True
+        return bool(RequestValidator(auth_token).validate(url, _Form(form), signature))
     except (ValueError, TypeError):  # a URL or a body that cannot be read
         return False
 
@@ -53,11 +63,11 @@ def parse_callback(url: str, params: Params) -> StatusCallback | None:
     """None if it is not a status callback. Does not authenticate the sender: verify with the
     account's token first.
     """
-    try:
-        fields = dict(pairs(params))
-        attempt = parse_qs(urlsplit(url).query).get("attempt", [None])[-1]
-    except ValueError:
+    form = form_of(params)
+    if form is None:
         return None
+    fields = dict(form)
+    attempt = dict(parse_qsl(url.partition("?")[2])).get("attempt")
     account_sid = fields.get("AccountSid", "")
     message_sid = reading.first(fields, "MessageSid", "SmsSid") or ""
     if not SID.fullmatch(account_sid) or not SID.fullmatch(message_sid):
@@ -71,13 +81,25 @@ def parse_callback(url: str, params: Params) -> StatusCallback | None:
     )
 
 
-def pairs(params: Params) -> list[tuple[str, str]]:
-    """Raises `ValueError` if the body is not a form."""
+def form_of(params: Params) -> Sequence[tuple[str, str]] | None:
+    """None if the body is not a form."""
     if not isinstance(params, bytes):
-        return list(params)
-    return parse_qsl(
-        params.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
-    )
+        return params
+    try:
+        return parse_qsl(
+            params.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        return None
+
+
+def _signature(url: str, form: Sequence[tuple[str, str]], auth_token: str) -> bytes:
+    """Of Twilio's "Webhooks security" page: each field once, by its name and value."""
+    text = url + "".join(name + value for name, value in sorted(set(form)))
+    return b64encode(hmac.digest(auth_token.encode(), text.encode(), "sha1"))
 
 
 class _Form:
@@ -85,7 +107,7 @@ class _Form:
     values.
     """
 
-    def __init__(self, fields: list[tuple[str, str]]) -> None:
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
         for name, value in fields:
             self._values.setdefault(name, []).append(value)

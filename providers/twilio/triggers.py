@@ -12,7 +12,7 @@ from domain import money
 from domain.carrier.tripwire import Trigger
 from domain.money import BadAmount
 from providers.errors import NotFound, ProviderUnavailable
-from providers.twilio.callbacks import Params, pairs
+from providers.twilio.callbacks import Params, form_of
 from providers.twilio.reading import SID
 from providers.twilio.wire import answer_of
 
@@ -83,10 +83,7 @@ def parse_trigger(params: Params) -> tuple[str, str] | None:
     """The account and the trigger that a callback names; None if it is none of a trigger. What it
     says besides is not believed: whoever has the subaccount's token can sign one.
     """
-    try:
-        fields = dict(pairs(params))
-    except ValueError:
-        return None
+    fields = dict(form_of(params) or ())
     account_sid, trigger_sid = fields.get("AccountSid", ""), fields.get("UsageTriggerSid", "")
     if not SID.fullmatch(account_sid) or not SID.fullmatch(trigger_sid):
         return None

@@ -22,6 +22,7 @@ from api.http.server import Server
 from db import api_keys
 from db.api_keys import Scope
 from devservers.postgres import Postgres
+from providers.http import FastClient, fast_client
 from runtime import client, settings
 from runtime.settings import Settings
 from runtime.wiring import Services, services
@@ -50,6 +51,7 @@ class Tollgate:
     stripe: StripeSimulator
     twilio: TwilioSimulator
     keys: Mapping[Scope, str]
+    to_twilio: FastClient
     accounts: dict[str, str] = field(default_factory=dict)
 
     async def ask(
@@ -183,11 +185,19 @@ async def tollgate(
             serve(TwilioSimulator()),
         ) as (paypal, stripe, twilio),
         httpx.AsyncClient(timeout=30, verify=False) as http,
+        fast_client() as to_twilio,
         built(url, database_url, paypal, stripe, twilio, tmp_path) as built_services,
         serving(built_services, listener),
     ):
         yield Tollgate(
-            url, http, built_services, paypal, stripe, twilio, await keys(built_services)
+            url,
+            http,
+            built_services,
+            paypal,
+            stripe,
+            twilio,
+            await keys(built_services),
+            to_twilio,
         )
 
 

@@ -139,7 +139,7 @@ async def test_a_stolen_database_holds_no_token(tollgate: Tollgate) -> None:
     engine, twilio = tollgate.services.engine, tollgate.services.twilio
     token = token_of(tollgate, tollgate.accounts["acme"])
     thief = Twilio(
-        client=tollgate.http, account_sid=MAIN_SID, auth_token="another", base_url="http://x"
+        client=tollgate.to_twilio, account_sid=MAIN_SID, auth_token="another", base_url="http://x"
     )
 
     found = {
@@ -161,7 +161,7 @@ async def test_after_a_change_of_the_parents_token_each_is_fetched_and_stored_ag
     account_sid = tollgate.accounts["acme"]
     tollgate.twilio.state.main.auth_token = "d" * 32
     changed = Twilio(
-        client=tollgate.http,
+        client=tollgate.to_twilio,
         account_sid=MAIN_SID,
         auth_token="d" * 32,
         base_url=tollgate.twilio.url,

@@ -21,7 +21,7 @@ async def turn() -> None:
 
 def parent_funds(tollgate: Tollgate, **further: str) -> ParentFunds:
     twilio = Twilio(
-        client=tollgate.http,
+        client=tollgate.to_twilio,
         account_sid=MAIN_SID,
         auth_token=MAIN_TOKEN,
         base_url=tollgate.twilio.url,

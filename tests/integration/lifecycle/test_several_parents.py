@@ -29,7 +29,7 @@ def two_parents(tollgate: Tollgate, *, token: str = TOKEN) -> Twilio:
             return await subaccounts.parent_of(conn, account_sid)
 
     return Twilio(
-        client=tollgate.http,
+        client=tollgate.to_twilio,
         account_sid=MAIN_SID,
         auth_token=MAIN_TOKEN,
         base_url=tollgate.twilio.url,

@@ -3,43 +3,62 @@ again.
 """
 
 import asyncio
+import gzip
 import socket
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
 
-from providers.http import fast_client, in_words, never_connected, retry_after
+from providers.breaker import FAILURES, Breaker, Paused
+from providers.http import FastClient, fast_client, in_words, never_connected, retry_after
 from tests.unit.providers.local import HANG_UP, SILENCE, Received, Reply, closed_port, serving
 
+Post = Callable[[FastClient, str], Awaitable[None]]
 
-async def fail(url: str, *, read: float = 5.0, connections: int = 10) -> httpx.TransportError:
+
+async def by_httpx(client: FastClient, url: str) -> None:
+    await client.post(url, content=b"x=1")
+
+
+async def by_post_form(client: FastClient, url: str) -> None:
+    await client.post_form(url, b"x=1", {})
+
+
+async def fail(
+    url: str, *, read: float = 5.0, connections: int = 10, post: Post = by_httpx
+) -> httpx.TransportError:
     async with fast_client(read=read, connect=30.0, connections=connections) as client:
         with pytest.raises(httpx.TransportError) as failure:
-            await client.post(url, content=b"x=1")
+            await post(client, url)
     return failure.value
 
 
-async def test_a_refused_connection_was_never_connected() -> None:
-    failure = await fail(await closed_port())
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_a_refused_connection_was_never_connected(post: Post) -> None:
+    failure = await fail(await closed_port(), post=post)
 
     assert never_connected(failure)
 
 
-async def test_an_unknown_host_was_never_connected() -> None:
-    failure = await fail("http://nowhere.invalid")
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_an_unknown_host_was_never_connected(post: Post) -> None:
+    failure = await fail("http://nowhere.invalid", post=post)
 
     assert never_connected(failure)
 
 
-async def test_an_address_that_cannot_be_is_named_as_the_fault() -> None:
-    failure = await fail("http://127.0.0.1:99999")
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_an_address_that_cannot_be_is_named_as_the_fault(post: Post) -> None:
+    failure = await fail("http://127.0.0.1:99999", post=post)
 
     assert in_words(failure) == "its address cannot be read"
 
 
-async def test_a_connection_closed_without_an_answer_may_have_been_processed() -> None:
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_a_connection_closed_without_an_answer_may_have_been_processed(post: Post) -> None:
     async with serving(lambda _: HANG_UP) as server:
-        failure = await fail(server.url)
+        failure = await fail(server.url, post=post)
 
         assert not never_connected(failure)
         assert len(server.received) == 1  # and the client does not repeat it
@@ -56,15 +75,16 @@ async def test_a_repeatable_call_is_made_once_more_when_its_connection_closes(
         assert len(server.received) == 2
 
 
-async def test_an_answer_that_never_comes_may_have_been_processed() -> None:
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_an_answer_that_never_comes_may_have_been_processed(post: Post) -> None:
     async with serving(lambda _: SILENCE) as server:
-        failure = await fail(server.url, read=0.2)
+        failure = await fail(server.url, read=0.2, post=post)
 
     assert isinstance(failure, httpx.ReadTimeout)
     assert not never_connected(failure)
 
 
-async def raw_answer(answer: bytes, *, reset: bool = False) -> httpx.TransportError:
+async def raw_answer(answer: bytes, post: Post, *, reset: bool = False) -> httpx.TransportError:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"x=1")
         if reset:
@@ -78,9 +98,11 @@ async def raw_answer(answer: bytes, *, reset: bool = False) -> httpx.TransportEr
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
-        return await fail(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        return await fail(url, post=post)
 
 
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -90,15 +112,17 @@ async def raw_answer(answer: bytes, *, reset: bool = False) -> httpx.TransportEr
     ],
     ids=["nonsense", "cut-in-the-body", "cut-in-the-head"],
 )
-async def test_a_broken_answer_may_have_been_processed(answer: bytes) -> None:
-    assert not never_connected(await raw_answer(answer))
+async def test_a_broken_answer_may_have_been_processed(answer: bytes, post: Post) -> None:
+    assert not never_connected(await raw_answer(answer, post))
 
 
-async def test_a_reset_connection_may_have_been_processed() -> None:
-    assert not never_connected(await raw_answer(b"", reset=True))
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_a_reset_connection_may_have_been_processed(post: Post) -> None:
+    assert not never_connected(await raw_answer(b"", post, reset=True))
 
 
-async def test_waiting_for_a_free_connection_in_vain_was_never_connected() -> None:
+@pytest.mark.parametrize("post", [by_httpx, by_post_form])
+async def test_waiting_for_a_free_connection_in_vain_was_never_connected(post: Post) -> None:
     async with (
         serving(lambda _: SILENCE) as server,
         fast_client(connect=0.2, read=3.0, connections=1) as client,
@@ -106,7 +130,7 @@ async def test_waiting_for_a_free_connection_in_vain_was_never_connected() -> No
         holding = asyncio.create_task(client.get(server.url))
         await asyncio.sleep(0.1)
         with pytest.raises(httpx.TransportError) as failure:
-            await client.get(server.url)
+            await post(client, server.url)
         holding.cancel()
 
     assert never_connected(failure.value)
@@ -118,8 +142,34 @@ async def test_redirects_are_not_followed() -> None:
 
     async with serving(elsewhere) as server, fast_client() as client:
         answer = await client.get(server.url)
+        posted = await client.post_form(server.url, b"x=1", {})
 
-    assert answer.status_code == 302
+    assert (answer.status_code, posted.status) == (302, 302)
+
+
+async def test_a_posted_form_arrives_as_one_and_its_answer_is_unpacked() -> None:
+    def packed(_: Received) -> Reply:
+        return Reply(201, gzip.compress(b"{}"), {"content-encoding": "gzip", "Retry-After": "3"})
+
+    async with serving(packed) as server, fast_client() as client:
+        answer = await client.post_form(server.url, b"x=1", {"authorization": "Basic eA=="})
+
+    [received] = server.received
+    assert (received.method, received.body) == ("POST", b"x=1")
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert received.headers["authorization"] == "Basic eA=="
+    assert (answer.status, answer.content, answer.is_success) == (201, b"{}", True)
+    assert retry_after(answer.headers) == 3.0
+
+
+async def test_posted_forms_stop_while_the_server_does_not_answer() -> None:
+    async with fast_client(breaker=Breaker()) as client:
+        nobody = await closed_port()
+        for _ in range(FAILURES):
+            with pytest.raises(httpx.ConnectError):
+                await client.post_form(nobody, b"", {})
+        with pytest.raises(Paused):
+            await client.post_form(nobody, b"", {})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,10 @@ import hmac
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import ImmutableMultiDict
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from domain.campaigns.telephony import DeliveryStatus, StatusCallback
 from providers.twilio import parse_callback, verify_callback
@@ -64,6 +68,20 @@ def test_a_port_makes_no_difference() -> None:
     assert verify_callback(
         "https://example.test:443/twilio/status?attempt=a-1", FORM, signature(), TOKEN
     )
+
+
+FIELDS = st.lists(st.tuples(st.sampled_from("aAbZé"), st.text(max_size=3)), max_size=6)
+
+
+@given(FIELDS, st.sampled_from(["", ":443", ":8443"]), st.sampled_from(["", "?a=1", "?"]))
+def test_what_the_vendors_validator_signs_is_verified(
+    form: list[tuple[str, str]], port: str, query: str
+) -> None:
+    url = f"https://example.test{port}/status{query}"
+    signed = RequestValidator(TOKEN).compute_signature(url, ImmutableMultiDict(form))
+
+    assert verify_callback(url, form, signed, TOKEN)
+    assert not verify_callback(url, [*form, ("c", "")], signed, TOKEN)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.batch_sender import BatchOf
 from db.campaigns import pace
+from providers.http import fast_client
 from providers.twilio import Twilio
 from runtime.wiring import Services
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
@@ -28,19 +29,20 @@ async def test_each_parent_account_has_its_own_pace(idle_world: World) -> None:
         await idle_world.account_sid(batches[SECOND].organization_id)
     ]
     moved.owner = idle_world.twilio.state.open_parent(SECOND, "2" * 32).sid
-    twilio = Twilio(
-        client=idle_world.api,
-        account_sid=MAIN_SID,
-        auth_token=MAIN_TOKEN,
-        base_url=idle_world.twilio.url,
-        further={SECOND: "2" * 32},
-    )
     settings = services.settings.model_copy(update={"twilio_messages_per_second": 100})
-    sending = replace(services, twilio=twilio, settings=settings).sending
 
-    sent = [
-        await ActivityEnvironment().run(sending.send_batch, batch) for batch in batches.values()
-    ]
+    async with fast_client() as client:
+        twilio = Twilio(
+            client=client,
+            account_sid=MAIN_SID,
+            auth_token=MAIN_TOKEN,
+            base_url=idle_world.twilio.url,
+            further={SECOND: "2" * 32},
+        )
+        sending = replace(services, twilio=twilio, settings=settings).sending
+        sent = [
+            await ActivityEnvironment().run(sending.send_batch, batch) for batch in batches.values()
+        ]
     paces = {row.organization_id for row in await rows(services.engine, "SELECT * FROM pace")}
 
     assert [each.accepted for each in sent] == [2, 2]
