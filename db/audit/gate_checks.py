@@ -123,7 +123,7 @@ GATE_CHECKS = (
                                 AND steps -> -1 ->> 'step' IN ('pause_campaigns', 'resume_eligible_campaigns')
                         ELSE r.status = 'active' AND NOT steps @> {REACTIVATION_STEPS}
                    END AS wrong
-            FROM examined.receipts r JOIN standings s USING (organization_id)
+            FROM examined.receipts r JOIN examined.standings s USING (organization_id)
         ) compared
         """,
     ),
@@ -169,8 +169,8 @@ GATE_CHECKS = (
                                ELSE 'unfrozen_by_operator' END AS first_of
                 FROM examined.gate_changes
             ) g
-            JOIN wallets w USING (organization_id)
-            LEFT JOIN receipts r ON r.organization_id = g.organization_id AND r.epoch = g.epoch
+            JOIN examined.wallets w USING (organization_id)
+            LEFT JOIN examined.receipts r ON r.organization_id = g.organization_id AND r.epoch = g.epoch
             WINDOW family AS (PARTITION BY g.organization_id, first_of ORDER BY g.id),
                    all_of_it AS (PARTITION BY g.organization_id ORDER BY g.id)
         ) changes

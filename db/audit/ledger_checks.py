@@ -7,6 +7,12 @@ FIRST_ENTRY = """
 """
 _ONCE = "OFFSET 0"
 """Otherwise each hash is computed for the count and again for the first that is wrong."""
+_UNIQUE = """EXISTS (
+                SELECT FROM pg_index i
+                WHERE i.indrelid = 'ledger_entries'::regclass AND i.indisunique AND i.indisvalid AND i.indislive
+                  AND pg_get_indexdef(i.indexrelid)
+                      ~ '[(]organization_id, {column}[)]( WHERE [(]{column} IS NOT NULL[)])?$')"""
+"""Whether a valid unique index refuses a second entry of the same name."""
 LEDGER_CHECKS = (
     Check(
         guarantee=1,
@@ -40,7 +46,11 @@ LEDGER_CHECKS = (
             UNION ALL
             SELECT w.organization_id, (w.entries, w.balance_micros)
                                       IS DISTINCT FROM (coalesce(e.seq, 0), coalesce(e.balance_after_micros, 0))
-            FROM wallets w LEFT JOIN LATERAL (
+            FROM (
+                SELECT organization_id, entries, balance_micros FROM wallets w
+                WHERE NOT EXISTS (SELECT FROM new_bounds b WHERE b.organization_id = w.organization_id)
+                ORDER BY organization_id  -- in the order of the index
+            ) w LEFT JOIN LATERAL (
                 SELECT seq, balance_after_micros FROM ledger_entries l
                 WHERE l.organization_id = w.organization_id ORDER BY seq DESC LIMIT 1
             ) e ON true
@@ -251,15 +261,15 @@ LEDGER_CHECKS = (
             SELECT count(*) FROM ledger_entries WHERE refunds IS NOT NULL GROUP BY organization_id, refunds
         ) grouped
         """,
-        new="""
-        SELECT count(*), count(*) FILTER (WHERE number > 1) FROM (
+        new=f"""
+        SELECT (SELECT count(*) FROM new_tail), count(*) FILTER (WHERE number > 1) FROM (
             SELECT (SELECT count(*) FROM ledger_entries e
                     WHERE e.organization_id = n.organization_id AND e.reference_id = n.reference_id) AS number
-            FROM new_tail n
+            FROM new_tail n WHERE NOT {_UNIQUE.format(column="reference_id")}
             UNION ALL
             SELECT (SELECT count(*) FROM ledger_entries e
                     WHERE e.organization_id = n.organization_id AND e.refunds = n.refunds)
-            FROM new_tail n WHERE n.refunds IS NOT NULL
+            FROM new_tail n WHERE n.refunds IS NOT NULL AND NOT {_UNIQUE.format(column="refunds")}
         ) counted
         """,
     ),

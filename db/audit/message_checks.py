@@ -23,7 +23,7 @@ MESSAGE_CHECKS = (
                 d.amount_micros = -m.price_micros AND (m.status = 'reserved' OR d.created_at <= m.sending_at)
                 AND r.seq IS NULL, false) AS wrong
             FROM examined.messages m
-            LEFT JOIN ledger_entries d ON d.organization_id = m.organization_id AND d.kind = 'debit'
+            LEFT JOIN examined.ledger_entries d ON d.organization_id = m.organization_id AND d.kind = 'debit'
                 AND d.reference_id = 'message:' || m.id || ':' || m.attempt  -- unique: there is one or none
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
             WHERE m.status IN ('reserved', 'sending', 'accepted', 'unknown')
@@ -42,7 +42,7 @@ MESSAGE_CHECKS = (
                               OR m.status NOT IN ('reserved', 'sending', 'accepted', 'unknown'))
                              AND r.amount_micros IS DISTINCT FROM -d.amount_micros END AS wrong
             FROM examined.ledger_entries d
-            LEFT JOIN messages m ON m.organization_id = d.organization_id AND m.id = {_NAMED}
+            LEFT JOIN examined.messages m ON m.organization_id = d.organization_id AND m.id = {_NAMED}
                 AND m.id::text = split_part(d.reference_id, ':', 2)  -- not in capitals, say
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
             WHERE d.kind = 'debit' AND d.reference_id LIKE 'message:%'
@@ -59,7 +59,7 @@ MESSAGE_CHECKS = (
             SELECT a.organization_id, a.message_id AS id, NOT coalesce(
                 d.created_at <= a.sending_at AND r.amount_micros = -d.amount_micros, false) AS wrong
             FROM examined.attempts a
-            LEFT JOIN ledger_entries d ON d.organization_id = a.organization_id AND d.kind = 'debit'
+            LEFT JOIN examined.ledger_entries d ON d.organization_id = a.organization_id AND d.kind = 'debit'
                 AND d.reference_id = 'message:' || a.message_id || ':' || a.attempt
             LEFT JOIN ledger_entries r ON r.organization_id = d.organization_id AND r.refunds = d.reference_id
         ) earlier

@@ -11,12 +11,17 @@ from db.audit.certify import Finding
 from db.wallet import seals, wallets
 from domain.wallet.entries import debit
 from runtime import database
-from tests.builders import onboard, post, rows, send_one, usd
-from tests.integration.audit.test_certify_tampered import CHECKPOINTS
+from tests.builders import number, onboard, post, rows, send_one, usd
+from tests.integration.audit.story import live
+from tests.integration.audit.test_certify_tampered import CHECKPOINTS, EARLIER, TAKEN
 
 FOLLOW = "entries whose balance does not follow from the previous entry"
 SEALED = "sealed entries that are missing or changed"
 LINKS = "links of the chain over all wallets that are missing or changed"
+CHARGED = (
+    "messages charged after their refund without exactly one debit, or such debits without a "
+    "message"
+)
 ADD_UP = "wallets whose entries do not add up to their balance"
 
 
@@ -124,6 +129,29 @@ async def test_a_change_of_what_is_new_is_found(
     assert claim in broken(await of_new_rows(engine))
 
 
+async def test_new_messages_are_compared_with_entries_that_were_verified_before(
+    engine: AsyncEngine,
+) -> None:
+    await live(engine)
+    assert broken(await of_new_rows(engine)) == set()
+    tail = await number(engine, "SELECT count(*) FROM ledger_entries")
+    await tamper(
+        engine,
+        "UPDATE ledger_entries SET amount_micros = amount_micros - 1 FROM messages m"
+        " WHERE reference_id = 'message:' || m.id || ':' || m.attempt AND m.status = 'accepted'",
+        "UPDATE ledger_entries SET amount_micros = amount_micros - 1 FROM attempts a"
+        " WHERE reference_id = 'message:' || a.message_id || ':' || a.attempt",
+        "UPDATE ledger_entries SET reference_id = 'x' || reference_id"
+        " WHERE reference_id LIKE 'charge:message:%'",
+    )
+
+    of_new = await of_new_rows(engine)
+
+    assert of_new[FOLLOW].examined < tail  # it has no new entries of them
+    assert {TAKEN, EARLIER, CHARGED} <= broken(of_new)
+    assert {TAKEN, EARLIER, CHARGED} <= await broken_of_everything(engine)
+
+
 async def test_an_old_entry_that_was_changed_is_found_among_everything(
     engine: AsyncEngine,
 ) -> None:
@@ -189,8 +217,8 @@ async def test_who_may_only_read_leaves_no_checkpoint(
 async def test_one_connection_examines_what_is_new_again_and_again(database_url: str) -> None:
     engine = database.create_engine(database_url, pool_size=1)
     await verified(engine)
-    for number in range(8):  # a statement that was repeated often enough is prepared
-        await post(engine, debit(f"again-{number}", usd("0.01")))
+    for turn in range(8):  # a statement that was repeated often enough is prepared
+        await post(engine, debit(f"again-{turn}", usd("0.01")))
         await seal(engine)
         findings = await of_new_rows(engine)
 
