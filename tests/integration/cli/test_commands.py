@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.certification import prove
 from db.audit import certify
+from db.events import log
 from db.tables.billing import payments
 from db.wallet import seals
+from domain.events.catalogue import EventType
 from runtime.migrations import known_revisions
 from tests import builders
 
@@ -40,12 +42,21 @@ def tollgate(
 
 
 async def book_a_topup_without_its_credit(engine: AsyncEngine) -> None:
+    payment_id = f"CAP-{uuid4()}"
+    paid = {
+        "provider": "paypal",
+        "payment_id": payment_id,
+        "reference_id": "never booked",
+        "amount_micros": 1_000_000,
+        "currency": "USD",
+    }
     async with engine.begin() as conn:
+        await log.append(conn, EventType.TOPUP_PAID, builders.ORGANIZATION, paid)
         await conn.execute(
             insert(payments).values(
                 organization_id=builders.ORGANIZATION,
                 provider="paypal",
-                object_id=f"CAP-{uuid4()}",
+                object_id=payment_id,
                 kind="topup",
                 amount_micros=1_000_000,
                 currency="USD",
