@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.events import alert_events
 from db.tables.audit import alert_changes, alerts, past_alerts
 from domain.alerts import MEANINGS, AlertKind, Change
 from domain.redaction import redact_text
@@ -91,6 +92,7 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, d
     raised_id: str = (await conn.execute(raised)).scalar_one()
     if raised_id == id_:
         await note(conn, raised_id, organization_id, kind.value, Change.RAISED, detail)
+        await alert_events.tell_raised(conn, raised_id, organization_id, kind)
     elif MEANINGS[kind].clears is None and await _is_new(conn, raised_id, detail):
         await conn.execute(
             update(alerts).where(alerts.c.id == raised_id).values(owner=None, acknowledged_at=None)
@@ -221,7 +223,8 @@ async def end(
     )
     names = ["alert_id", "organization_id", "kind", "change", "note", "made_by"]
     written = insert(alert_changes).from_select(names, told).returning(alert_changes.c.id)
-    return len((await conn.execute(written, values)).all())
+    told_too = written.add_cte(alert_events.telling_end(ended, by))
+    return len((await conn.execute(told_too, values)).all())
 
 
 async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:

@@ -41,6 +41,10 @@ SWITCH = (
     Field("source_provider", Kind.TEXT, "who bills before it"),
     Field("target_provider", Kind.TEXT, "who bills after it"),
 )
+ALERT = (
+    Field("alert_id", Kind.TEXT, "the alert"),
+    Field("kind", Kind.TEXT, "the kind of alert"),
+)
 
 CATALOGUE: Mapping[EventType, Entry] = {
     EventType.ORGANIZATION_SUSPENDED: Entry(
@@ -211,6 +215,18 @@ CATALOGUE: Mapping[EventType, Entry] = {
             Field("sent", Kind.NUMBER, "how many were sent past Tollgate"),
             Field("received", Kind.NUMBER, "how many were received"),
         ),
+    ),
+    EventType.ALERT_RAISED: Entry(
+        about="a condition needs a person; while it lasts, its repetitions are only counted",
+        fields=(*ALERT, Field("severity", Kind.TEXT, "`page`, `today` or `info`")),
+    ),
+    EventType.ALERT_CLEARED: Entry(
+        about="an alert no longer applies, or a person closed it",
+        fields=(*ALERT, Field("by", Kind.TEXT, "the person who closed it", optional=True)),
+    ),
+    EventType.GUARANTEE_BROKEN: Entry(
+        about="`certify` found that a guarantee does not hold",
+        fields=(Field("guarantee", Kind.NUMBER, "its number"), ALERT[0]),
     ),
 }
 

@@ -39,6 +39,9 @@ class EventType(StrEnum):
     CARRIER_UNPAID = "carrier.unpaid"
     CARRIER_TRIPWIRE_FIRED = "carrier.tripwire_fired"
     CARRIER_FOREIGN_MESSAGES = "carrier.foreign_messages"
+    ALERT_RAISED = "alert.raised"
+    ALERT_CLEARED = "alert.cleared"
+    GUARANTEE_BROKEN = "guarantee.broken"
 
 
 class Kind(StrEnum):
