@@ -113,6 +113,7 @@ class Play:
     taken: dict[str, Taken] = field(default_factory=dict)
     sent_again: Counter[object] = field(default_factory=Counter)
     calm: bool = False
+    days: int = 0
     lines: list[str] = field(default_factory=list)
 
     def any_campaign(self) -> Campaign:
@@ -190,9 +191,10 @@ class Play:
 
     async def read(self) -> None:
         """Messages with doubtful callbacks are read at Twilio; if only a callback names the
-        message, it is looked up.
+        message, it is looked up. Each time it is a day later: what was read before is due again.
         """
-        due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=1))
+        self.days += 1
+        due = await checks(self.engine, now=datetime.now(UTC) + timedelta(days=self.days))
         by_sid = {sid_of(taken.message): taken for taken in self.taken.values()}
         read = [Reading(check=check, sent=_sent(by_sid[check.message_sid])) for check in due]
         async with self.engine.begin() as conn:
