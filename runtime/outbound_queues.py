@@ -183,7 +183,7 @@ class OutboundQueues:
             "webhook_failed",
             endpoint=queue.endpoint_id,
             organization_id=queue.organization_id or None,
-            event=head.event_id,
+            event_id=head.event_id,
             attempts=head.attempts + 1,
             status=sent.answer.status,
             reason=sent.attempt.reason,

@@ -87,9 +87,11 @@ class Receiver:
     async def stop(self) -> None:
         pass
 
-    def behave(self, path: str, *behaviours: Behaviour) -> None:
-        """At that path, one after the other; `*` is every other path. None: as usual."""
-        self._behaviours[path] = list(behaviours)
+    def behave(self, where: str, *behaviours: Behaviour) -> None:
+        """One after the other, and then as usual: at that path, or for events of that organization;
+        `*` is everything else.
+        """
+        self._behaviours[where] = list(behaviours)
 
     def accepted(self, path: str | None = None) -> list[Received]:
         """What was verified and answered with 2xx, in order."""
@@ -101,10 +103,10 @@ class Receiver:
 
     async def _receive(self, request: Request) -> Response:
         body = await request.body()
-        behaviour = self._next(request.url.path)
+        document = _document(body)
+        behaviour = self._next(document.get("organization_id"), request.url.path, "*")
         verified = self._verifies(request.headers, body)
         status = behaviour.status if verified else 400
-        document = _document(body)
         self.received.append(
             Received(
                 path=request.url.path,
@@ -126,9 +128,11 @@ class Receiver:
             return StreamingResponse(_drip(), status, dict(behaviour.headers))
         return Response(b"x" * behaviour.size, status, dict(behaviour.headers))
 
-    def _next(self, path: str) -> Behaviour:
-        scripted = self._behaviours.get(path) or self._behaviours.get("*") or []
-        if not scripted:
+    def _next(self, *places: str | None) -> Behaviour:
+        scripted = next(
+            (found for place in places if (found := self._behaviours.get(place or ""))), None
+        )
+        if scripted is None:
             return Behaviour()
         first = scripted[0]
         if first.times is not None:

@@ -103,7 +103,7 @@ async def redeliver(
         if to_be_done:
             position = await deliveries.again(conn, delivery)
             delivery = await _found(conn, endpoint_id, position)
-            log.info("webhook_redelivered", endpoint=endpoint_id, event=delivery.event_id)
+            log.info("webhook_redelivered", endpoint=endpoint_id, event_id=delivery.event_id)
     return WebhookDeliveryOut.of(delivery)
 
 

@@ -23,7 +23,7 @@ from runtime.outbound_sender import Sender
 from runtime.stored_secrets import StoredSecrets
 from simulators.receiver import Receiver
 from simulators.serving import serve
-from tests.builders import ORGANIZATION, rows, run
+from tests.builders import ORGANIZATION, onboard, rows, run
 from tests.world import until
 
 SECRETS = StoredSecrets([("tests", bytes(32))])
@@ -47,6 +47,9 @@ class Telling:
         of: tuple[str, ...] = (),
         scheme: SigningScheme = SigningScheme.HMAC,
     ) -> Endpoint:
+        """`of` are organizations, which are onboarded."""
+        for organization_id in of:
+            await onboard(self.engine, organization_id, balance="0")
         async with self.engine.begin() as conn:
             endpoint_id = endpoints.new_id()
             shown = await Endpoints(self.outbound, SECRETS).create(
