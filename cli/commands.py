@@ -22,6 +22,7 @@ from cli.operator_commands import (
     unmatched,
     unpaid,
 )
+from cli.webhook_commands import webhooks
 from domain.billing.subscription import Provider
 
 app = typer.Typer(
@@ -291,4 +292,5 @@ app.add_typer(alerts, name="alerts")
 app.add_typer(unpaid, name="unpaid")
 app.add_typer(unmatched, name="unmatched")
 app.add_typer(recurring, name="recurring")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(bench, name="bench")

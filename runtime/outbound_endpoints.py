@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.lifecycle import organizations
-from db.outbound import endpoints, outcomes
+from db.outbound import deliveries, endpoints, outcomes
 from db.outbound.endpoints import Endpoint
 from db.outbound.queues import Attempt
 from domain.outbound.deliveries import SigningScheme
@@ -142,3 +142,13 @@ async def check_organizations(conn: AsyncConnection, organization_ids: Sequence[
     for organization_id in organization_ids:
         if await organizations.get(conn, organization_id) is None:
             raise UnknownOrganization(organization_id)
+
+
+async def enable(
+    conn: AsyncConnection, endpoint_id: str, *, skip_pending: bool, now: datetime
+) -> None:
+    """Enable an endpoint: what waits for it is due now, or skipped. The caller commits."""
+    if skip_pending:
+        await deliveries.skip_pending(conn, endpoint_id, now=now)
+    await deliveries.make_due(conn, endpoint_id)
+    await endpoints.enable(conn, endpoint_id)

@@ -18,6 +18,7 @@ from db.audit import alert_records, reconciliations
 from db.billing import empty_wallets, receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import deadlines, standing_counts, unnotified
+from db.outbound import old_rows
 from db.pipeline import reading
 from db.wallet import holds, seals
 from db.wallet.unsealed_wallets import NOTHING
@@ -105,6 +106,8 @@ class Upkeep:
             await reconciliations.watch(conn, now=datetime.now(UTC))
             await alert_records.tidy(conn)
             await deadlines.warn(conn, now=datetime.now(UTC))
+        async with self._engine.begin() as conn:
+            await old_rows.delete(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:

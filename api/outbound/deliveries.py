@@ -27,7 +27,7 @@ from domain.outbound.deliveries import DeliveryStatus
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/webhook-endpoints/{endpoint_id}", tags=["webhook-endpoints"])
 _CURSORS: Cursors[int] = Cursors("webhook_deliveries", Number)
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WebhookDeliveryPage(Page[WebhookDeliveryOut]):
@@ -128,7 +128,7 @@ async def replay(endpoint_id: EndpointId, body: ReplayRequest, here: Here, once:
         if body.after_event_id is not None:
             after = await _sequence_of(conn, body.after_event_id)
         replayed = await deliveries.replay(
-            conn, endpoint_id, since=body.since or _BEGINNING, after=after
+            conn, endpoint_id, since=body.since or BEGINNING, after=after
         )
     log.info("webhook_replayed", endpoint=endpoint_id, events=replayed.events)
     return ReplayOut(

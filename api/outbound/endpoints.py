@@ -24,9 +24,10 @@ from api.outbound.fields import (
     WebhookEndpointOut,
     WebhookEndpointRequest,
 )
-from db.outbound import deliveries, endpoints
+from db.outbound import endpoints
 from domain.outbound.deliveries import Disabled
 from providers.outbound.urls import Refused
+from runtime import outbound_endpoints
 from runtime.outbound_endpoints import NoKeys, UnknownOrganization, check_organizations
 
 log = structlog.get_logger()
@@ -189,10 +190,9 @@ async def enable(
     async with here.services.engine.begin() as conn:
         if await once.do_once(conn, body):
             await _found(conn, endpoint_id)
-            if body.skip_pending:
-                await deliveries.skip_pending(conn, endpoint_id, now=now)
-            await deliveries.make_due(conn, endpoint_id)
-            await endpoints.enable(conn, endpoint_id)
+            await outbound_endpoints.enable(
+                conn, endpoint_id, skip_pending=body.skip_pending, now=now
+            )
             log.info("webhook_endpoint_enabled", endpoint=endpoint_id, skipped=body.skip_pending)
         return await _shown(conn, endpoint_id)
 

@@ -25,8 +25,9 @@ _SWEEP_DELIVERIES = text(
 _SWEEP_DELETED = text(
     """
     DELETE FROM webhook_deliveries WHERE position IN (
-        SELECT position FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id
-        WHERE e.status = 'deleted' LIMIT :limit
+        SELECT d.position FROM webhook_endpoints e CROSS JOIN LATERAL (
+            SELECT position FROM webhook_deliveries WHERE endpoint_id = e.id LIMIT :limit
+        ) d WHERE e.status = 'deleted' LIMIT :limit
     )
     """
 )
@@ -47,8 +48,8 @@ _SWEEP_ENDPOINTS = text(
 
 
 async def delete(conn: AsyncConnection, *, now: datetime) -> bool:
-    """Delete a part of what is older than it is kept, and of endpoints that were deleted. Returns
-    whether more may be left. The caller commits.
+    """Delete a part of what is older than it is kept, and of endpoints that were deleted; the next
+    call goes on. Returns whether more may be left. The caller commits.
     """
     old = {"before": now - KEPT, "limit": SWEPT}
     deleted = [
