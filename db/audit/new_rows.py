@@ -152,8 +152,9 @@ TABLES = {
     "carrier_debts": """
         SELECT d.* FROM (
             SELECT organization_id FROM carrier_debts WHERE booked_at >= :since
-            UNION SELECT organization_id FROM money_changes WHERE at >= :since AND change = 'debt_waived'
-            UNION SELECT organization_id FROM new_tail WHERE kind IN ('recovery', 'carrier_charge')
+            UNION SELECT organization_id FROM money_changes
+            WHERE at >= :since AND change IN ('debt_waived', 'waiver_reduced')
+            UNION SELECT organization_id FROM new_tail WHERE kind IN ('recovery', 'carrier_charge', 'carrier_refund')
         ) n CROSS JOIN LATERAL (
             SELECT * FROM carrier_debts d WHERE d.organization_id = n.organization_id OFFSET 0) d
     """,
@@ -188,13 +189,14 @@ TABLES = {
         SELECT m.* FROM (
             SELECT organization_id, reference_id, false AS waived FROM holds
             WHERE created_at >= :since OR closed_at >= :since
-            UNION SELECT organization_id, reference_id, change = 'debt_waived' FROM money_changes WHERE at >= :since
+            UNION SELECT organization_id, reference_id, change IN ('debt_waived', 'waiver_reduced') FROM money_changes
+            WHERE at >= :since
             UNION SELECT organization_id, provider || ':' || object_id, true FROM new_reversals
             UNION SELECT organization_id, reference_id, true FROM new_carrier_debts
         ) n CROSS JOIN LATERAL (
             SELECT * FROM money_changes m
             WHERE m.organization_id = n.organization_id AND m.reference_id = n.reference_id OFFSET 0) m
-        WHERE waived = (m.change = 'debt_waived')
+        WHERE waived = (m.change IN ('debt_waived', 'waiver_reduced'))
     """,
     "holds": """
         SELECT * FROM holds WHERE created_at >= :since OR closed_at >= :since

@@ -131,8 +131,10 @@ REVERSAL_CHECKS = (
                 SELECT organization_id, waived_micros, provider || ':' || object_id AS name FROM examined.reversals
                 UNION ALL SELECT organization_id, waived_micros, reference_id FROM examined.carrier_debts
             ) r FULL JOIN (
-                SELECT organization_id, reference_id AS name, sum(amount_micros) AS micros
-                FROM examined.money_changes WHERE change = 'debt_waived' GROUP BY organization_id, reference_id
+                SELECT organization_id, reference_id AS name,
+                       sum(CASE change WHEN 'debt_waived' THEN amount_micros ELSE -amount_micros END) AS micros
+                FROM examined.money_changes WHERE change IN ('debt_waived', 'waiver_reduced')
+                GROUP BY organization_id, reference_id
             ) c USING (organization_id, name)
         ) compared
         """,

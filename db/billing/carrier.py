@@ -76,10 +76,12 @@ async def give_back(
     now: datetime,
     *,
     of: Collection[str] = (),
+    but_waived: int = 0,
 ) -> None:
     """Return a part of what was charged, once per reference: it covers what is owed for the charges
     with the references `of` first, since Twilio no longer asks for it; then what else is owed; and
-    the rest is available.
+    the rest is available. What was waived of them was never paid: it is not returned, but no longer
+    counts as waived, except for `but_waived`.
 
     The ledger's reference is `carrier-refund:` and `reference`. Raises NotBooked if the reference
     belongs to another amount.
@@ -92,10 +94,42 @@ async def give_back(
         entry = carrier_refund(name, amount, "Twilio corrected its bill")
         await receivables.post(conn, wallet, [entry])
         first = [f"carrier:{each}" for each in of]
+        owed, waived = await receivables.open_of(conn, organization_id, first)
+        less = min(amount_micros - owed, waived - but_waived)
+        await receivables.reduce_waived(conn, organization_id, first, less)
         await receivables.collect(conn, organization_id, first=first)
         await receivables.agree(conn, organization_id, now)
     elif before.amount_micros != amount_micros:
         raise NotBooked(f"the reference {name} belongs to a refund of another amount")
+
+
+async def replace_charge(
+    conn: AsyncConnection,
+    organization_id: str,
+    amount_micros: int,
+    reference: str,
+    now: datetime,
+    *,
+    by: str,
+    charged_micros: int,
+) -> int:
+    """Return a charge whose cost was charged again, with references that begin with `by`. What was
+    waived of it is waived of those, up to `charged_micros`; returns how much.
+    """
+    await _lock(conn, organization_id)
+    _, waived = await receivables.open_of(conn, organization_id, [f"carrier:{reference}"])
+    kept = min(waived, charged_micros)
+    moved = await receivables.waive_of(conn, organization_id, f"carrier:{by}", kept)
+    await give_back(
+        conn,
+        organization_id,
+        amount_micros,
+        reference,
+        now,
+        of=[reference],
+        but_waived=kept - moved,  # of what the wallet paid meanwhile: that comes back
+    )
+    return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

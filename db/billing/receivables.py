@@ -9,12 +9,13 @@ wallet; the caller commits.
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
 from db.billing import owed_blocks
 from db.lifecycle import organizations, standings
+from db.tables.billing import carrier_debts
 from db.wallet import money_changes, reserves, wallets
 from db.wallet.money_changes import MoneyChange
 from domain.alerts import AlertKind
@@ -96,12 +97,64 @@ async def waive(
     await wallets.lock(conn, organization_id)
     for debt in await debts(conn, organization_id):
         if debt.source is source:
-            await _change(conn, organization_id, debt, waived=debt.owed_micros)
-            waived = MoneyChange.DEBT_WAIVED
-            await money_changes.note(
-                conn, organization_id, waived, debt.name, debt.owed_micros, by=by
-            )
+            await _waive(conn, organization_id, debt, debt.owed_micros, by=by)
     await agree(conn, organization_id, now)
+
+
+async def open_of(
+    conn: AsyncConnection, organization_id: str, names: Collection[str]
+) -> tuple[int, int]:
+    """What is owed, and what is waived, of these debts for the carrier."""
+    query = select(carrier_debts).where(
+        carrier_debts.c.organization_id == organization_id, carrier_debts.c.reference_id.in_(names)
+    )
+    rows = (await conn.execute(query)).all()
+    waived = sum(row.waived_micros for row in rows)
+    return sum(row.amount_micros - row.recovered_micros for row in rows) - waived, waived
+
+
+async def waive_of(conn: AsyncConnection, organization_id: str, prefix: str, micros: int) -> int:
+    """Forgive up to so much of what is owed for the carrier under names with the prefix; returns
+    how much. The caller holds the wallet, and has the blocks agree.
+    """
+    left = micros
+    for debt in await debts(conn, organization_id):
+        less = min(debt.owed_micros, left)
+        if debt.source is Source.CARRIER and debt.name.startswith(prefix) and less > 0:
+            left -= less
+            await _waive(conn, organization_id, debt, less, by="tollgate")
+    return micros - left
+
+
+async def _waive(
+    conn: AsyncConnection, organization_id: str, debt: Debt, micros: int, *, by: str
+) -> None:
+    await _change(conn, organization_id, debt, waived=micros)
+    waived = MoneyChange.DEBT_WAIVED
+    await money_changes.note(conn, organization_id, waived, debt.name, micros, by=by)
+
+
+async def reduce_waived(
+    conn: AsyncConnection, organization_id: str, names: Collection[str], micros: int
+) -> None:
+    """Forgive so much less of these debts for the carrier: Twilio asks for less, and what was
+    forgiven was never paid. It is owed until the caller covers it. The caller holds the wallet.
+    """
+    query = (
+        select(carrier_debts.c.reference_id, carrier_debts.c.waived_micros)
+        .where(carrier_debts.c.organization_id == organization_id)
+        .where(carrier_debts.c.reference_id.in_(names), carrier_debts.c.waived_micros > 0)
+        .order_by(carrier_debts.c.booked_at, carrier_debts.c.reference_id)
+    )
+    for row in (await conn.execute(query)).all():
+        less = min(row.waived_micros, micros)
+        if less <= 0:
+            return
+        micros -= less
+        params = {"organization_id": organization_id, "name": row.reference_id}
+        await conn.execute(_CHANGES[Source.CARRIER], params | {"recovered": 0, "waived": -less})
+        reduced = MoneyChange.WAIVER_REDUCED
+        await money_changes.note(conn, organization_id, reduced, row.reference_id, less)
 
 
 async def owed(conn: AsyncConnection, organization_id: str) -> Owed:

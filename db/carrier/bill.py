@@ -3,7 +3,8 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.carrier.bill import Bill, Line, Month, add_up
+from db.carrier import apart, company
+from domain.carrier.bill import Bill, Line, Month, add_up, meet
 
 _MONTH = "day BETWEEN :first AND :last"
 _OF_ONE = f"organization_id = :of AND {_MONTH}"
@@ -59,13 +60,15 @@ _TOTALS_OF_ALL = text(_TOTALS.format(which=_MONTH))
 
 
 async def get(conn: AsyncConnection, month: Month, organization_id: str | None = None) -> Bill:
-    """Of all organizations without an id. Call it on a snapshot."""
+    """Without an id of all organizations, and of what Twilio charges the company itself. Call it on
+    a snapshot.
+    """
     params: dict[str, object] = {"first": month.first, "last": month.last}
     of_lines, of_totals = _LINES_OF_ALL, _TOTALS_OF_ALL
     if organization_id is not None:
         params["of"] = organization_id
         of_lines, of_totals = _LINES_OF_ONE, _TOTALS_OF_ONE
-    lines = [
+    read = [
         Line(
             category=row.category,
             currency=row.currency,
@@ -77,5 +80,16 @@ async def get(conn: AsyncConnection, month: Month, organization_id: str | None =
         )
         for row in await conn.execute(of_lines, params)
     ]
+    lines = meet(read, await apart.unmet(conn, month, organization_id))
     charged = {row.currency: int(row.charged) for row in await conn.execute(of_totals, params)}
-    return Bill(month=month, lines=lines, totals=add_up(lines, charged))
+    if organization_id is None:
+        own = await company.lines(conn, month)
+        lines += own
+        for line in own:
+            charged[line.currency] = charged.get(line.currency, 0) + line.charged_micros
+    return Bill(
+        month=month,
+        lines=lines,
+        totals=add_up(lines, charged),
+        apart=await apart.of_month(conn, month, organization_id),
+    )

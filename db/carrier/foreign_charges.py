@@ -65,6 +65,12 @@ _RETURN = text(
     RETURNING id, amount_micros
     """
 )
+_OPEN = text(
+    """
+    SELECT DISTINCT CAST(latest_at AT TIME ZONE 'UTC' AS date) AS day FROM foreign_charges
+    WHERE organization_id = :organization_id AND returned_at IS NULL AND latest_at <= :as_of
+    """
+)
 _COMPLETE = text(
     """
     UPDATE carrier_readings SET as_of = greatest(as_of, :as_of) WHERE organization_id = :organization_id
@@ -122,6 +128,16 @@ async def _uncharged(
     ]
 
 
+async def open_days(
+    conn: AsyncConnection, organization_id: str, *, as_of: datetime | None
+) -> list[date]:
+    """The days of messages whose early charge is to be returned by now."""
+    if as_of is None:
+        return []
+    params = {"organization_id": organization_id, "as_of": as_of}
+    return list((await conn.execute(_OPEN, params)).scalars())
+
+
 async def give_back(
     conn: AsyncConnection,
     organization_id: str,
@@ -129,9 +145,11 @@ async def give_back(
     *,
     as_of: datetime | None,
     now: datetime,
+    charged_micros: int = 0,
 ) -> int:
     """Return what was taken for messages of the day that its usage shows by now, since it is
-    complete up to `as_of`, and charge none of them any more; returns micros. The caller holds the
+    complete up to `as_of`, and charge none of them any more; returns micros. What was waived of it
+    is waived of the usage, of which `charged_micros` were charged just now. The caller holds the
     standing, has charged the usage, and commits.
     """
     if as_of is None:
@@ -145,10 +163,16 @@ async def give_back(
     }
     await conn.execute(_COMPLETE, params)
     returned = (await conn.execute(_RETURN, params)).all()
+    left = max(0, charged_micros)
     for row in sorted(returned, key=lambda row: row.id):
-        reference = _reference(row.id)
-        await carrier.give_back(
-            conn, organization_id, row.amount_micros, reference, now, of=[reference]
+        left -= await carrier.replace_charge(
+            conn,
+            organization_id,
+            row.amount_micros,
+            _reference(row.id),
+            now,
+            by=f"{day.isoformat()}:",
+            charged_micros=left,
         )
     return sum(row.amount_micros for row in returned)
 

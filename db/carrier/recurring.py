@@ -15,6 +15,7 @@ from db.lifecycle import organizations, standings
 from db.tables.carrier import recurring_costs
 from db.wallet import reserves
 from domain.carrier.recurring import CostKind, RecurringCost, daily_micros
+from domain.money import Money
 
 NO_RATE = "no exchange rate from Twilio's currency to the wallet's is set"
 EVERY, AGAIN = timedelta(days=1), timedelta(minutes=15)
@@ -51,6 +52,11 @@ _NOTE = text("""
 _READING = text(
     "SELECT read_at, daily_micros, problem FROM recurring_readings WHERE organization_id = :of"
 )
+_OF_SUSPENDED = text("""
+    SELECT currency, count(*) AS organizations, sum(daily_micros) AS daily
+    FROM standings s JOIN recurring_readings r USING (organization_id) JOIN wallets USING (organization_id)
+    WHERE s.status = 'suspended' AND r.daily_micros > 0 GROUP BY currency ORDER BY currency
+""")
 _SUSPENDED_SINCE = text("""
     SELECT decided_at FROM standings WHERE organization_id = :of AND status = 'suspended'
 """)
@@ -67,6 +73,21 @@ class Recurring:
     daily_micros: int | None = None
     problem: str | None = None
     suspended_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costing:
+    """What suspended organizations with wallets of one currency cost together."""
+
+    organizations: int
+    daily: Money
+
+
+async def of_suspended(conn: AsyncConnection) -> list[Costing]:
+    return [
+        Costing(organizations=row.organizations, daily=Money(int(row.daily), row.currency))
+        for row in await conn.execute(_OF_SUSPENDED)
+    ]
 
 
 async def take_due(conn: AsyncConnection, *, now: datetime, limit: int) -> list[tuple[str, str]]:

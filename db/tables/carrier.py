@@ -30,6 +30,7 @@ carrier_readings = Table(
     time("read_at"),  # of the last complete reading
     time("changed_at"),  # when a reading last found more or other usage
     time("as_of"),  # up to when Twilio's figures are complete
+    time("compared_at"),  # when the sums of all days were last compared, by category
     Column("failures", Integer, nullable=False, server_default=ZERO),
     Index("carrier_readings_due_idx", "due_at"),
 )

@@ -71,4 +71,9 @@ message_readings = Table(
     time("read_at"),
     time("found_at"),  # the last foreign message
     time("wanted_at"),  # a callback or a trigger asked for a reading
+    # of a reading that is not complete: where it continues, what it began with, how far it will get
+    Column("page", Text),
+    time("page_since"),
+    time("page_until"),
+    CheckConstraint("(page IS NULL) = (page_since IS NULL)", name="page"),
 )

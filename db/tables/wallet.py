@@ -147,8 +147,8 @@ money_changes = Table(
     time("at", now=True),
     PrimaryKeyConstraint("organization_id", "id"),
     one_of(
-        "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived", "reserve_held",
-        "reserve_released",
+        "change", "hold_opened", "hold_captured", "hold_released", "hold_expired", "debt_waived", "waiver_reduced",
+        "reserve_held", "reserve_released",
     ),
     CheckConstraint("amount_micros > 0", name="amount"),
     Index("money_changes_reference_idx", "organization_id", "reference_id"),

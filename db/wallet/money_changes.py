@@ -1,6 +1,5 @@
-"""Changes of a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven,
-a reserve changed.
-Append-only.
+"""Changes of a wallet's money without a ledger entry: a hold opened or closed, a debt forgiven, or
+less of it since it was corrected, a reserve changed. Append-only.
 
 The caller holds the wallet's row, so the number of its entries orders the change; `certify`
 compares, and seals cover it.
@@ -24,6 +23,7 @@ class MoneyChange(StrEnum):
     HOLD_RELEASED = "hold_released"
     HOLD_EXPIRED = "hold_expired"
     DEBT_WAIVED = "debt_waived"
+    WAIVER_REDUCED = "waiver_reduced"
     RESERVE_HELD = "reserve_held"
     RESERVE_RELEASED = "reserve_released"
 

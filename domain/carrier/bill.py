@@ -6,8 +6,11 @@ what own messages were paid with; the total is Twilio's own word, not the sum of
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from enum import StrEnum
+
+from domain.carrier.categories import within
 
 _MONTH = re.compile(r"(?P<year>20\d\d)-(?P<month>0[1-9]|1[0-2])")
 
@@ -28,8 +31,9 @@ class Month:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One usage category. `taken_micros` is what carrier charges took for it from wallets, in the
-    wallets' currency, with markups.
+    """One usage category, or an account of the company's own with all that it used.
+    `taken_micros` is what carrier charges took for it from wallets, in the wallets' currency, with
+    markups.
     """
 
     category: str
@@ -39,6 +43,9 @@ class Line:
     absorbed_micros: int
     unpaid_micros: int
     taken_micros: int = 0
+    account_sid: str | None = None
+    account: str = ""
+    """What it is, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +69,70 @@ class Total:
         return self.unpaid_micros <= 0 and self.missing_micros == 0
 
 
+class ApartSource(StrEnum):
+    FOREIGN_MESSAGES = "foreign_messages"
+    """Whose usage Twilio does not show yet."""
+    SEGMENTS = "segments"
+    """That Twilio counted beyond ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Charges of the month that are none of a day's, in a wallet's currency: besides the totals."""
+
+    source: ApartSource
+    currency: str
+    charged_micros: int
+    owed_micros: int
+    waived_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """What counts as paid on lines whose categories begin with the prefixes, and is owed or waived
+    by a charge apart; in Twilio's currency.
+    """
+
+    prefixes: tuple[str, ...]
+    currency: str
+    owed_micros: int = 0
+    waived_micros: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     month: Month
     lines: Sequence[Line]
     totals: Sequence[Total]
+    apart: Sequence[Apart] = ()
 
     @property
     def settled(self) -> bool:
-        return all(total.settled for total in self.totals)
+        owed = any(each.owed_micros for each in self.apart)
+        return not owed and all(total.settled for total in self.totals)
+
+
+def meet(lines: Sequence[Line], unmet: Sequence[Unmet]) -> list[Line]:
+    """The lines with what is owed and waived of what counted as paid. What is more than that
+    belongs to usage that Twilio does not show yet.
+    """
+    found = list(lines)
+    for each in unmet:
+        owed, waived = each.owed_micros, each.waived_micros
+        for at, line in enumerate(found):
+            concerned = any(within(line.category, prefix) for prefix in each.prefixes)
+            if not concerned or line.currency != each.currency:
+                continue
+            unpaid = max(0, min(line.paid_micros, owed))
+            absorbed = max(0, min(line.paid_micros - unpaid, waived))
+            owed, waived = owed - unpaid, waived - absorbed
+            found[at] = replace(
+                line,
+                paid_micros=line.paid_micros - unpaid - absorbed,
+                absorbed_micros=line.absorbed_micros + absorbed,
+                unpaid_micros=line.unpaid_micros + unpaid,
+            )
+    return found
 
 
 def parse_month(text: str) -> Month | None:

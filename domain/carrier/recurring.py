@@ -96,6 +96,12 @@ def a_day(monthly_micros: int) -> int:
     return -(-monthly_micros // DAYS)
 
 
+def costing_together(organizations: int, daily: Money) -> str:
+    """For people: what several suspended organizations go on costing."""
+    are = "organization is" if organizations == 1 else "organizations are"
+    return f"costing us {daily} a day: {organizations} {are} suspended"
+
+
 def costing(daily: Money, since: datetime) -> str:
     """Said of an organization that is suspended."""
     return f"costing us {daily} a day since {since:%Y-%m-%d}"

@@ -20,6 +20,7 @@ from db.carrier import (
     segment_differences,
     usage,
 )
+from db.carrier.message_readings import Progress
 from db.inbox import deliveries, parking
 from db.lifecycle import standings
 from db.wallet import holds, reserves, seals
@@ -310,7 +311,8 @@ async def past_tollgate(engine: AsyncEngine, organization_id: str = "leaked") ->
         )  # fmt: skip
         async with engine.begin() as conn:
             await foreign_messages.record(conn, organization_id, [sent], now=now)
-            await message_readings.note(conn, organization_id, until=now, found=True, now=now)
+            progress = Progress(since=at, until=now)
+            await message_readings.note(conn, organization_id, progress, found=True, now=now)
             await foreign_charges.charge(conn, organization_id, now=now)
     complete, day = now - timedelta(hours=2), (now - timedelta(hours=3)).date()
     async with engine.begin() as conn:

@@ -303,7 +303,9 @@ TAMPERINGS += [
         "UPDATE carrier_debts SET recovered_micros = recovered_micros - 1",
     ),
     (
-        "wallets to which more was returned of carrier charges than was charged",
+        (
+            "organizations to which more was returned of carrier charges, or which owe more, than was charged"
+        ),
         "UPDATE ledger_entries SET amount_micros = 9000000 WHERE kind = 'carrier_refund'",
     ),
     (

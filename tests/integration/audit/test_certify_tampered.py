@@ -1,5 +1,7 @@
 """Tampering by a superuser that keeps all sums consistent: `certify` finds it, too."""
 
+from uuid import UUID
+
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -569,6 +571,24 @@ TAMPERINGS += [
     (CHARGED, f"DELETE FROM carrier_charges {OF_INBOUND}"),
     (CHARGED, "UPDATE carrier_charges SET moved_micros = -1 WHERE moved_micros < 0"),
     (MOVED, f"UPDATE carrier_charges SET due_micros = due_micros + 1 {OF_INBOUND}"),
+]
+OWED_MORE = "charges of Twilio of which more is owed or forgiven than is due for them"
+RETURNED_MORE = (
+    "organizations to which more was returned of carrier charges, or which owe more, than was "
+    "charged"
+)
+OWING = "INSERT INTO carrier_debts (organization_id, reference_id, amount_micros, booked_at) VALUES"
+TAMPERINGS += [
+    (OWED_MORE, f"{OWING} ('billed', 'carrier:2026-05-04:no-charge:1', 1, now())"),
+    (OWED_MORE, f"{OWING} ('leaked', 'carrier:foreign:1', 1, now())"),
+    (OWED_MORE, f"{OWING} ('counted', 'carrier:segments:{UUID(int=0)}', 1, now())"),
+    (
+        RETURNED_MORE,
+        (
+            "UPDATE ledger_entries SET amount_micros = 9000000"
+            " WHERE organization_id = 'billed' AND kind = 'carrier_refund'"
+        ),
+    ),
 ]
 COUNTED = (
     "segments that Twilio counted otherwise, without the ledger entries or the debt of their sums, "

@@ -357,7 +357,9 @@ async def test_the_standing_is_locked_before_the_wallet(engine: AsyncEngine, dee
         ),
         (
             "DELETE FROM carrier_debts",
-            "wallets to which more was returned of carrier charges than was charged",
+            (
+                "organizations to which more was returned of carrier charges, or which owe more, than was charged"
+            ),
         ),
     ],
 )

@@ -2,31 +2,56 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.billing import receivables
-from db.carrier import bill, charges, policies, usage
+from db.carrier import (
+    bill,
+    charges,
+    foreign_charges,
+    foreign_messages,
+    policies,
+    readings,
+    segment_differences,
+    usage,
+)
 from db.lifecycle import organizations, standings
 from db.wallet import wallets
-from domain.carrier.bill import Bill, month_of, parse_month
+from domain.campaigns.telephony import DeliveryStatus, SentMessage
+from domain.carrier.bill import ApartSource, Bill, month_of, parse_month
 from domain.carrier.categories import TOTAL
 from domain.carrier.policies import Action, Policy
 from domain.carrier.usage import UsageRecord
 from domain.money import Money
 from domain.wallet.debts import Source
 from domain.wallet.entries import credit
-from tests.builders import NOON, ORGANIZATION, admin_block, onboard, organization, usd
+from tests.builders import (
+    NOON,
+    ORGANIZATION,
+    admin_block,
+    balance,
+    broken_claims,
+    campaign,
+    onboard,
+    organization,
+    run,
+    send,
+    sid_of,
+    usd,
+)
 from tests.integration.cli.test_commands import tollgate as command
 from tests.integration.conftest import Tollgate
 from tests.soak import Examples, also_soaking
 
 DAY = date(2026, 5, 4)
+THEN = datetime(2026, 5, 4, 12, tzinfo=UTC)
 INBOUND, RENT, FEE = "sms-inbound-longcode", "phonenumbers-local", "failed-message-processing-fee"
 
 
@@ -38,13 +63,13 @@ def record(category: str, micros: int, day: date = DAY) -> UsageRecord:
 
 async def billed(
     conn: AsyncConnection, prices: dict[str, int], day: date = DAY, *, more: int = 0
-) -> None:
+) -> charges.Settled:
     """Twilio says so; `more` is what its total has and no category."""
     records = [record(name, micros, day) for name, micros in prices.items()]
     records.append(record("totalprice", sum(prices.values()) + more, day))
     await standings.lock(conn, ORGANIZATION)
     await usage.record(conn, ORGANIZATION, day, records)
-    await charges.settle(conn, ORGANIZATION, day, now=NOON)
+    return await charges.settle(conn, ORGANIZATION, day, now=THEN)
 
 
 async def bill_now(engine: AsyncEngine, of: str | None = ORGANIZATION) -> Bill:
@@ -157,6 +182,124 @@ async def test_what_is_corrected_after_it_was_waived_is_absorbed(engine: AsyncEn
         await billed(conn, {INBOUND: 300_000})
 
     assert sums(await bill_now(engine)) == (300_000, 0, 300_000, 0)
+    assert await balance(engine) == usd("0")
+    assert await broken_claims(engine) == set()
+
+
+async def test_a_correction_reduces_what_was_waived_before_it_returns_what_was_paid(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine, balance="0.20")
+    async with engine.begin() as conn:
+        await billed(conn, {INBOUND: 500_000})
+        await receivables.waive(conn, ORGANIZATION, Source.CARRIER, by="ann", now=NOON)
+        await billed(conn, {INBOUND: 100_000})
+
+    assert sums(await bill_now(engine)) == (100_000, 100_000, 0, 0)
+    assert await balance(engine) == usd("0.10")
+    assert await broken_claims(engine) == set()
+
+
+async def test_segments_that_are_owed_are_unpaid(engine: AsyncEngine) -> None:
+    """A message of a cent has a cent for its second segment owed, and costs 1.5 cents."""
+    await onboard(engine, balance="0.01")
+    (sent,) = await send(engine, await campaign(engine, messages=1))
+    await run(
+        engine,
+        "UPDATE messages SET provider_price_micros = 15000, provider_price_currency = 'USD',"
+        " billed_on = :day, sending_at = :at",
+        day=DAY,
+        at=THEN,
+    )
+    async with engine.begin() as conn:
+        await segment_differences.settle(conn, ORGANIZATION, {sid_of(sent): 2}, now=THEN)
+        await conn.execute(text("UPDATE segment_differences SET found_at = :at"), {"at": THEN})
+        await billed(conn, {"sms-outbound-longcode": 15_000})
+    owing = await bill_now(engine)
+    async with engine.begin() as conn:
+        await receivables.waive(conn, ORGANIZATION, Source.CARRIER, by="ann", now=THEN)
+    waived = await bill_now(engine)
+
+    assert sums(owing) == (15_000, 10_000, 0, 5_000)
+    assert sums(waived) == (15_000, 10_000, 5_000, 0)
+    (segments,) = owing.apart
+    assert (segments.source, segments.charged_micros, segments.owed_micros) == (
+        ApartSource.SEGMENTS,
+        10_000,
+        10_000,
+    )
+    assert sums(await bill_now(engine, None)) == sums(waived)
+    assert (owing.settled, waived.settled) == (False, True)
+
+
+async def past_tollgate(conn: AsyncConnection, micros: int) -> None:
+    sent = SentMessage(
+        sid="SM1", account_sid="", to="+14155550100", body="", price=Money(micros, "USD"),
+        status=DeliveryStatus.DELIVERED, segments=1, created_at=THEN, sent_at=THEN,
+    )  # fmt: skip
+    await readings.add_new(conn, now=THEN)
+    await conn.execute(text("UPDATE carrier_readings SET charged_from = NULL"))
+    await foreign_messages.record(conn, ORGANIZATION, [sent], now=THEN)
+    await foreign_charges.charge(conn, ORGANIZATION, now=THEN)
+
+
+async def shown_by_usage(conn: AsyncConnection, micros: int) -> None:
+    settled = await billed(conn, {"sms-outbound-longcode": micros})
+    await foreign_charges.give_back(
+        conn, ORGANIZATION, DAY, as_of=THEN, now=THEN, charged_micros=settled.moved_micros
+    )
+
+
+async def test_what_is_owed_for_messages_past_tollgate_is_named_before_the_usage_shows_them(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine, balance="0.02")
+    async with engine.begin() as conn:
+        await past_tollgate(conn, 30_000)
+        early = await bill.get(conn, month_of(DAY), ORGANIZATION)
+        await shown_by_usage(conn, 30_000)
+        late = await bill.get(conn, month_of(DAY), ORGANIZATION)
+
+    (apart,) = early.apart
+    assert (apart.source, apart.charged_micros, apart.owed_micros) == (
+        ApartSource.FOREIGN_MESSAGES,
+        30_000,
+        10_000,
+    )
+    assert not early.settled
+    assert (late.apart, sums(late)) == ([], (30_000, 20_000, 0, 10_000))
+    assert await broken_claims(engine) == set()
+
+
+@pytest.mark.parametrize(
+    ("usage_micros", "more", "expected", "left"),
+    [
+        (30_000, "0", (30_000, 0, 30_000, 0), "0"),
+        (20_000, "0", (20_000, 0, 20_000, 0), "0"),
+        (50_000, "0", (50_000, 0, 30_000, 20_000), "0"),
+        (0, "0", (0, 0, 0, 0), "0"),
+        (30_000, "1", (30_000, 0, 30_000, 0), "1"),
+        (20_000, "1", (20_000, 0, 20_000, 0), "1"),
+    ],
+)
+async def test_what_was_waived_of_a_message_is_waived_of_its_usage(
+    engine: AsyncEngine,
+    usage_micros: int,
+    more: str,
+    expected: tuple[int, int, int, int],
+    left: str,
+) -> None:
+    await onboard(engine, balance="0")
+    async with engine.begin() as conn:
+        await past_tollgate(conn, 30_000)
+        await receivables.waive(conn, ORGANIZATION, Source.CARRIER, by="ann", now=THEN)
+        if more != "0":
+            await wallets.post(conn, ORGANIZATION, [credit("more", usd(more))])
+        await shown_by_usage(conn, usage_micros)
+
+    assert sums(await bill_now(engine)) == expected
+    assert await balance(engine) == usd(left)
+    assert await broken_claims(engine) == set()
 
 
 async def test_another_month_is_another_bill(engine: AsyncEngine) -> None:
@@ -278,6 +421,8 @@ async def test_the_bill_is_answered_by_the_api(tollgate: Tollgate) -> None:
                 "absorbed": "0.00",
                 "unpaid": "0.00",
                 "taken": "0.50",
+                "account_sid": None,
+                "account": None,
             }
         ],
         "totals": [
@@ -289,6 +434,8 @@ async def test_the_bill_is_answered_by_the_api(tollgate: Tollgate) -> None:
                 "unpaid": "0.00",
             }
         ],
+        "apart": [],
+        "messages": [],
     }
     assert everybodys.json() == answer.json()
     for path in ("/v1/organizations/acme/carrier-bill?month=2026-13", "/v1/carrier-bill?month=x"):

@@ -167,6 +167,10 @@ async def test_while_suspended_it_says_what_it_costs_and_what_can_be_given_up(
     ]
     assert all(each["confirmed_at"] is None for each in proposed)
     assert any("costing us 0.038334 USD a day" in line for line in story)
+    (of_one,) = (await tollgate.get(f"{ACME}/carrier-bill")).json()["messages"]
+    (of_all,) = (await tollgate.get("/v1/carrier-bill")).json()["messages"]
+    assert of_one == found["message"]
+    assert of_all == "costing us 0.038334 USD a day: 1 organization is suspended"
     assert at_twilio(tollgate) == {sid}
 
 
