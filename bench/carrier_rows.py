@@ -124,6 +124,11 @@ ROWS: tuple[tuple[str, str, str], ...] = (
         f"WHERE {_LONG}",
     ),
     (
+        "company_usage (account_sid, day, revision, price_micros, currency)",
+        "'AC' || md5((n % 50)::text), current_date - n / 50, 1, 2000, 'USD'",
+        "WHERE n <= 20000",
+    ),
+    (
         "read_backs (organization_id, suspended_at, due_at)",
         f"{_ID}, now() - interval '10 minutes', now() + interval '1 hour'",
         "WHERE n % 100 = 0",

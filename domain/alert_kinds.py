@@ -27,6 +27,7 @@ class AlertKind(StrEnum):
     SENT_AFTER_REFUND = "sent_after_refund"
     CARRIER_NOT_CHARGED = "carrier_not_charged"
     CARRIER_NOT_READ = "carrier_not_read"
+    SUBACCOUNT_UNKNOWN = "subaccount_unknown"
     ROTATION_FAILED = "rotation_failed"
     RATE_BELOW_COST = "rate_below_cost"
     SENDER_SENDS_RCS = "sender_sends_rcs"

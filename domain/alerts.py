@@ -134,6 +134,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         clears="each parent account is active, which is read every 15 minutes",
         severity=Severity.PAGE,
     ),
+    AlertKind.SUBACCOUNT_UNKNOWN: Meaning(
+        about="Twilio charges for a subaccount that no organization has, so nobody pays for it: "
+        "onboard its organization, or close it at Twilio. `tollgate bill` names what it costs",
+        clears="none of them has spent for 40 days, or an organization has it",
+    ),
     AlertKind.ROTATION_FAILED: Meaning(
         about="the subaccount was suspended with its old auth token, although "
         "`TOLLGATE_ROTATE_TOKENS_AT_SUSPENSION` is set: whoever has it may read at Twilio, and use "

@@ -3,9 +3,9 @@ lists. Never decides about a message that could still be ours.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from activities.failures import attempt_each, first_line
 from db import alerts, locks
 from db.carrier import foreign_charges, foreign_messages, message_readings, readings
-from db.carrier.message_readings import Due
+from db.carrier.message_readings import Due, Progress
 from db.recovery import fences
 from domain.alerts import AlertKind
 from domain.campaigns.telephony import SentMessage
@@ -27,10 +27,8 @@ log = structlog.get_logger()
 ORGANIZATIONS, AT_ONCE = 24, 4
 LONGEST = timedelta(seconds=20)
 """One step reads the lists of so many organizations, some at the same time: two minutes at worst."""
-PAGES = 30
-"""Of a thousand messages, in one reading. What is behind them, the day's list has, which is read
-for prices.
-"""
+PAGES, SECONDS = 10, 10.0
+"""Of a thousand messages, and time, in one step; the next one continues there."""
 ALERTED_EVERY = timedelta(days=1)
 NEW_AGAIN_AFTER = timedelta(days=28)
 """Received messages are an organization's business; that it begins to receive any is news."""
@@ -43,6 +41,14 @@ class Readings:
     after: str | None
     read: int = 0
     found: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """How many messages of one organization are new, and whether all of its list was read."""
+
+    found: int
+    complete: bool
 
 
 class ForeignMessages:
@@ -71,12 +77,13 @@ class ForeignMessages:
         outcomes = await attempt_each(
             walked.due, lambda each: self._try(each, now), at_once=AT_ONCE
         )
-        found = [outcome for outcome in outcomes if isinstance(outcome, int)]
-        return Readings(after=walked.after, read=len(found), found=sum(found))
+        done = [outcome for outcome in outcomes if isinstance(outcome, Read)]
+        following = walked.after if all(read.complete for read in done) else after
+        return Readings(after=following, read=len(done), found=sum(read.found for read in done))
 
     async def _try(
         self, due: Due, now: datetime
-    ) -> int | ProviderError | DBAPIError | TimeoutError:
+    ) -> Read | ProviderError | DBAPIError | TimeoutError:
         try:
             async with asyncio.timeout(LONGEST.total_seconds()):
                 return await self.read(due, now=now)
@@ -89,38 +96,46 @@ class ForeignMessages:
             if isinstance(problem, ProviderRefused):
                 async with self._engine.begin() as conn:
                     await message_readings.note(
-                        conn, due.organization_id, until=None, found=False, now=now
+                        conn, due.organization_id, None, found=False, now=now
                     )
             return problem
 
-    async def read(self, due: Due, *, now: datetime) -> int:
-        """Read the organization's list since the last reading; returns how many are new. Raises
+    async def read(self, due: Due, *, now: datetime) -> Read:
+        """Read the organization's list since the last reading, or some pages of it. Raises
         `ProviderError`.
         """
         since = read_from(due.read_until, due.created_at, now)
-        pages, found, until = 0, 0, now
-        await self._turn()
-        listed = self._twilio.pages_since(due.account_sid, since, inbound=True)
-        async with aclosing(listed) as following:
-            async for page in following:
-                pages += 1
-                recorded = await self.record(due.organization_id, page, now=now)
-                found += len(recorded.new)
-                until = min(until, recorded.undecided or until)
-                if pages == PAGES:
-                    log.warning("message_list_long", organization_id=due.organization_id)
-                    break
-                await self._turn()
+        progress = due.unfinished or Progress(since=since, until=now)
+        began, found = time.monotonic(), 0
+        for _ in range(PAGES):
+            progress, new = await self._read_page(due, progress, now)
+            found += new
+            if progress.page is None or time.monotonic() - began > SECONDS:
+                break
         async with self._engine.begin() as conn:
-            await message_readings.note(
-                conn, due.organization_id, until=until, found=found > 0, now=now
-            )
             if found:
                 await readings.hurry(conn, due.organization_id, now=now)
             else:
                 await _clear(conn, due.organization_id)
         await self._charge(due.organization_id, now)
-        return found
+        if progress.page is not None:
+            log.info("message_list_long", organization_id=due.organization_id, found=found)
+        return Read(found=found, complete=progress.page is None)
+
+    async def _read_page(self, due: Due, progress: Progress, now: datetime) -> tuple[Progress, int]:
+        """Returns how far it is, and how many messages were new."""
+        await self._turn()
+        listed = await self._twilio.page_since(
+            due.account_sid, progress.since, inbound=True, page=progress.page
+        )
+        recorded = await self.record(due.organization_id, listed.messages, now=now)
+        until = min(progress.until, recorded.undecided or progress.until)
+        progress = replace(progress, page=listed.next, until=until)
+        async with self._engine.begin() as conn:
+            await message_readings.note(
+                conn, due.organization_id, progress, found=bool(recorded.new), now=now
+            )
+        return progress, len(recorded.new)
 
     async def _charge(self, organization_id: str, now: datetime) -> None:
         """Pay for what was found, now or before, and is not in the usage yet."""
@@ -138,8 +153,12 @@ class ForeignMessages:
     async def record(
         self, organization_id: str, listed: Sequence[SentMessage], *, now: datetime
     ) -> foreign_messages.Recorded:
-        """Record the foreign messages of a page, and tell of new ones, at most once a day."""
+        """Record the foreign messages of a page, and tell of new ones, at most once a day. Nothing
+        while a fence is shut.
+        """
         async with self._engine.begin() as conn:
+            if await fences.current(conn) is not None:
+                return foreign_messages.Recorded()
             await locks.hurry(conn)
             recorded = await foreign_messages.record(conn, organization_id, listed, now=now)
             await _alert(conn, organization_id, recorded.new, now)

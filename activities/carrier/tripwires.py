@@ -99,7 +99,7 @@ class Tripwires:
             tripwire = await tripwires.get(conn, organization_id)
         if due is None or tripwire is None:
             return 0
-        found = await self.foreign.read(due, now=began)
+        found = (await self.foreign.read(due, now=began)).found
         reading = await self._usage.look(organization_id, now=began)
         await self._turn()
         triggers = await (await self._twilio.triggers_of(tripwire.account_sid)).list()

@@ -76,7 +76,8 @@ class ApartOut(BaseModel):
     source: ApartSource = Field(
         description=(
             "`foreign_messages`: messages past Tollgate that Twilio's usage does not show yet; what was "
-            "taken for them is returned when it does. `segments`: segments that Twilio counted beyond ours."
+            "taken for them is returned when it does. `segments`: segments that Twilio counted beyond ours, "
+            "and that the wallet could not pay at once."
         )
     )
     currency: CurrencyOut = Field(description="ISO 4217 code.")

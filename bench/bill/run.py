@@ -189,7 +189,9 @@ async def _compare(target: Target, began: datetime) -> Compared:
         paid=sum(line.paid_micros for line in lines),
         absorbed=sum(line.absorbed_micros for line in lines),
         unpaid=sum(line.unpaid_micros for line in lines),
-        nameless=sum(line.charged_micros for line in lines if line.category == TOTAL),
+        nameless=sum(
+            line.charged_micros for line in lines if line.category == TOTAL and not line.account_sid
+        ),
         categories=len({line.category for line in lines} - {TOTAL}),
     )
 

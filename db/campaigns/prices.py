@@ -8,23 +8,36 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.carrier.provisional import FREE
 from domain.money import Money
 
 LISTED_EVERY = timedelta(hours=3)
 _UNPRICED = text(
     """
-    WITH RECURSIVE unpriced AS (  -- from one organization to the next in an index
+    WITH RECURSIVE own AS (  -- from one organization to the next in an index
         (SELECT organization_id FROM messages
          WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL AND organization_id > :after
          ORDER BY organization_id LIMIT 1)
         UNION ALL
         SELECT (SELECT organization_id FROM messages
                 WHERE provider_sid IS NOT NULL AND provider_price_micros IS NULL
-                  AND organization_id > unpriced.organization_id
+                  AND organization_id > own.organization_id
                 ORDER BY organization_id LIMIT 1)
-        FROM unpriced WHERE organization_id IS NOT NULL
+        FROM own WHERE organization_id IS NOT NULL
+    ), past_us AS (
+        (SELECT organization_id FROM foreign_messages
+         WHERE listed AND price_micros IS NULL AND organization_id > :after
+         ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT organization_id FROM foreign_messages
+                WHERE listed AND price_micros IS NULL AND organization_id > past_us.organization_id
+                ORDER BY organization_id LIMIT 1)
+        FROM past_us WHERE organization_id IS NOT NULL
     ), chosen AS MATERIALIZED (
-        SELECT organization_id FROM unpriced WHERE organization_id IS NOT NULL LIMIT :limit
+        SELECT organization_id FROM (
+            (SELECT organization_id FROM own WHERE organization_id IS NOT NULL LIMIT :limit)
+            UNION (SELECT organization_id FROM past_us WHERE organization_id IS NOT NULL LIMIT :limit)
+        ) unpriced ORDER BY organization_id LIMIT :limit
     ), sent AS (
         SELECT organization_id, CAST(begins AS date) AS day FROM chosen CROSS JOIN generate_series(
             CAST(:first AS timestamp), CAST(:last AS timestamp), interval '1 day') AS begins
@@ -34,6 +47,12 @@ _UNPRICED = text(
               AND provider_sid IS NOT NULL AND provider_price_micros IS NULL
               AND sending_at >= greatest(begins AT TIME ZONE 'UTC', :since)
               AND sending_at < least((begins + interval '1 day') AT TIME ZONE 'UTC', :before))
+           OR EXISTS (
+            SELECT FROM foreign_messages f
+            WHERE f.organization_id = chosen.organization_id AND listed AND price_micros IS NULL
+              AND coalesce(status, '') <> ALL(CAST(:free AS text[]))
+              AND happened_at >= greatest(begins AT TIME ZONE 'UTC', :since)
+              AND happened_at < least((begins + interval '1 day') AT TIME ZONE 'UTC', :before))
     ), days AS (  -- a message that Twilio queues past midnight is sent on the next day
         SELECT organization_id, day FROM sent
         UNION SELECT organization_id, day + 1 FROM sent WHERE day < CAST(:last AS date)
@@ -54,6 +73,12 @@ _NOTE_LISTED = text(
     VALUES (:organization_id, :day, :page, CASE WHEN CAST(:page AS text) IS NULL THEN :now END)
     ON CONFLICT (organization_id, day) DO UPDATE
     SET page = excluded.page, listed_at = coalesce(excluded.listed_at, listed_days.listed_at)
+    """
+)
+_LISTED_SINCE = text(
+    """
+    SELECT day FROM listed_days
+    WHERE organization_id = :organization_id AND (listed_at >= :since OR page IS NOT NULL)
     """
 )
 _FORGET = text("DELETE FROM listed_days WHERE day < :before")
@@ -133,8 +158,8 @@ async def unpriced(
     now: datetime,
     limit: int,
 ) -> list[Unpriced]:
-    """Organizations after `after` with unpriced messages, by id; days are due only for messages
-    handed over in the period.
+    """Organizations after `after` with unpriced messages, their own or past Tollgate, by id; days
+    are due only for messages of the period.
 
     A day is listed again at growing intervals: while it lasts every `LISTED_EVERY`, then whenever
     it is twice as old.
@@ -148,6 +173,7 @@ async def unpriced(
         "now": now,
         "each": LISTED_EVERY,
         "limit": limit,
+        "free": sorted(FREE),
     }
     found: dict[str, Unpriced] = {}
     for row in await conn.execute(_UNPRICED, params):
@@ -167,6 +193,14 @@ async def note_listed(
     """Record how far the day's list was read: up to `page`, or completely. The caller commits."""
     params = {"organization_id": organization_id, "day": day, "page": page, "now": now}
     await conn.execute(_NOTE_LISTED, params)
+
+
+async def days_listed(
+    conn: AsyncConnection, organization_id: str, *, since: datetime
+) -> list[date]:
+    """The days whose lists were read since then, or are just being read."""
+    params = {"organization_id": organization_id, "since": since}
+    return list((await conn.execute(_LISTED_SINCE, params)).scalars())
 
 
 async def forget_listed(conn: AsyncConnection, *, before: date) -> None:

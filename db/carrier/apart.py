@@ -63,11 +63,8 @@ _APART = f"""
              AND d.reference_id = 'carrier:foreign:' || f.id
         WHERE {{charges}} AND f.returned_at IS NULL AND f.latest_at >= {_FIRST} AND f.latest_at < {_BEHIND_LAST}
         UNION ALL
-        SELECT 'segments', f.organization_id, f.micros, 0, 0 FROM segment_differences f
-        WHERE {{charges}} AND f.micros > 0 AND f.found_at >= {_FIRST} AND f.found_at < {_BEHIND_LAST}
-        UNION ALL
-        SELECT 'segments', d.organization_id, 0, d.amount_micros - d.recovered_micros - d.waived_micros,
-               d.waived_micros
+        SELECT 'segments', d.organization_id, d.amount_micros,
+               d.amount_micros - d.recovered_micros - d.waived_micros, d.waived_micros
         FROM carrier_debts d
         WHERE {{of}} AND d.reference_id LIKE 'carrier:segments:%' AND d.booked_at >= {_FIRST}
           AND d.booked_at < {_BEHIND_LAST}

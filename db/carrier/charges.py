@@ -5,7 +5,7 @@ Whoever learns something of a day (its usage, a price of a message, an exchange 
 `settle`; it decides from all recorded facts, so calling it again changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ from domain.carrier.categories import TOTAL
 from domain.carrier.charges import NO_PRICE, Assessed, Sent, assess, is_ours
 from domain.carrier.policies import Action, Policy
 from domain.carrier.recurring import recurs
+from domain.carrier.usage import UsageRecord
 from domain.events.catalogue import EventType
 from domain.lifecycle.standing import Block
 
@@ -67,9 +68,15 @@ class Settled:
 
 
 async def settle(
-    conn: AsyncConnection, organization_id: str, day: date, *, now: datetime
+    conn: AsyncConnection,
+    organization_id: str,
+    day: date,
+    *,
+    now: datetime,
+    own: Sent | None = None,
 ) -> Settled:
-    """Charge what the day costs beyond what was charged for it, or return what it costs less.
+    """Charge what the day costs beyond what was charged for it, or return what it costs less. A
+    caller that holds nothing yet reads `own` messages first: a day can have a million of them.
     Raises NotBooked if the ledger has other entries with a charge's reference.
 
     Locks the standing, then the wallet; the caller commits.
@@ -91,9 +98,9 @@ async def settle(
     def rate_of(currency: str) -> Decimal | None:
         return Decimal(1) if currency == wallet.currency else rates.get((currency, wallet.currency))
 
-    outbound = any(is_ours(each.category) for each in records)
-    paid = await sent.of_day(conn, organization_id, day) if outbound else Sent()
-    assessed = assess(records, paid, policy_of, rate_of)
+    if own is None:
+        own = await own_messages(conn, organization_id, day, records)
+    assessed = assess(records, own, policy_of, rate_of)
     if now.date() - day < PRICED_AFTER:
         assessed = {name: each for name, each in assessed.items() if each.problem != NO_PRICE}
     for name in before.keys() - assessed.keys():
@@ -101,6 +108,16 @@ async def settle(
             currency=before[name].currency, cost_micros=0, policy=_policy(before[name])
         )
     return await _book(conn, _Day(organization_id, day, now), assessed, before, chosen)
+
+
+async def own_messages(
+    conn: AsyncConnection, organization_id: str, day: date, records: Sequence[UsageRecord] | None
+) -> Sent:
+    """Own messages of the day, if one of its records may be of them; the recorded ones by default."""
+    if records is None:
+        records = await usage.of_day(conn, organization_id, day)
+    outbound = any(is_ours(each.category) for each in records)
+    return await sent.of_day(conn, organization_id, day) if outbound else Sent()
 
 
 async def with_problems(conn: AsyncConnection, organization_id: str, *, since: date) -> list[date]:

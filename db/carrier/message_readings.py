@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.lifecycle import organizations
@@ -22,9 +23,9 @@ _DUE = text(
     )
     SELECT due.*, last.last
     FROM (SELECT max(id) AS last FROM walked) last LEFT JOIN LATERAL (
-        SELECT walked.*, read_until
+        SELECT walked.*, read_until, page, page_since, page_until
         FROM walked LEFT JOIN message_readings r ON r.organization_id = walked.id
-        WHERE read_at IS NULL OR wanted_at > read_at OR read_at < :resting
+        WHERE read_at IS NULL OR wanted_at > read_at OR read_at < :resting OR page IS NOT NULL
            OR (read_at < :busy
                AND (found_at > :lately OR EXISTS (SELECT FROM messages m WHERE m.organization_id = walked.id
                                                   AND m.sending_at > :lately)))
@@ -34,11 +35,16 @@ _DUE = text(
 )
 _NOTE = text(
     """
-    INSERT INTO message_readings AS r (organization_id, read_until, read_at, found_at)
-    VALUES (:organization_id, :until, :now, CASE WHEN :found THEN CAST(:now AS timestamptz) END)
+    INSERT INTO message_readings AS r
+        (organization_id, read_until, read_at, found_at, page, page_since, page_until)
+    VALUES (:organization_id, CASE WHEN CAST(:page AS text) IS NULL THEN CAST(:until AS timestamptz) END, :now,
+            CASE WHEN :found THEN CAST(:now AS timestamptz) END,
+            :page, CASE WHEN CAST(:page AS text) IS NOT NULL THEN CAST(:since AS timestamptz) END,
+            CASE WHEN CAST(:page AS text) IS NOT NULL THEN CAST(:until AS timestamptz) END)
     ON CONFLICT (organization_id) DO UPDATE
     SET read_until = coalesce(excluded.read_until, r.read_until), read_at = excluded.read_at,
-        found_at = coalesce(excluded.found_at, r.found_at)
+        found_at = coalesce(excluded.found_at, r.found_at), page = excluded.page,
+        page_since = excluded.page_since, page_until = excluded.page_until
     """
 )
 _WANT = text(
@@ -50,13 +56,27 @@ _WANT = text(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a reading is: messages since a time are listed, the newest first, and it continues at
+    `page`; None: it is complete, and everything before `until` is known.
+    """
+
+    page: str | None = None
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An organization whose list of messages is to be read, and how far it was read."""
+    """An organization whose list of messages is to be read, how far it was read, and a reading that
+    is to be continued.
+    """
 
     organization_id: str
     account_sid: str
     created_at: datetime | None
     read_until: datetime | None
+    unfinished: Progress | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +103,7 @@ async def due(
         "lately": now - BUSY_FOR,
     }
     rows = (await conn.execute(_DUE, params)).all()
-    found = tuple(
-        Due(
-            organization_id=row.id,
-            account_sid=row.twilio_account_sid,
-            created_at=row.created_at,
-            read_until=row.read_until,
-        )
-        for row in rows
-        if row.id is not None
-    )
+    found = tuple(_due(row) for row in rows if row.id is not None)
     following = found[-1].organization_id if len(found) == limit else rows[0].last
     return Walked(due=found, after=following)
 
@@ -101,18 +112,24 @@ async def of_organization(conn: AsyncConnection, organization_id: str) -> Due | 
     """The organization, whether it is due or not."""
     query = text(
         """
-        SELECT id, twilio_account_sid, created_at, read_until
+        SELECT id, twilio_account_sid, created_at, read_until, page, page_since, page_until
         FROM organizations LEFT JOIN message_readings ON organization_id = id WHERE id = :organization_id
         """
     )
     row = (await conn.execute(query, {"organization_id": organization_id})).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _due(row)
+
+
+def _due(row: Row[Any]) -> Due:
+    unfinished = None
+    if row.page is not None:
+        unfinished = Progress(page=row.page, since=row.page_since, until=row.page_until)
     return Due(
         organization_id=row.id,
         account_sid=row.twilio_account_sid,
         created_at=row.created_at,
         read_until=row.read_until,
+        unfinished=unfinished,
     )
 
 
@@ -124,13 +141,22 @@ async def number_of_organizations(conn: AsyncConnection) -> int:
 async def note(
     conn: AsyncConnection,
     organization_id: str,
+    progress: Progress | None,
     *,
-    until: datetime | None,
     found: bool,
     now: datetime,
 ) -> None:
-    """Note a reading, up to `until`, or one that Twilio refused. The caller commits."""
-    params = {"organization_id": organization_id, "until": until, "found": found, "now": now}
+    """Note how far a reading is; None: Twilio refused it, so the next one begins anew. The caller
+    commits.
+    """
+    params = {
+        "organization_id": organization_id,
+        "page": progress and progress.page,
+        "since": progress and progress.since,
+        "until": progress and progress.until,
+        "found": found,
+        "now": now,
+    }
     await conn.execute(_NOTE, params)
 
 

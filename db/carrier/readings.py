@@ -18,13 +18,24 @@ _ADD = text(
     """
 )
 _COUNT = text("SELECT count(*) FROM carrier_readings")
+_ADD_ONE = text(
+    """
+    INSERT INTO carrier_readings (organization_id, charged_from, due_at)
+    SELECT id, CAST(coalesce(created_at, :now) AT TIME ZONE 'UTC' AS date), :now FROM organizations
+    WHERE id = :organization_id ON CONFLICT DO NOTHING
+    """
+)
+# counting takes as long as there are organizations
+_ESTIMATE = text(
+    "SELECT CAST(reltuples AS bigint) FROM pg_class WHERE oid = 'carrier_readings'::regclass"
+)
 _TAKEN = """
     WITH due AS (
         SELECT organization_id FROM carrier_readings WHERE {which} FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE carrier_readings r SET due_at = :until
         WHERE organization_id = ANY(ARRAY(SELECT organization_id FROM due))
-        RETURNING r.organization_id, r.charged_from, r.changed_at, r.as_of
+        RETURNING r.organization_id, r.charged_from, r.changed_at, r.as_of, r.read_at, r.compared_at
     )
     SELECT taken.*, o.twilio_account_sid, s.status = 'suspended' AS suspended
     FROM taken JOIN organizations o ON o.id = taken.organization_id
@@ -37,6 +48,7 @@ _NOTE = text(
     """
     UPDATE carrier_readings
     SET due_at = :due_at, read_at = :now, failures = 0, as_of = greatest(as_of, :as_of),
+        compared_at = CASE WHEN :compared THEN :now ELSE compared_at END,
         changed_at = CASE WHEN :changed THEN :now ELSE coalesce(changed_at, :now) END
     WHERE organization_id = :organization_id
     """
@@ -67,6 +79,8 @@ class Due:
     suspended: bool
     changed_at: datetime | None
     as_of: datetime | None
+    read_at: datetime | None
+    compared_at: datetime | None
 
 
 async def add_new(conn: AsyncConnection, *, now: datetime) -> int:
@@ -75,6 +89,14 @@ async def add_new(conn: AsyncConnection, *, now: datetime) -> int:
     """
     await conn.execute(_ADD, {"now": now})
     return int((await conn.execute(_COUNT)).scalar_one())
+
+
+async def add_one(conn: AsyncConnection, organization_id: str, *, now: datetime) -> int:
+    """Add the organization unless it has a reading; returns about how many there are in all. The
+    caller commits.
+    """
+    await conn.execute(_ADD_ONE, {"organization_id": organization_id, "now": now})
+    return max(1, int((await conn.execute(_ESTIMATE)).scalar_one()))
 
 
 async def take(conn: AsyncConnection, *, now: datetime, limit: int) -> list[Due]:
@@ -102,14 +124,18 @@ async def note(
     due_at: datetime,
     as_of: datetime | None,
     changed: bool,
+    compared: bool = False,
 ) -> None:
-    """Record a complete reading. The caller commits."""
+    """Record a complete reading, in which the sums of all days were `compared` or not. The caller
+    commits.
+    """
     params = {
         "organization_id": organization_id,
         "now": now,
         "due_at": due_at,
         "as_of": as_of,
         "changed": changed,
+        "compared": compared,
     }
     await conn.execute(_NOTE, params)
 
@@ -133,4 +159,6 @@ def _due(row: Row[Any]) -> Due:
         suspended=row.suspended,
         changed_at=row.changed_at,
         as_of=row.as_of,
+        read_at=row.read_at,
+        compared_at=row.compared_at,
     )

@@ -54,8 +54,10 @@ _READING = text(
 )
 _OF_SUSPENDED = text("""
     SELECT currency, count(*) AS organizations, sum(daily_micros) AS daily
-    FROM standings s JOIN recurring_readings r USING (organization_id) JOIN wallets USING (organization_id)
-    WHERE s.status = 'suspended' AND r.daily_micros > 0 GROUP BY currency ORDER BY currency
+    FROM standings s CROSS JOIN LATERAL (
+        SELECT daily_micros, currency FROM recurring_readings r JOIN wallets w USING (organization_id)
+        WHERE r.organization_id = s.organization_id AND daily_micros > 0 OFFSET 0) costing
+    WHERE s.status = 'suspended' GROUP BY currency ORDER BY currency
 """)
 _SUSPENDED_SINCE = text("""
     SELECT decided_at FROM standings WHERE organization_id = :of AND status = 'suspended'

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Text, bindparam, insert, select
+from sqlalchemy import Text, bindparam, case, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +32,20 @@ async def totals(
     """The recorded totals by day."""
     rows = await conn.execute(_TOTALS, {"of": organization_id, "since": since})
     return {row.day: _read(row) for row in rows}
+
+
+async def sums(
+    conn: AsyncConnection, organization_id: str, first: date, last: date
+) -> dict[str, int | None]:
+    """The recorded prices of all days by category; None if one of them is not known yet."""
+    newest = _NEWEST.where(carrier_usage.c.day.between(first, last)).subquery()
+    missing = func.bool_or(newest.c.price_micros.is_(None))
+    query = select(
+        newest.c.category,
+        case((missing, None), else_=func.sum(newest.c.price_micros)).label("micros"),
+    ).group_by(newest.c.category)
+    rows = await conn.execute(query, {"of": organization_id})
+    return {row.category: None if row.micros is None else int(row.micros) for row in rows}
 
 
 async def of_day(conn: AsyncConnection, organization_id: str, day: date) -> list[UsageRecord]:

@@ -10,6 +10,7 @@ from db.tables import (
     billing,
     campaigns,
     carrier,
+    company,
     events,
     foreign_messages,
     idempotency_keys,
@@ -31,6 +32,7 @@ __all__ = [
     "billing",
     "campaigns",
     "carrier",
+    "company",
     "events",
     "foreign_messages",
     "idempotency_keys",
@@ -47,5 +49,5 @@ __all__ = [
 
 APPEND_ONLY = (
     "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
-    "checkpoints", "carrier_usage", "carrier_charges",
+    "checkpoints", "carrier_usage", "carrier_charges", "company_usage",
 )  # fmt: skip

@@ -73,7 +73,7 @@ class ApartSource(StrEnum):
     FOREIGN_MESSAGES = "foreign_messages"
     """Whose usage Twilio does not show yet."""
     SEGMENTS = "segments"
-    """That Twilio counted beyond ours."""
+    """That Twilio counted beyond ours, and that the wallet could not pay at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What Twilio says an account used on a day, and how often it is read. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +10,8 @@ WINDOW = timedelta(days=40)
 until its bill is settled.
 """
 SOONEST, LATEST = timedelta(minutes=10), timedelta(days=1)
+COMPARED_EVERY = timedelta(days=1)
+"""How often the sums of all days are compared, category by category."""
 CALLS_PER_MINUTE = 300
 """Of all workers together, for each parent account: what Twilio allows is not published."""
 
@@ -44,6 +46,17 @@ class UsagePage:
 
     records: Sequence[UsageRecord]
     next: str | None
+
+
+def differ(listed: Sequence[UsageRecord], recorded: Mapping[str, int | None]) -> bool:
+    """Whether Twilio's sums of some days are other than the recorded ones, in any category whose
+    prices are all known: it may move a cost between categories, and the totals stay.
+    """
+    theirs = {each.category: each.price_micros for each in listed}
+    return any(
+        ours is not None and (found := theirs.get(category, 0)) is not None and ours != found
+        for category, ours in recorded.items()
+    ) or any(found and category not in recorded for category, found in theirs.items())
 
 
 def rest_every(accounts: int) -> timedelta:

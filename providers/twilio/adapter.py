@@ -221,27 +221,40 @@ class Twilio:
         inbound: bool = False,
     ) -> AsyncGenerator[list[SentMessage]]:
         """The same list, page by page to its end; with `inbound` in both directions."""
+        page: str | None = None
+        while True:
+            listed = await self.page_since(account_sid, since, to=to, inbound=inbound, page=page)
+            yield [*listed.messages]
+            page = listed.next
+            if page is None:
+                return
+
+    async def page_since(
+        self,
+        account_sid: str,
+        since: datetime,
+        *,
+        to: str | None = None,
+        inbound: bool = False,
+        page: str | None = None,
+    ) -> MessagePage:
+        """A page of it; `page` is the previous page's `next`."""
         oldest = since.astimezone(UTC) - CLOCKS_DIFFER
         messages = (await self.as_subaccount(account_sid)).messages
-        page = await answer_of(
-            lambda: messages.page_async(
-                page_size=_MOST_LISTED, **({} if to is None else {"to": to})
-            )
+        if page is None:
+            of = {} if to is None else {"to": to}
+            answer = await answer_of(lambda: messages.page_async(page_size=_MOST_LISTED, **of))
+        else:
+            answer = await answer_of(lambda: messages.get_page_async(page))
+        listed = [reading.message(item) for item in answer]
+        found = tuple(
+            message
+            for message in listed
+            if (message.outbound or inbound)
+            and (message.created_at is None or message.created_at >= oldest)
         )
-        while True:
-            listed = [reading.message(item) for item in page]
-            yield [
-                message
-                for message in listed
-                if (message.outbound or inbound)
-                and (message.created_at is None or message.created_at >= oldest)
-            ]
-            following = page.next_page_url
-            if following is None or all(
-                message.newest is not None and message.newest < oldest for message in listed
-            ):
-                return
-            page = await answer_of(partial(messages.get_page_async, following))
+        over = all(message.newest is not None and message.newest < oldest for message in listed)
+        return MessagePage(messages=found, next=None if over else answer.next_page_url)
 
     async def list_messages(
         self, account_sid: str, day: date, *, page: str | None = None

@@ -22,7 +22,7 @@ class DailyUsage:
     """Of an account of the SDK."""
 
     def __init__(self, account: Any) -> None:
-        self._daily = account.usage.records.daily
+        self._records = account.usage.records
 
     async def list(
         self,
@@ -31,13 +31,16 @@ class DailyUsage:
         *,
         category: str | None = None,
         subaccounts: bool = False,
+        together: bool = False,
         page: str | None = None,
     ) -> UsagePage:
         """All categories unless one is given, a thousand records per page; `page` is the previous
-        page's `next`. A parent's without its `subaccounts` unless they are asked for.
+        page's `next`. A parent's without its `subaccounts` unless they are asked for; all days
+        `together` are a record for each category, of the first day.
         """
+        listing = self._records if together else self._records.daily
         ask: Callable[[], Any] = partial(
-            self._daily.page_async,
+            listing.page_async,
             start_date=first,
             end_date=last,
             include_subaccounts=subaccounts,
@@ -45,7 +48,7 @@ class DailyUsage:
             **({} if category is None else {"category": category}),
         )
         if page is not None:
-            ask = partial(self._daily.get_page_async, page)
+            ask = partial(listing.get_page_async, page)
         try:
             answer = await answer_of(ask)
             records = tuple(_record(item) for item in answer)

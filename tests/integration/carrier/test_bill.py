@@ -213,7 +213,6 @@ async def test_segments_that_are_owed_are_unpaid(engine: AsyncEngine) -> None:
     )
     async with engine.begin() as conn:
         await segment_differences.settle(conn, ORGANIZATION, {sid_of(sent): 2}, now=THEN)
-        await conn.execute(text("UPDATE segment_differences SET found_at = :at"), {"at": THEN})
         await billed(conn, {"sms-outbound-longcode": 15_000})
     owing = await bill_now(engine)
     async with engine.begin() as conn:

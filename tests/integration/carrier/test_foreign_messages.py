@@ -1,6 +1,6 @@
 """Messages that a subaccount sent past Tollgate, or received: found in Twilio's list, once each."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.campaigns.prices import Prices
+from activities.carrier import foreign_messages
 from activities.carrier.foreign_messages import ForeignMessages
+from db.carrier import message_readings
+from db.carrier.message_readings import Walked
 from db.recovery import fences
 from domain.alerts import AlertKind
+from domain.campaigns.telephony import SentMessage as At
 from providers.http import fast_client
 from providers.twilio import Twilio
 from simulators.serving import serve
@@ -21,6 +26,7 @@ from tests.builders import campaign, hand_over, number, onboard, rows, run, send
 from tests.world import until
 
 FOREIGN = "SELECT * FROM foreign_messages ORDER BY happened_at, message_sid"
+LONG_AGO = "UPDATE foreign_messages SET happened_at = happened_at - interval '61 minutes'"
 TOLD = "SELECT times FROM alerts WHERE kind = :kind"
 
 
@@ -32,6 +38,8 @@ class AtTwilio:
     account: Account
     foreign: ForeignMessages
     turns: list[int]
+    engine: AsyncEngine
+    twilio: Twilio
 
     def send(self, to: str = "+14155550100", **form: str) -> SentMessage:
         """Sent with the subaccount's own credentials."""
@@ -50,6 +58,24 @@ class AtTwilio:
             return not any(each.in_progress for each in self.simulator.state.messages.values())
 
         await until(none_in_progress, "all delivered")
+
+    async def due(self) -> Walked:
+        async with self.engine.connect() as conn:
+            return await message_readings.due(
+                conn, after="", organizations=1, now=datetime.now(UTC), limit=9
+            )
+
+    async def record_prices(self) -> None:
+        """What is not older than an hour is not asked for."""
+
+        async def turn() -> None:
+            """Without a limit."""
+
+        async def also(organization_id: str, listed: Sequence[At]) -> None:
+            await self.foreign.record(organization_id, listed, now=datetime.now(UTC))
+
+        prices = Prices(self.engine, self.twilio, turn, also)
+        assert (await prices.record("", now=datetime.now(UTC)))[0] is None
 
     async def find(self, *, later: timedelta = timedelta(0)) -> int:
         """One pass; returns how many foreign messages are new."""
@@ -79,7 +105,8 @@ async def at_twilio(engine: AsyncEngine, **behaviour: object) -> AsyncIterator[A
         )
         account = simulator.state.open_account("acme")
         await onboard(engine, account=account.sid)
-        yield AtTwilio(simulator, account, ForeignMessages(engine, twilio, turn), turns)
+        foreign = ForeignMessages(engine, twilio, turn)
+        yield AtTwilio(simulator, account, foreign, turns, engine, twilio)
 
 
 async def recorded(engine: AsyncEngine) -> list[Mapping[str, object]]:
@@ -167,8 +194,48 @@ async def test_nothing_is_foreign_while_a_restored_database_may_have_forgotten_i
         async with engine.begin() as conn:
             await fences.shut(conn, "restored", by="ops")
         fenced = await world.find()
+        now = datetime.now(UTC)
+        listed = await world.twilio.page_since(world.account.sid, now - timedelta(hours=1))
+        assert listed.messages
+        await world.foreign.record("acme", listed.messages, now=now)  # as read for prices
 
     assert (fenced, await recorded(engine)) == (0, [])
+
+
+async def test_a_list_that_is_longer_than_a_step_is_read_to_its_end(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In later steps, each of which begins where the last one ended, though more is received."""
+    monkeypatch.setattr(foreign_messages, "PAGES", 1)
+    async with at_twilio(engine) as world:
+        for _ in range(2_100):
+            world.receive()
+        [due] = (await world.due()).due
+        first = await world.foreign.read(due, now=datetime.now(UTC))
+        world.receive()
+        rest = await world.find()
+        world.simulator.billing.advance(3600)
+        later = await world.find(later=timedelta(hours=1))
+
+    assert (first.found, first.complete) == (1_000, False)
+    assert first.found + rest + later == 2_101
+    assert await number(engine, "SELECT count(*) FROM foreign_messages") == 2_101
+
+
+async def test_one_that_only_others_credentials_use_gets_late_prices_too(
+    engine: AsyncEngine,
+) -> None:
+    """It has no message of ours, by which the day's list would be read."""
+    async with at_twilio(engine) as world:
+        world.send()
+        await world.delivered()
+        await world.find()
+        await run(engine, LONG_AGO)
+        world.simulator.state.settle_prices()
+        await world.record_prices()
+
+    [row] = await recorded(engine)
+    assert row["price_micros"] == 7_500
 
 
 async def test_twilios_price_is_added_when_it_is_known(engine: AsyncEngine) -> None:

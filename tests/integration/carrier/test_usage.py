@@ -17,6 +17,7 @@ from activities.audit.passes import Pass
 from activities.audit.usage_pass import UsagePass
 from activities.carrier.usage import Reading, UsageReader
 from db import alerts
+from db.campaigns import prices
 from db.carrier import policies, readings
 from db.recovery import fences
 from domain.alerts import AlertKind
@@ -178,6 +179,56 @@ async def test_a_charge_that_twilio_withdraws_is_returned(carrier: Carrier) -> N
     await carrier.read()
 
     assert await balance(carrier.engine) == usd("10")
+
+
+async def test_a_correction_between_categories_is_noticed_though_the_days_total_stays(
+    carrier: Carrier,
+) -> None:
+    await carrier.policy("phonenumbers", Action.ABSORB)
+    rent, inbound = carrier.book(RENT, 1_000_000, back=3), carrier.book(INBOUND, 500_000, back=3)
+    await carrier.read()
+    carrier.correct(rent, 600_000)
+    carrier.correct(inbound, 900_000)
+    unnoticed = await carrier.read()
+    carrier.simulator.state.clock.offset += 86_400
+
+    noticed = await carrier.read()
+    again = await carrier.read()
+
+    assert (unnoticed.calls, noticed.moved_micros) == (1, 400_000)
+    assert (again.calls, again.compared) == (1, False)
+    assert await balance(carrier.engine) == usd("9.10")
+    assert await broken_claims(carrier.engine) == set()
+
+
+async def test_prices_of_own_messages_are_met_without_other_usage(carrier: Carrier) -> None:
+    """The list that has them was read since, and nothing else of the day changed."""
+    sent = await send(carrier.engine, await campaign(carrier.engine, messages=2))
+    await carrier.read()
+    carrier.book("sms-outbound-longcode", 2 * 7_500, usage=2)
+    await carrier.read()
+    await priced(carrier, [each.provider_sid for each in sent], 2_500)
+    unnoticed = await carrier.read()
+    async with carrier.engine.begin() as conn:
+        await prices.note_listed(conn, ORGANIZATION, carrier.today(), None, now=carrier.now)
+
+    noticed = await carrier.read()
+
+    assert (unnoticed.moved_micros, noticed.moved_micros) == (0, 10_000)
+
+
+async def test_a_day_that_twilio_lists_no_longer_costs_nothing(carrier: Carrier) -> None:
+    carrier.book(RENT, 1_150_000, back=3)
+    await carrier.read()
+    carrier.simulator.state.books.clear()
+    carrier.book(INBOUND, 1_000, back=1)
+    carrier.simulator.state.accounts[
+        carrier.account_sid
+    ].created = carrier.simulator.state.clock.now()
+
+    await carrier.read()
+
+    assert await balance(carrier.engine) == usd("9.999")
 
 
 async def test_ten_concurrent_readers_charge_once(carrier: Carrier) -> None:
@@ -431,12 +482,19 @@ async def test_nothing_before_the_organization_is_charged(carrier: Carrier) -> N
     assert await balance(carrier.engine) == usd("9.9917")
 
 
+async def whole_pass(carrier: Carrier) -> Pass:
+    usage_pass = UsagePass(carrier.engine, carrier.twilio, Budgets(carrier.engine))
+    at = Pass(subject=Subject.USAGE)
+    while not at.done:
+        at = await usage_pass.step(at)
+    return at
+
+
 async def test_a_pass_reads_every_subaccount_that_is_due(carrier: Carrier) -> None:
     carrier.book(INBOUND, 8_300)
-    usage_pass = UsagePass(carrier.engine, carrier.twilio, Budgets(carrier.engine))
 
-    done = await usage_pass.step(Pass(subject=Subject.USAGE))
-    again = await usage_pass.step(Pass(subject=Subject.USAGE))
+    done = await whole_pass(carrier)
+    again = await whole_pass(carrier)
 
     assert (done.done, done.compared, done.differing) == (True, 1, 1)
     assert (again.done, again.compared) == (True, 0)

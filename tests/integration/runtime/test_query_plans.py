@@ -61,10 +61,10 @@ ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
     "database_marks", "unmatched_messages", "reconciliations", "repeated_deliveries",
-    "parent_funds", "segment_counts", "network_prices",
+    "parent_funds", "segment_counts", "network_prices", "company_accounts",
 }  # fmt: skip
-"""Tables with a row for each provider, country, network, key, subject, parent account or, added up, status or
-direction; or of which only the newest rows are read, or which each comparison empties.
+"""Tables with a row for each provider, country, network, key, subject, account that no organization has or, added
+up, status or direction; or of which only the newest rows are read, or which each comparison empties.
 """
 ONE_EACH = {
     "organizations", "standings", "wallets", "blocks", "subscriptions", "carrier_readings", "message_readings",
