@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.tables.columns import written_limit
+
 BEHIND_FOR = timedelta(minutes=1)
 SOON = timedelta(seconds=5)
 
@@ -82,7 +84,7 @@ _OWING = text(
         OFFSET 0) able
     LIMIT :limit
     """
-)
+).bindparams(written_limit())
 
 
 async def organizations(

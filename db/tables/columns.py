@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Index,
+    Integer,
     MetaData,
     bindparam,
     text,
@@ -47,6 +48,13 @@ def written(value: str) -> BindParameter[Any]:
     statement is planned, PostgreSQL uses no index of some rows only.
     """
     return bindparam(None, value, literal_execute=True)
+
+
+def written_limit() -> BindParameter[int]:
+    """The parameter `limit`, written out: for one whose value is not known, PostgreSQL expects a tenth
+    of all rows, and plans each call of a statement on many rows anew.
+    """
+    return bindparam("limit", type_=Integer, literal_execute=True)
 
 
 def written_all(values: Iterable[str]) -> BindParameter[Any]:

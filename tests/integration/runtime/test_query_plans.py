@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from bench import many_organizations
+from bench.scale_calls import Calls
 from db.audit import certify, comparisons, explanations, figures, new_rows, reconciliations
 from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.campaigns import messages, parked_campaigns, prices, refusals, runs, status_checks
@@ -112,6 +113,7 @@ async def test_what_runs_every_few_seconds(engine: AsyncEngine) -> None:
         await holds.due(conn, now=NOW, limit=100)
         await parked_campaigns.may_go_on(conn, now=NOW, limit=100)
         await status_checks.take(conn, now=NOW)
+        await status_checks.take(conn, now=NOW + timedelta(hours=2))
         await adoption.adopt(conn, now=NOW)
         await readings.take(conn, now=NOW, limit=100)
         await tripwires.pending(conn, limit=100)
@@ -122,6 +124,19 @@ async def test_what_runs_every_few_seconds(engine: AsyncEngine) -> None:
         await standing_counts.add_up(conn)
 
     assert not scans(found), "\n".join(scans(found))
+
+
+async def test_what_sweeps_is_not_planned_anew_by_each_call(engine: AsyncEngine) -> None:
+    sweeps = Calls(ORGANIZATIONS).by_name()["sweeps"]
+    prepared = text("SELECT statement FROM pg_prepared_statements WHERE custom_plans > 10")
+
+    async with engine.connect() as conn:
+        for _ in range(20):
+            await sweeps(conn)
+            await conn.commit()
+        planned_anew = (await conn.execute(prepared)).scalars().all()
+
+    assert planned_anew == []
 
 
 async def test_what_reconciles(engine: AsyncEngine) -> None:
