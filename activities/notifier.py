@@ -11,16 +11,19 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.workflow_contracts import (
+    BULK_ACT,
     CAMPAIGN_RUN,
     LIFECYCLE,
     RING,
     SUBSCRIPTION_SWITCH,
     URGENT,
     USAGE_LOOK,
+    BulkActStart,
     Campaign,
     Lifecycle,
     LookStart,
     SwitchStart,
+    bulk_act_workflow_id,
     campaign_workflow_id,
     of_organization,
     organization_workflow_id,
@@ -87,6 +90,19 @@ class Notifier:
             task_queue=self.lifecycle_task_queue,
             summary=f"What the subaccount of organization {organization_id} did",
             signal=None,
+        )
+
+    async def notify_bulk_act(self, bulk_act_id: UUID) -> None:
+        """Start the workflow of an act over many organizations, unless it runs."""
+        await self.client.start_workflow(
+            BULK_ACT,
+            BulkActStart(bulk_act_id=bulk_act_id),
+            id=bulk_act_workflow_id(bulk_act_id),
+            task_queue=self.lifecycle_task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary="An act over many organizations",
+            rpc_timeout=RPC_TIMEOUT,
         )
 
     async def _start_switch(self, organization_id: str, signal: str | None) -> None:

@@ -13,6 +13,7 @@ RECONCILE = "Reconcile"
 RECONCILIATION = "Reconciliation"
 RECONCILE_EVENTS = "ReconcileEvents"
 USAGE_LOOK = "UsageLook"
+BULK_ACT = "BulkAct"
 SUBSCRIPTION_SWITCH = "SubscriptionMigration"  # its former name, which histories hold
 RING = "ring"
 URGENT = "urgent"
@@ -72,6 +73,13 @@ class LookStart:
     organization_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkActStart:
+    """Which act over many organizations to do."""
+
+    bulk_act_id: UUID
+
+
 def provider_queue(lifecycle_queue: str, provider: str) -> str:
     """Where the workers of a lifecycle queue query one billing provider."""
     return f"{lifecycle_queue}-{provider}"
@@ -101,6 +109,10 @@ def campaign_workflow_id(organization_id: str, campaign_id: UUID) -> str:
 
 def usage_look_workflow_id(organization_id: str) -> str:
     return f"usage-look/{organization_id}"
+
+
+def bulk_act_workflow_id(bulk_act_id: UUID) -> str:
+    return f"bulk-act/{bulk_act_id}"
 
 
 def of_organization(organization_id: str) -> TypedSearchAttributes:

@@ -17,8 +17,10 @@ from api.campaigns import (
     callbacks,
     campaign_changes,
     campaigns,
+    found_messages,
     margins,
     message_lists,
+    message_refunds,
     messages,
     previews,
     rates,
@@ -40,8 +42,9 @@ from api.http.queries import refuse_unknown
 from api.http.requests import BodyLimits, Requests
 from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
-from api.inbox import parked, webhooks
-from api.lifecycle import blocks, organization_changes, organizations
+from api.inbox import inbound_deliveries, parked, webhooks
+from api.lifecycle import blocks, organization_changes, organizations, retries
+from api.operations import at_risk, bulk_acts, money_waiting, operator_acts
 from api.outbound import deliveries as webhook_deliveries
 from api.outbound import endpoints as webhook_endpoints
 from api.switching import switches
@@ -60,11 +63,13 @@ Retry-After.
 ROUTES = (
     webhooks,
     parked,
+    inbound_deliveries,
     callbacks,
     usage_callbacks,
     organization_changes,
     organizations,
     blocks,
+    retries,
     explanations,
     alerts,
     wallets,
@@ -81,7 +86,9 @@ ROUTES = (
     margins,
     unpaid_messages,
     messages,
+    message_refunds,
     message_lists,
+    found_messages,
     foreign_messages,
     carrier_bill,
     carrier_policies,
@@ -91,6 +98,10 @@ ROUTES = (
     events,
     webhook_endpoints,
     webhook_deliveries,
+    money_waiting,
+    at_risk,
+    bulk_acts,
+    operator_acts,
     api_keys,
     health,
     metrics,

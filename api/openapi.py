@@ -45,6 +45,10 @@ _TAGS = [
         "name": "webhook-endpoints",
         "description": "Where the host application is told what happened, and what was delivered.",
     },
+    {
+        "name": "operations",
+        "description": "What waits for an operator, what operators did, and acts over many.",
+    },
     {"name": "api-keys", "description": "Who may call the API."},
     {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
@@ -120,6 +124,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "close_alert_of_kind": (409,),
     "create_webhook_endpoint": (409,),
     "rotate_webhook_secret": (409,),
+    "confirm_bulk_act": (409,),
     "receive_twilio_status": (403,),
     "receive_twilio_usage": (403,),
 }

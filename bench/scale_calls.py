@@ -22,7 +22,7 @@ from db.campaigns import (
     status_checks,
 )
 from db.inbox import adoption, listed_events
-from db.lifecycle import directory, organizations, receipts, standing_counts, unnotified
+from db.lifecycle import organization_lists, organizations, receipts, standing_counts, unnotified
 from db.switching import switches
 from db.wallet import holds, ledger, seals, wallets
 from db.wallet.unsealed_wallets import NOTHING
@@ -102,10 +102,12 @@ class Calls:
 
     async def _lists(self, conn: AsyncConnection) -> None:
         id_ = self._organization()
-        suspended = directory.Filters(status=Status.SUSPENDED)
+        suspended = organization_lists.Filters(status=Status.SUSPENDED)
         # so many are suspended at the smallest size, too
-        await directory.page(conn, suspended, after=None, limit=10)
-        await directory.page(conn, directory.Filters(), after="org-5", limit=50)
+        await organization_lists.page(conn, suspended, after=None, limit=10)
+        await organization_lists.page(
+            conn, organization_lists.Filters(), after=(None, "org-5"), limit=50
+        )
         await campaigns.page(conn, id_, before=None, limit=50)
         await message_lists.of_organization(conn, id_, message_lists.Filters(), last=None, limit=50)
         await ledger.page(conn, id_, before_seq=None, limit=50)

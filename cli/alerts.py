@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.audit.alert_fields import AlertOut, AlertRecordOut
 from cli.console import errors, output, table, write
-from cli.recovery import user
+from cli.reasons import user
 from cli.transactions import run
 from db.alerts import Alert
 from db.audit import alert_records

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from cli import question_commands
 from cli.alert_commands import alerts
 from cli.bench_commands import Json, bench
+from cli.bulk_commands import bulk
 from cli.carrier_commands import bill, carrier
 from cli.event_commands import events
 from cli.operator_commands import (
@@ -285,7 +287,9 @@ def foreign(
 
 app.command()(bill)
 app.command()(events)
+question_commands.add_to(app)
 app.add_typer(carrier, name="carrier")
+app.add_typer(bulk, name="bulk")
 app.add_typer(keys, name="keys")
 app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")

@@ -79,11 +79,12 @@ def list_parked(context: typer.Context, *, as_json: Json = False) -> None:
 def dismiss_parked(
     delivery_id: Annotated[int, typer.Argument(help="The delivery's id.", min=1, max=2**63 - 1)],
     reason: Annotated[str, typer.Option(help="How it was resolved.", callback=not_blank)],
+    by: Annotated[str, typer.Option(help="Who you are; by default, your user name.")] = "",
 ) -> None:
     """Dismiss a resolved delivery: it needs no further action. Exit status 1 if it is not parked."""
     from cli.parked import dismiss
 
-    dismiss(delivery_id, reason)
+    dismiss(delivery_id, reason, by)
 
 
 @unpaid.command("list")

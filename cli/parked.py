@@ -3,15 +3,15 @@
 import json
 
 import typer
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.fields import ReasonRequest
 from api.inbox.parked import ParkedOut
 from cli.console import errors, output, table, write
+from cli.reasons import checked, user
 from cli.transactions import run
 from db.inbox import parking
 from db.inbox.parking import Parked
+from db.operations import delivery_acts
 
 PAGE = 500
 
@@ -44,12 +44,9 @@ def show_all(*, as_json: bool) -> None:
     output.print(shown)
 
 
-def dismiss(delivery_id: int, reason: str) -> None:
-    try:
-        checked = ReasonRequest(reason=reason).reason
-    except ValidationError as problem:
-        raise typer.BadParameter(problem.errors()[0]["msg"], param_hint="--reason") from None
-    if not run(lambda conn: parking.dismiss(conn, delivery_id, checked)):
+def dismiss(delivery_id: int, reason: str, by: str) -> None:
+    why = checked(reason)
+    if not run(lambda conn: delivery_acts.dismiss(conn, delivery_id, by=by or user(), reason=why)):
         errors.print(f"delivery {delivery_id} is not parked", style="red")
         raise typer.Exit(1)
     output.print(f"dismissed {delivery_id}")

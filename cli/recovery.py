@@ -3,7 +3,6 @@ the fence again.
 """
 
 import asyncio
-import getpass
 from datetime import UTC, datetime
 
 import typer
@@ -12,6 +11,7 @@ from activities.audit.recovery import Summary
 from cli import certification
 from cli.console import errors, output
 from cli.failures import CommandFailed, Misused
+from cli.reasons import user
 from cli.schema import AT_ONCE, configured_wholly, say
 from domain.plain_text import one_line
 from runtime.database_watch import open_fence
@@ -48,14 +48,6 @@ def open_again(*, reason: str, by: str) -> None:
     configured_wholly()
     asyncio.run(_open(reason.strip(), by or user()))
     output.print("open: organizations may send; resume the parked campaigns one by one")
-
-
-def user() -> str:
-    """The name of the user at the terminal."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "operator"
 
 
 async def _recover(since: datetime, by: str) -> Summary:

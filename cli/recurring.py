@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.carrier.recurring import RecurringCostOut
 from cli.console import output, table, write
 from cli.failures import CommandFailed
-from cli.recovery import user
+from cli.reasons import user
 from cli.schema import AT_ONCE, configured_wholly, say
 from cli.transactions import run
 from db.carrier import recurring, releases

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.console import errors, output, table, write
 from cli.failures import CommandFailed
-from cli.recovery import user
+from cli.reasons import user
 from cli.transactions import run
 from db.campaigns import unmatched_messages
 from db.campaigns.unmatched_messages import Unmatched

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import tempfile
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -105,6 +106,12 @@ class Settings(Group):
     rotate_tokens_at_suspension: bool = False
     """Whether a suspension replaces the subaccount's auth token at Twilio, so that whoever else has
     the old one can do nothing with it; its API keys stay as they are.
+    """
+    bulk_credit_limit: Decimal = Field(
+        default=Decimal(1000), ge=0, le=10**12, decimal_places=6, allow_inf_nan=False
+    )
+    """The most that one act over many organizations may credit all of them together, in units of
+    its currency; 0: no such act may credit anything.
     """
     other_products: Beginnings = ()
     """Prefixes of the plans, prices, products and custom ids of other products on the same provider

@@ -25,6 +25,7 @@ from activities.inbox.event_backfill import EventBackfill
 from activities.inbox.owner_lookup import Finding
 from activities.lifecycle.enforcement import Enforcement
 from activities.notifier import Notifier
+from activities.operations.bulk_acts import BulkActs
 from activities.switching.steps import Switching
 from db.lifecycle import subaccounts
 from db.pipeline import reading
@@ -147,6 +148,10 @@ class Services:
         return Reconciling(
             self.engine, self.twilio, self.notifier, self.sending, Budgets(self.engine)
         )
+
+    @property
+    def bulk_acts(self) -> BulkActs:
+        return BulkActs(self.engine, self.notifier)
 
     @property
     def recurring_costs(self) -> RecurringCosts:

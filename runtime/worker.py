@@ -33,6 +33,7 @@ from workflows.campaigns.campaign_run import CampaignRun
 from workflows.carrier.usage_look import UsageLook
 from workflows.inbox.event_backfill import ReconcileEvents
 from workflows.lifecycle.organization_lifecycle import OrganizationLifecycle
+from workflows.operations.bulk_act import BulkActRun
 from workflows.switching.subscription_switch import SubscriptionSwitch
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ WORKFLOWS: tuple[type[Any], ...] = (
     Reconcile,
     ReconcileEvents,
     UsageLook,
+    BulkActRun,
     SubscriptionSwitch,
 )
 
@@ -130,6 +132,7 @@ def activities_of(services: Services, queue: str) -> Sequence[Any]:
         retired.audit,
         services.event_backfill.take_in_missed_events,
         services.tripwires.look,
+        services.bulk_acts.do,
         switching.read_switch,
         switching.check_switch,
         switching.offer_checkout,

@@ -19,6 +19,7 @@ SUBJECTS = {
     "events": "what happened, told to machines and people",
     "outbound": "webhook endpoints, and the delivery of events to them",
     "recovery": "the fence, and the mark of a database that may have been restored",
+    "operations": "what waits for an operator, what is at risk, acts over many organizations",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }
 

@@ -28,6 +28,7 @@ from db import alerts
 from db.audit import certify, checkpoints, comparisons
 from db.campaigns import messages, runs
 from db.lifecycle import unnotified
+from db.operations import bulk_acts
 from db.switching import switches
 from domain.alerts import AlertKind
 from domain.campaigns.telephony import SentMessage
@@ -99,8 +100,10 @@ class Reconciling:
                 await unnotified.notify_soon(conn, organizations.failed, now=now)
         async with self._engine.begin() as conn:
             silent = await runs.mark_silent(conn, before=now - SILENCE, limit=200)
+            acting = await bulk_acts.to_notify(conn, now=now)
         campaigns = await _each(silent, lambda run: self._notifier.notify_campaign(*run))
-        for problem in (organizations.problem, campaigns.problem):
+        acts = await _each(acting, self._notifier.notify_bulk_act)
+        for problem in (organizations.problem, campaigns.problem, acts.problem):
             if problem is not None:
                 raise problem
         return Notified(organizations=len(due), campaigns=len(silent))

@@ -14,11 +14,13 @@ from api.http.auth import READ, Caller
 from api.http.errors import ReasonOut, not_found
 from api.http.fields import Time, options
 from api.lifecycle.fields import OrganizationOut
+from api.lifecycle.list_fields import StuckOut
 from api.lifecycle.standing_fields import BlockOut, ReceiptOut, StandingOut
 from api.wallet.fields import WalletOut
 from db.audit import explanations
 from db.audit.explanations import Explanation
-from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.deliveries import Delivery
+from domain.billing.deliveries import InboxStatus
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
 
@@ -50,13 +52,6 @@ class DeliveryOut(BaseModel):
             outcome=delivery.outcome,
             deliveries=delivery.deliveries,
         )
-
-
-class StuckOut(BaseModel):
-    """The step at which enforcement is stuck."""
-
-    step: str = Field(description="The name of the step.")
-    reason: str = Field(description="Why the step fails.")
 
 
 class ExplanationOut(BaseModel):

@@ -6,8 +6,9 @@ from datetime import datetime
 from api.carrier.recurring import in_words
 from db.audit.explanations import CampaignAt, Explanation
 from db.carrier.foreign_messages import Total
-from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.deliveries import Delivery
 from db.switching.switches import Switch
+from domain.billing.deliveries import InboxStatus
 from domain.billing.subscription import Subscription
 from domain.campaigns.campaign import CampaignStatus
 from domain.carrier.foreign import Direction

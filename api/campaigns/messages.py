@@ -202,33 +202,6 @@ async def resend(
         return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
 
 
-@router.post(
-    "/{message_id}/refund",
-    dependencies=[OPERATOR],
-    operation_id="refund_message",
-    summary="Refund a message that Twilio never confirmed",
-)
-async def refund(
-    organization_id: OrganizationId, message_id: MessageId, here: Here, once: Once
-) -> MessageOut:
-    """For a message that is `accepted` without a `provider_sid`, after a person has found that
-    Twilio does not have it. The message becomes `lost` and is refunded; it can be sent again.
-    """
-    wanted = parsed_uuid(message_id, "message")
-    async with here.services.engine.begin() as conn:
-        if not await once.do_once(conn):
-            return await message_out(conn, organization_id, wanted)
-        message = await messages.get(conn, organization_id, wanted)
-        if message is None:
-            raise not_found("message")
-        if message.status is MessageStatus.LOST:
-            once.replayed()
-        await resends.give_up(conn, message)
-    log.warning("message_refunded_as_lost", organization_id=organization_id, message_id=message_id)
-    async with here.snapshot() as conn:
-        return MessageOut.of(await messages.get(conn, organization_id, wanted) or message)
-
-
 def _not_now(organization: Organization, country: str | None) -> Problem:
     if organization.sender_problem:
         return Problem(Kind.SENDER_COSTS_MORE, organization.sender_problem)

@@ -19,6 +19,10 @@ from db.campaigns.reservations import DifferentMessage
 from db.campaigns.unpaid_sends import NothingUnpaid
 from db.idempotency_keys import KeyReused
 from db.lifecycle.organizations import AccountTaken
+from db.operations.bulk_acts import NotConfirmed
+from db.operations.delivery_acts import NotRetried
+from db.operations.goodwill import AlreadyRefunded, NotFinal
+from db.operations.step_retries import NothingStuck
 from domain.money import BadAmount
 from domain.wallet.holds import BadExpiry, CaptureTooLarge, HoldClosed, HoldConflict, HoldNotFound
 from domain.wallet.ledger import (
@@ -98,6 +102,11 @@ TABLE: Mapping[type, Kind] = {
     CampaignCanceled: Kind.CAMPAIGN_CANCELED,
     NotLost: Kind.MESSAGE_NOT_LOST,
     Confirmed: Kind.MESSAGE_NOT_UNCONFIRMED,
+    AlreadyRefunded: Kind.MESSAGE_ALREADY_REFUNDED,
+    NotFinal: Kind.MESSAGE_NOT_FINAL,
+    NotRetried: Kind.DELIVERY_NOT_RETRYABLE,
+    NothingStuck: Kind.NOTHING_STUCK,
+    NotConfirmed: Kind.BULK_ACT_NOT_CONFIRMED,
     NothingUnpaid: Kind.MESSAGE_NOT_UNPAID,
     AccountTaken: Kind.TWILIO_ACCOUNT_TAKEN,
     InvalidSignature: Kind.INVALID_SIGNATURE,

@@ -38,6 +38,13 @@ _ENTRY = {
 
 REQUESTS: dict[str, Any] = {
     "AcknowledgementRequest": {"owner": "jo@example.com", "note": "asked the customer"},
+    "BulkActRequest": {
+        "act": "credit",
+        "filter": {"status": "active"},
+        "amount": "5.00",
+        "currency": "USD",
+        "reason": "outage of Monday",
+    },
     "CampaignRequest": {
         "name": "Autumn",
         "body": "20 % off today.",
@@ -51,6 +58,7 @@ REQUESTS: dict[str, Any] = {
         **_ADDRESSES,
     },
     "CollectionRequest": {"amount": "49.00", "currency": "USD"},
+    "ConfirmationRequest": {"digest": "9f86d081884c7d659a2feaa0c55ad015" * 2},
     "DefaultRateRequest": {"price_per_segment": "0.0125", "currency": "USD"},
     "ExchangeRateRequest": {"rate": "1.085"},
     "HoldRequest": {

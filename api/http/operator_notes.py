@@ -20,6 +20,11 @@ from domain.wallet.ledger import Wallet
 _BY_AN_OPERATOR = re.compile(r"(admin block by|\w+ block lifted by) .*\(key_.*", re.DOTALL)
 
 
+def actor(caller: ApiKey) -> str:
+    """How records name whoever called."""
+    return f"{caller.name} ({caller.id})"
+
+
 def of_wallet(wallet: Wallet, caller: ApiKey) -> Wallet:
     if _may_read(caller) or not wallet.frozen_by_operator:
         return wallet

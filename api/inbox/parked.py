@@ -8,20 +8,22 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Here
-from api.http.auth import OPERATOR, READ
+from api.http.auth import OPERATOR, READ, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Number, Page
 from api.http.errors import not_found
 from api.http.fields import CurrencyOut, ReasonRequest, Time
 from api.http.idempotency import Once
+from api.http.operator_notes import actor
 from db.inbox import parking
 from db.inbox.parking import Parked
+from db.operations import delivery_acts
 from domain.money import to_decimal_string
 
 router = APIRouter(prefix="/v1/webhooks/parked", tags=["parked"])
 _LARGEST_ID = 2**63 - 1
 _CURSORS: Cursors[int] = Cursors("parked", Number)
 DeliveryId = Annotated[
-    int, Path(description="The id of the parked delivery.", ge=1, le=_LARGEST_ID, examples=[17])
+    int, Path(description="The id of the delivery.", ge=1, le=_LARGEST_ID, examples=[17])
 ]
 
 
@@ -105,16 +107,13 @@ async def page(here: Here, cursor: Cursor = None, limit: Limit = 100) -> ParkedD
     summary="Dismiss a parked webhook delivery",
 )
 async def dismiss(
-    here: Here,
-    body: ReasonRequest,
-    delivery_id: DeliveryId,
-    once: Once,
+    here: Here, body: ReasonRequest, delivery_id: DeliveryId, caller: Caller, once: Once
 ) -> None:
     """Marks the delivery as done, so that Tollgate does nothing more about it. Returns 404 if the
     delivery is not parked.
     """
     async with here.services.engine.begin() as conn:
-        if await once.do_once(conn, body) and not await parking.dismiss(
-            conn, delivery_id, body.reason
+        if await once.do_once(conn, body) and not await delivery_acts.dismiss(
+            conn, delivery_id, by=actor(caller), reason=body.reason
         ):
             raise not_found("parked delivery")

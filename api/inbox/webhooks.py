@@ -17,9 +17,10 @@ from activities.turns import TooManyWait
 from api.context import Context, Here
 from api.http.errors import Kind, Problem, not_found
 from db.inbox import deliveries, owners, state_updates
-from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.deliveries import Delivery
 from db.inbox.state_updates import Received
 from db.pipeline import reading
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import BillingEvent
 from domain.billing.subscription import Provider
 from domain.lifecycle.evidence import EventEffect

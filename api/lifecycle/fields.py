@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from api.http.cursors import Page
 from api.http.errors import ReasonOut
 from api.http.fields import (
     Body,
@@ -205,10 +204,6 @@ class OrganizationOut(BaseModel):
             created_at=organization.created_at,
             standing=StandingOut.of(standing),
         )
-
-
-class OrganizationPage(Page[OrganizationOut]):
-    pass
 
 
 class CanSend(BaseModel):

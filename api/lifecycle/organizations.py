@@ -7,29 +7,37 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 from sqlalchemy.exc import IntegrityError
 
 from activities.carrier import sender_inspection
 from activities.lifecycle import subaccounts
 from api.context import Context, Here, OrganizationId
 from api.http.auth import OPERATOR, READ, WRITE, Caller
-from api.http.cursors import Cursor, Cursors, Limit
+from api.http.cursors import Cursor, Cursors, Limit, Number
 from api.http.errors import Kind, Problem, ReasonOut, invalid, not_found
 from api.http.fields import Reference
 from api.http.idempotency import Once
-from api.lifecycle.fields import CanSend, OrganizationOut, OrganizationPage, OrganizationRequest
+from api.lifecycle.fields import CanSend, OrganizationOut, OrganizationRequest
+from api.lifecycle.list_fields import ListedOrganizationOut, ListedOrganizationPage
 from db.audit import explanations
-from db.lifecycle import directory, organizations
-from db.lifecycle.directory import Filters
+from db.lifecycle import directory, organization_lists, organizations
+from db.lifecycle.organization_lists import Filters, Place
 from db.lifecycle.organizations import AccountTaken, Organization
 from domain.campaigns.telephony import Account, AccountStatus
 from domain.lifecycle.funds import FundsPolicy
+from domain.lifecycle.order import Order
 from domain.lifecycle.standing import Block, Status
 from domain.money import Money
 from providers.errors import NotFound
 
 router = APIRouter(prefix="/v1/organizations", tags=["organizations"])
-_CURSORS: Cursors[str] = Cursors("organizations", Reference)
+_CURSORS: dict[Order, Cursors[Place]] = {
+    Order.ID: Cursors("organizations", tuple[None, Reference]),
+    Order.LONGEST: Cursors("organizations_longest", tuple[AwareDatetime, Reference]),
+    Order.NEWEST: Cursors("organizations_newest", tuple[AwareDatetime, Reference]),
+    Order.OWED: Cursors("organizations_owing", tuple[Number, Reference]),
+}
 
 
 @router.post(
@@ -81,31 +89,53 @@ async def create(
 )
 async def page(
     here: Here,
+    *,
     status: Annotated[Status | None, Query(description="Only those in this status.")] = None,
     block: Annotated[Block | None, Query(description="Only those that this blocks.")] = None,
+    stuck: Annotated[
+        bool | None,
+        Query(description="Only those of which a step was refused permanently; or only others."),
+    ] = None,
     q: Annotated[
         str | None,
         Query(
             max_length=100,
-            description="Only those whose id or name has words that begin with these words.",
+            description=(
+                "Only those whose id or name has words that begin with these words, or whose "
+                "subaccount or subscription has exactly this id."
+            ),
             examples=["acme ltd"],
         ),
     ] = None,
+    sort: Annotated[
+        Order,
+        Query(
+            description=(
+                "`id`; `since`: the longest in its status first; `-since`: the last that changed "
+                "first; `owed`: the largest debt first, and only those that owe."
+            )
+        ),
+    ] = Order.ID,
     cursor: Cursor = None,
     limit: Limit = 100,
-) -> OrganizationPage:
-    """Returns the organizations ordered by id; with several filters, those that match all of them."""
-    after = _CURSORS.read(cursor)
-    words = directory.words(q or "")
+) -> ListedOrganizationPage:
+    """Returns the organizations with what a list of them shows; with several filters, those that
+    match all of them.
+    """
+    after = _CURSORS[sort].read(cursor)
+    words = organization_lists.words(q or "")
     if q is not None and not words:
         raise invalid("q", "contains no letter and no digit")
-    filters = Filters(status=status, block=block, words=words)
+    filters = Filters(status=status, block=block, stuck=stuck, words=words, named=q or "")
     async with here.snapshot() as conn:
-        found = await directory.page(conn, filters, after=after, limit=limit + 1)
-    shown, following = _CURSORS.cut(found, limit, lambda listed: listed.organization.id)
-    return OrganizationPage(
-        data=[OrganizationOut.of(listed.organization, listed.standing) for listed in shown],
-        next_cursor=following,
+        found = await organization_lists.page(
+            conn, filters, order=sort, after=after, limit=limit + 1
+        )
+    shown, following = _CURSORS[sort].cut(
+        found, limit, lambda listed: organization_lists.place_of(listed, sort)
+    )
+    return ListedOrganizationPage(
+        data=[ListedOrganizationOut.listed(listed) for listed in shown], next_cursor=following
     )
 
 

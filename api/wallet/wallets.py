@@ -18,7 +18,7 @@ from api.http.fields import Moment, ReasonRequest
 from api.http.idempotency import Once
 from api.wallet.fields import EntryOut, EntryPage, WalletOut
 from db.billing import receivables
-from db.campaigns import parked_campaigns
+from db.campaigns import freezes, parked_campaigns
 from db.lifecycle import standings
 from db.wallet import gates, ledger, wallets
 from db.wallet.ledger import Filters
@@ -92,13 +92,9 @@ async def freeze(
     async with here.services.engine.begin() as conn:
         if not await once.do_once(conn, body):
             return await _wallet_out(conn, organization_id)
-        standing = await standings.lock(conn, organization_id)
-        if standing is None:
+        parked = await freezes.freeze(conn, organization_id, reason=body.reason)
+        if parked is None:
             raise not_found("organization")
-        parked = await parked_campaigns.park_running(conn, organization_id, Park.FROZEN)
-        await gates.freeze(
-            conn, organization_id, epoch=standing.epoch, cause=body.reason, by_operator=True
-        )
         answer = await _wallet_out(conn, organization_id)
     log.info(
         "wallet_frozen", organization_id=organization_id, by=caller.id, parked_campaigns=len(parked)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.campaigns import campaigns, messages
@@ -143,6 +143,14 @@ async def in_window(
     return await _select(conn, organization_id, messages.c.id.in_(message_ids))
 
 
+async def of_several(conn: AsyncConnection, ids: Collection[tuple[str, UUID]]) -> list[Message]:
+    """Messages of several organizations, in any order."""
+    if not ids:
+        return []
+    place = tuple_(messages.c.organization_id, messages.c.id)
+    return await _read(conn, place.in_(list(ids)))
+
+
 async def in_status(
     conn: AsyncConnection,
     organization_id: str,
@@ -192,6 +200,10 @@ def _unsettled(before: datetime) -> tuple[Any, Any]:
 
 
 async def _select(conn: AsyncConnection, organization_id: str, *conditions: Any) -> list[Message]:
+    return await _read(conn, messages.c.organization_id == organization_id, *conditions)
+
+
+async def _read(conn: AsyncConnection, *conditions: Any) -> list[Message]:
     query = (
         select(messages, campaigns.c.body.label("campaign_body"), organizations.c.currency)
         .join(organizations, organizations.c.id == messages.c.organization_id)
@@ -200,7 +212,7 @@ async def _select(conn: AsyncConnection, organization_id: str, *conditions: Any)
             (campaigns.c.organization_id == messages.c.organization_id)
             & (campaigns.c.id == messages.c.campaign_id),
         )
-        .where(messages.c.organization_id == organization_id, *conditions)
+        .where(*conditions)
         .order_by(messages.c.position, messages.c.id)
     )
     return [_message(row) for row in await conn.execute(query)]

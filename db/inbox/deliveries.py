@@ -5,7 +5,6 @@ handled from here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables.columns import written
 from db.tables.inbox import inbox, repeated_deliveries
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
 
@@ -47,16 +47,6 @@ UNDECIDED = f"{UNKNOWN}yet: "
 """Prefix of the outcome of a delivery that the provider has not decided yet."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
-
-
-class InboxStatus(StrEnum):
-    """`PARKED` deliveries wait for something that is still missing, or for a person: they are
-    retried and listed.
-    """
-
-    UNHANDLED = "unhandled"
-    PARKED = "parked"
-    HANDLED = "handled"
 
 
 COLUMNS = tuple(column for column in inbox.c if column.name not in ("body", "headers"))

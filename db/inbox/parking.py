@@ -10,19 +10,12 @@ from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.inbox.deliveries import (
-    FIRST_RETRY,
-    LAST_RETRY,
-    UNDECIDED,
-    UNKNOWN,
-    Delivery,
-    InboxStatus,
-    read,
-)
+from db.inbox.deliveries import FIRST_RETRY, LAST_RETRY, UNDECIDED, UNKNOWN, Delivery, read
 from db.tables.billing import reversals
 from db.tables.columns import written
 from db.tables.inbox import inbox
 from domain.alerts import AlertKind
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import EventKind
 from domain.billing.subscription import Provider, State, Word
 from domain.lifecycle.evidence import EventEffect

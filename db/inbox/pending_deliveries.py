@@ -6,9 +6,10 @@ from datetime import timedelta
 from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.inbox.deliveries import COLUMNS, UNDECIDED, UNKNOWN, Delivery, InboxStatus, read
+from db.inbox.deliveries import COLUMNS, UNDECIDED, UNKNOWN, Delivery, read
 from db.tables.columns import written
 from db.tables.inbox import inbox
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import EventKind, MoneyObject
 
 _UNHANDLED = (

@@ -16,12 +16,13 @@ from db import alerts
 from db.billing import decisions, subscriptions
 from db.billing.decisions import Facts
 from db.inbox import deliveries, owners
-from db.inbox.deliveries import Delivery, InboxStatus
+from db.inbox.deliveries import Delivery
 from db.inbox.snapshots import confirm
 from db.lifecycle import standings
 from db.lifecycle.standings import HeldBlock
 from db.pipeline import together
 from domain.alerts import AlertKind
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import BillingEvent, EventKind
 from domain.billing.subscription import Snapshot, State, Subscription
 from domain.lifecycle import evidence

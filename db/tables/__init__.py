@@ -16,6 +16,7 @@ from db.tables import (
     idempotency_keys,
     inbox,
     lifecycle,
+    operations,
     outbound,
     recovery,
     schema_support,
@@ -39,6 +40,7 @@ __all__ = [
     "inbox",
     "lifecycle",
     "metadata",
+    "operations",
     "outbound",
     "recovery",
     "schema_support",
@@ -49,5 +51,5 @@ __all__ = [
 
 APPEND_ONLY = (
     "ledger_entries", "ledger_seals", "ledger_heads", "money_changes", "gate_changes", "campaign_changes",
-    "checkpoints", "carrier_usage", "carrier_charges", "company_usage",
+    "checkpoints", "carrier_usage", "carrier_charges", "company_usage", "operator_acts",
 )  # fmt: skip

@@ -147,6 +147,8 @@ messages = Table(
     Index(
         "messages_sending_idx", "organization_id", "sending_at", postgresql_where=text("sending_at IS NOT NULL"),
     ),
+    Index("messages_sid_idx", "provider_sid", postgresql_where=text("provider_sid IS NOT NULL")),
+    Index("messages_to_idx", "recipient", "created_at"),
     Index("messages_recipient_idx", "organization_id", "recipient", "campaign_id", unique=True),
     Index(
         "messages_unpriced_idx", "organization_id", "sending_at",
@@ -173,6 +175,7 @@ attempts = Table(
     Index(
         "attempts_sid_idx", "organization_id", "provider_sid", postgresql_where=text("provider_sid IS NOT NULL"),
     ),
+    Index("attempts_any_sid_idx", "provider_sid", postgresql_where=text("provider_sid IS NOT NULL")),
     Index(
         "attempts_sending_idx", "organization_id", "sending_at", postgresql_where=text("sending_at IS NOT NULL"),
     ),

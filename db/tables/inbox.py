@@ -84,6 +84,8 @@ inbox = Table(
     Index(
         "inbox_unknown_idx", "next_attempt_at", postgresql_where=text("status = 'parked' AND outcome ~~ 'unknown %'"),
     ),
+    Index("inbox_parked_idx", "id", postgresql_where=text("status = 'parked'")),
+    Index("inbox_unhandled_ids_idx", "id", postgresql_where=text("status = 'unhandled'")),
     Index("inbox_subscription_idx", "provider", "provider_subscription_id"),
     Index("inbox_organization_idx", "organization_id", "id"),
     Index("inbox_arrivals_idx", "provider", "received_at"),

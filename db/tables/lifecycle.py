@@ -101,6 +101,12 @@ standings = Table(
     CheckConstraint("(status = 'suspended') = (cardinality(blocks) > 0)", name="blocked"),
     Index("standings_behind_idx", "decided_at", postgresql_where=text("applied_epoch < epoch")),
     Index("standings_stuck_idx", "status", postgresql_where=text("stuck_step IS NOT NULL")),
+    Index(
+        "standings_refused_idx",
+        "organization_id",
+        postgresql_where=text("stuck_step IS NOT NULL"),
+    ),
+    Index("standings_since_idx", "status", "decided_at", "organization_id"),
     Index("standings_due_idx", "deadline", postgresql_where=text("deadline IS NOT NULL")),
     Index("standings_status_idx", "status", "organization_id"),
     *(

@@ -15,6 +15,10 @@ MESSAGE = "message:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:
 REFUND = f"refund:{MESSAGE}"
 CHARGE = f"charge:{MESSAGE}"
 """The debit for a message that was sent although it was refunded."""
+GOODWILL = f"goodwill:{MESSAGE}"
+"""The credit by which an operator gave the price of a sent message back."""
+BULK = "bulk:.+"
+"""The credit of one organization in an act over many."""
 TOPUP = f"{_PROVIDER}:({'|'.join(MoneyObject)}):.+"
 """The credit of a payment: the provider's object kind and its id."""
 RETURNED = f"returned:{_PROVIDER}:.+"
@@ -26,7 +30,7 @@ CARRIER = "carrier(-refund)?:.+"
 TAKEN_BACK = f"reversal:{_PROVIDER}:.+"
 RECOVERED = f"recovery:({'|'.join(Provider)}|carrier):.+"
 _OURS = re.compile(
-    f"{MESSAGE}|{REFUND}|{CHARGE}|{TOPUP}|{RETURNED}|{SEGMENTS}|{CARRIER}|{TAKEN_BACK}|{RECOVERED}"
+    f"{MESSAGE}|{REFUND}|{CHARGE}|{GOODWILL}|{BULK}|{TOPUP}|{RETURNED}|{SEGMENTS}|{CARRIER}|{TAKEN_BACK}|{RECOVERED}"
 )
 RESERVED = "Tollgate's own entries have such references"
 

@@ -6,6 +6,10 @@ from simulators.stripe.state import Json, State
 from simulators.transmissions import Event
 
 _OUTCOMES = frozenset({"won", "lost", "warning_closed", "prevented"})
+TO_ANSWER = 14 * 86_400
+"""Stripe says by when a dispute has to be answered, usually 7 to 21 days later
+(docs.stripe.com/disputes/how-disputes-work).
+"""
 
 
 class MoneyMoves:
@@ -57,6 +61,12 @@ class MoneyMoves:
             payment_intent=intent["id"],
             reason=reason,
             status="needs_response",
+            evidence_details={
+                "due_by": self.state.now() + TO_ANSWER,
+                "has_evidence": False,
+                "past_due": False,
+                "submission_count": 0,
+            },
             metadata={},
         )
         return dispute, [self._tell(dispute, "created"), self._tell(dispute, "funds_withdrawn")]

@@ -57,6 +57,11 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
         "cost_micros, absorbed_micros, action, due_micros, moved_micros)"
         " VALUES ('acme', '2026-03-01', 'calls', 1, 'USD', 1, 1, 'absorb', 0, 0)",
     )
+    await run(
+        module_engine,
+        "INSERT INTO operator_acts (by, act, organization_id, subject, reason)"
+        " VALUES ('ops', 'step_retried', 'acme', '', 'x')",
+    )
     async with module_engine.begin() as conn:
         await seals.seal(conn)
     await certify.examine(module_engine)  # leaves a checkpoint

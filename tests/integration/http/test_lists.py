@@ -13,6 +13,8 @@ import pytest
 from api.app import create_app
 from api.http.cursors import Cursors
 from db import alerts
+from db.operations import operator_acts
+from db.operations.operator_acts import OperatorAct
 from domain.alerts import AlertKind
 from domain.lifecycle.standing import Block
 from tests import builders
@@ -40,6 +42,8 @@ SINGLE = {
     "Wallet": "who froze one wallet: two at most",
 }
 """Responses that contain an array but describe one object."""
+NEEDED = {"/v1/messages": {"to": NUMBERS[0]}}
+"""Query parameters without which a list answers nothing."""
 
 
 def _schema() -> dict[str, Any]:
@@ -95,14 +99,21 @@ def test_every_get_that_answers_an_array_answers_a_page() -> None:
 
 async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None:
     campaign_id = await _two_of_each(tollgate)
+    act_id = await _two_bulk_acts(tollgate)
 
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=campaign_id, endpoint_id=ENDPOINT)
-        whole = (await tollgate.get(at, params={"limit": 500})).json()
+        at = path.format(
+            organization_id="acme",
+            campaign_id=campaign_id,
+            endpoint_id=ENDPOINT,
+            bulk_act_id=act_id,
+        )
+        needed = NEEDED.get(path, {})
+        whole = (await tollgate.get(at, params={"limit": 500, **needed})).json()
         found: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            page = await tollgate.get(at, params={"limit": 1, **cursor})
+            page = await tollgate.get(at, params={"limit": 1, **needed, **cursor})
             assert page.status_code == 200, (at, page.text)
             assert len(page.json()["data"]) == 1, at
             found += page.json()["data"]
@@ -112,6 +123,15 @@ async def test_every_list_is_read_whole_page_by_page(tollgate: Tollgate) -> None
         assert found == whole["data"], at
         assert whole["next_cursor"] is None, at
         assert len(found) >= 2 or at == "/v1/switches", at
+
+
+async def _two_bulk_acts(tollgate: Tollgate) -> str:
+    """Returns the id of one with two organizations."""
+    act = {"act": "freeze", "filter": {"q": "b"}, "reason": "x"}
+    await builders.run(tollgate.services.engine, "UPDATE standings SET deadline = now()")
+    await tollgate.post("/v1/bulk-acts", act)
+    answer = await tollgate.post("/v1/bulk-acts", act | {"filter": {"stuck": False}})
+    return str(answer.json()["id"])
 
 
 async def _two_of_each(tollgate: Tollgate) -> str:
@@ -137,6 +157,15 @@ async def _two_of_each(tollgate: Tollgate) -> str:
             id=UUID(sent.json()["id"]),
         )
         await parked(engine, f"I-{name}")
+        async with engine.begin() as conn:
+            await operator_acts.record(
+                conn,
+                OperatorAct.STEP_RETRIED,
+                by="ops",
+                organization_id="acme",
+                subject="",
+                reason=name,
+            )
         created = await tollgate.post(f"{ACME}/wallet/topups", topup_body(), key=key)
         assert created.status_code == 201, created.text
     for country in ("DE", "US"):
@@ -220,7 +249,12 @@ async def test_an_invalid_cursor_is_refused(tollgate: Tollgate) -> None:
     await tollgate.onboard()
 
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN, endpoint_id=ENDPOINT)
+        at = path.format(
+            organization_id="acme",
+            campaign_id=NO_CAMPAIGN,
+            endpoint_id=ENDPOINT,
+            bulk_act_id=NO_CAMPAIGN,
+        )
         own = [_cursor([path.rpartition("/")[2], position]) for position in POSITIONS]
         for cursor in [*FOREIGN, *own]:
             answer = await tollgate.get(at, params={"cursor": cursor})
@@ -249,7 +283,12 @@ async def test_a_page_has_between_one_and_five_hundred_items(
 ) -> None:
     await tollgate.onboard()
     for path in _lists():
-        at = path.format(organization_id="acme", campaign_id=NO_CAMPAIGN, endpoint_id=ENDPOINT)
+        at = path.format(
+            organization_id="acme",
+            campaign_id=NO_CAMPAIGN,
+            endpoint_id=ENDPOINT,
+            bulk_act_id=NO_CAMPAIGN,
+        )
         answer = await tollgate.get(at, params={"limit": limit})
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["field"] == "limit", path

@@ -11,6 +11,7 @@ POINTS = {"at", "begins", "ends"}
 """Names of body fields that show by themselves what happens at that time."""
 TEXTS = {
     "Message": "what Twilio said of a message, which cannot be the message",
+    "FoundMessage": "the same of a message that was found",
     "RefusedPosting": "a problem document",
 }
 

@@ -44,7 +44,9 @@ async def test_every_operation_refuses_a_query_parameter_that_it_does_not_have(
 
     operations = list(_operations())
     for method, path, names in operations:
-        at = path.format_map({**dict.fromkeys(("campaign_id", "message_id"), "x"), **PLACES})
+        at = path.format_map(
+            {**dict.fromkeys(("campaign_id", "message_id", "bulk_act_id"), "x"), **PLACES}
+        )
         answer = await tollgate.ask(method, at, params={"limitt": "1"})
         place = method, at
         assert answer.status_code == 422, (place, answer.text)

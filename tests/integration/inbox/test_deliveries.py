@@ -9,15 +9,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.inbox import adoption, deliveries, listed_events, parking, pending_deliveries
-from db.inbox.deliveries import (
-    FIRST_RETRY,
-    LAST_RETRY,
-    MOST_BODIES,
-    UNDECIDED,
-    Delivery,
-    InboxStatus,
-)
+from db.inbox.deliveries import FIRST_RETRY, LAST_RETRY, MOST_BODIES, UNDECIDED, Delivery
 from db.lifecycle import unnotified
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference
 from domain.billing.subscription import Provider
 from tests.builders import (

@@ -3,6 +3,9 @@
 import pytest
 
 from db.api_keys import Scope
+from db.billing import carrier
+from db.lifecycle import standings
+from tests.builders import NOON, subscribe, usd
 from tests.integration.conftest import Tollgate
 
 ORGANIZATIONS = "/v1/organizations"
@@ -35,6 +38,74 @@ async def test_organizations_are_found_by_status_block_and_the_beginnings_of_wor
     assert await ids(tollgate, "q=²") == []
 
 
+async def test_organizations_are_found_by_the_whole_id_of_their_subaccount_or_subscription(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard("bolt", balance=None)
+    await tollgate.onboard("acme", balance=None)
+    account = tollgate.accounts["acme"]
+    await subscribe(tollgate.services.engine, "I-BW452GLLEP1G")
+
+    assert await ids(tollgate, f"q={account}") == ["acme"]
+    assert await ids(tollgate, f"q={account[:-1]}") == []
+    assert await ids(tollgate, "q=I-BW452GLLEP1G") == ["acme"]
+
+
+async def test_those_that_are_stuck_are_found_with_the_refused_step(tollgate: Tollgate) -> None:
+    for id_ in ("acme", "bolt"):
+        await tollgate.onboard(id_, balance=None)
+    async with tollgate.services.engine.begin() as conn:
+        await standings.mark_stuck(conn, "bolt", 0, "suspend_twilio_subaccount", "HTTP 401")
+
+    assert await ids(tollgate, "stuck=true") == ["bolt"]
+    assert await ids(tollgate, "stuck=false") == ["acme"]
+    [listed] = (await tollgate.get(f"{ORGANIZATIONS}?stuck=true")).json()["data"]
+    assert listed["figures"]["stuck"] == {
+        "step": "suspend_twilio_subaccount",
+        "reason": "HTTP 401",
+    }
+
+
+async def test_each_order_is_read_to_its_end_page_by_page(tollgate: Tollgate) -> None:
+    for id_ in ("acme", "bolt", "coil", "dune"):
+        await tollgate.onboard(id_, balance=None)
+    for id_, owed in (("dune", "2"), ("bolt", "7"), ("coil", "2")):
+        async with tollgate.services.engine.begin() as conn:
+            await carrier.take_charge(conn, id_, usd(owed).micros, "2026-05-01:sms", NOON)
+    await tollgate.post(f"{ORGANIZATIONS}/bolt/suspend", {"reason": "abuse"})
+
+    assert await read_by_ones(tollgate, "sort=id") == ["acme", "bolt", "coil", "dune"]
+    assert await read_by_ones(tollgate, "sort=owed") == ["bolt", "coil", "dune"]
+    assert await read_by_ones(tollgate, "sort=owed&q=dune") == ["dune"]
+    longest = await read_by_ones(tollgate, "sort=since")
+    assert sorted(longest) == ["acme", "bolt", "coil", "dune"]
+    assert await read_by_ones(tollgate, "sort=-since") == longest[::-1]
+    assert await read_by_ones(tollgate, "sort=since&status=active") == ["acme"]
+    [first] = (await tollgate.get(f"{ORGANIZATIONS}?sort=owed&limit=1")).json()["data"]
+    assert first["figures"]["owed"] == "7.00"
+
+
+async def test_a_cursor_belongs_to_its_order(tollgate: Tollgate) -> None:
+    for id_ in ("acme", "bolt"):
+        await tollgate.onboard(id_, balance=None)
+    page = (await tollgate.get(f"{ORGANIZATIONS}?limit=1&sort=since")).json()
+
+    answer = await tollgate.get(f"{ORGANIZATIONS}?cursor={page['next_cursor']}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor")
+
+
+async def read_by_ones(tollgate: Tollgate, query: str) -> list[str]:
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = (await tollgate.get(f"{ORGANIZATIONS}?{query}&limit=1{cursor}")).json()
+        found += [organization["id"] for organization in page["data"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
 @pytest.mark.parametrize(
     ("query", "named"), [("status=parked", "'active' or 'suspended'"), ("block=x", "nonpayment")]
 )
@@ -61,7 +132,9 @@ async def test_an_organization_carries_its_standing(tollgate: Tollgate) -> None:
     single = (await tollgate.get(f"{ORGANIZATIONS}/acme")).json()
     [listed] = (await tollgate.get(ORGANIZATIONS)).json()["data"]
 
+    figures = listed.pop("figures")
     assert single == listed
+    assert (figures["balance"], figures["owed"], figures["stuck"]) == ("0.00", "0.00", None)
     assert single["standing"]["status"] == "suspended"
     assert [block["code"] for block in single["standing"]["blocks"]] == ["admin"]
 

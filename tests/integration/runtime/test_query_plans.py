@@ -61,17 +61,19 @@ BIGGEST = many_organizations.BIGGEST
 ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
-    "database_marks", "unmatched_messages", "reconciliations", "repeated_deliveries",
+    "database_marks", "operator_acts", "bulk_acts", "unmatched_messages", "reconciliations", "repeated_deliveries",
     "parent_funds", "segment_counts", "network_prices", "company_accounts",
 }  # fmt: skip
 """Tables with a row for each provider, country, network, key, subject, account that no organization has or, added
-up, status or direction; or of which only the newest rows are read, or which each comparison empties.
+up, status or direction; or to which only people add; or of which only the newest rows are read, or which each
+comparison empties.
 """
 ONE_EACH = {
     "organizations", "standings", "wallets", "blocks", "subscriptions", "carrier_readings", "message_readings",
     "reserves",
 }  # fmt: skip
 """Tables with about a row for each organization, which do not grow with what happens."""
+NARROWED = ("", "status=suspended&", "block=nonpayment&", "stuck=true&")
 NOW = datetime.now(UTC)
 COLLECT_CONNECTIONS, IGNORE_OPEN_CONNECTIONS = BROKEN_CONNECTIONS
 
@@ -273,7 +275,10 @@ async def test_every_get_of_the_api(tollgate: Tollgate) -> None:
     }
     narrowed = [
         f"/v1/organizations?{filters}"
-        for filters in ("status=suspended", "block=nonpayment", "q=org-7777")
+        for filters in (
+            *("status=suspended", "block=nonpayment", "stuck=true", "q=org-7777", "q=I-7777"),
+            *(f"{which}sort={sort}" for which in NARROWED for sort in ("since", "-since", "owed")),
+        )
     ]
     async with recorded(tollgate.services.engine) as found:
         answers = {

@@ -21,8 +21,8 @@ VERBS = {
     *("start", "pause", "resume", "cancel", "suspend", "reinstate", "close", "dismiss", "lift"),
     *("acknowledge",),
     *("freeze", "unfreeze", "credit", "debit", "charge", "refund", "capture", "release"),
-    *("collect", "link", "receive"),
     *("rotate", "enable", "disable", "test", "redeliver", "replay"),
+    *("collect", "link", "receive", "retry", "confirm"),
 }
 """The first words of operation ids; a new one is added here."""
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from db.inbox import pending_deliveries
-from db.inbox.deliveries import InboxStatus
 from db.wallet import ledger, wallets
+from domain.billing.deliveries import InboxStatus
 from domain.billing.events import MoneyObject
 from domain.lifecycle.standing import Block, Status
 from domain.money import parse

@@ -7,7 +7,7 @@ import pytest
 from activities.billing.bookings import Booking
 from activities.billing.pending_deliveries import BOOKED_AT_ONCE
 from db.inbox import pending_deliveries
-from db.inbox.deliveries import InboxStatus
+from domain.billing.deliveries import InboxStatus
 from domain.billing.subscription import Provider
 from simulators.paypal.state import DEFAULT_PLAN, Capture, Refund
 from tests.builders import run

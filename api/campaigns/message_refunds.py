@@ -1,0 +1,62 @@
+"""Refunds of single messages: of those that Twilio never confirmed, and of sent ones."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Body
+
+from api.campaigns.messages import MessageOut, message_out
+from api.context import Here, MessageId, OrganizationId, parsed_uuid
+from api.http.auth import OPERATOR, Caller
+from api.http.errors import not_found
+from api.http.fields import ReasonRequest
+from api.http.idempotency import Once
+from api.http.operator_notes import actor
+from api.wallet.wallets import resume
+from db.campaigns import messages, resends
+from db.operations import goodwill
+from domain.campaigns.campaign import MessageStatus
+
+log = structlog.get_logger()
+router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
+
+
+@router.post(
+    "/{message_id}/refund",
+    dependencies=[OPERATOR],
+    operation_id="refund_message",
+    summary="Refund a message",
+)
+async def refund(
+    organization_id: OrganizationId,
+    message_id: MessageId,
+    here: Here,
+    caller: Caller,
+    once: Once,
+    body: Annotated[ReasonRequest | None, Body()] = None,
+) -> MessageOut:
+    """A message that is `accepted` without a `provider_sid`, after a person has found that Twilio
+    does not have it, becomes `lost` and is refunded; it can be sent again.
+
+    Of a sent message whose `delivery_status` is final, the price is credited to the wallet, once;
+    that needs a `reason`. Twilio is not asked for anything. One whose status is not final is refused
+    with 409: it is refunded without your doing if it fails.
+    """
+    wanted = parsed_uuid(message_id, "message")
+    async with here.services.engine.begin() as conn:
+        if not await once.do_once(conn, body):
+            return await message_out(conn, organization_id, wanted)
+        message = await messages.get(conn, organization_id, wanted)
+        if message is None:
+            raise not_found("message")
+        if message.status is MessageStatus.LOST:
+            once.replayed()
+        never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
+        if body is None or never_confirmed or message.status is MessageStatus.LOST:
+            await resends.give_up(conn, message)
+        else:
+            await goodwill.give_back(conn, message, by=actor(caller), reason=body.reason)
+    log.warning("message_refunded", organization_id=organization_id, message_id=message_id)
+    await resume(here, organization_id)
+    async with here.snapshot() as conn:
+        return await message_out(conn, organization_id, wanted)
