@@ -44,6 +44,7 @@ from api.http.twilio_tokens import Tokens
 from api.http.webhook_setups import Setups
 from api.inbox import inbound_deliveries, parked, webhooks
 from api.lifecycle import blocks, organization_changes, organizations, retries
+from api.notifications import routes as notification_routes
 from api.operations import at_risk, bulk_acts, money_waiting, operator_acts
 from api.outbound import deliveries as webhook_deliveries
 from api.outbound import endpoints as webhook_endpoints
@@ -72,6 +73,7 @@ ROUTES = (
     retries,
     explanations,
     alerts,
+    notification_routes,
     wallets,
     postings,
     holds,

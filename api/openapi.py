@@ -125,6 +125,7 @@ OF_OPERATION: Mapping[str, tuple[int, ...]] = {
     "create_webhook_endpoint": (409,),
     "rotate_webhook_secret": (409,),
     "confirm_bulk_act": (409,),
+    "change_notification_route": (409,),
     "receive_twilio_status": (403,),
     "receive_twilio_usage": (403,),
 }

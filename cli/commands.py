@@ -16,6 +16,7 @@ from cli.bench_commands import Json, bench
 from cli.bulk_commands import bulk
 from cli.carrier_commands import bill, carrier
 from cli.event_commands import events
+from cli.notify_commands import notify
 from cli.operator_commands import (
     OrganizationId,
     keys,
@@ -293,6 +294,7 @@ app.add_typer(bulk, name="bulk")
 app.add_typer(keys, name="keys")
 app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")
+app.add_typer(notify, name="notify")
 app.add_typer(unpaid, name="unpaid")
 app.add_typer(unmatched, name="unmatched")
 app.add_typer(recurring, name="recurring")

@@ -213,7 +213,7 @@ async def end(
         .returning(past_alerts.c.id, past_alerts.c.organization_id, past_alerts.c.kind)
         .cte("ended")
     )
-    told: Select[tuple[str, ...]] = select(
+    entries: Select[tuple[str, ...]] = select(
         ended.c.id,
         ended.c.organization_id,
         ended.c.kind,
@@ -222,9 +222,9 @@ async def end(
         literal(by, Text),
     )
     names = ["alert_id", "organization_id", "kind", "change", "note", "made_by"]
-    written = insert(alert_changes).from_select(names, told).returning(alert_changes.c.id)
-    told_too = written.add_cte(alert_events.telling_end(ended, by))
-    return len((await conn.execute(told_too, values)).all())
+    written = insert(alert_changes).from_select(names, entries).returning(alert_changes.c.id)
+    with_event = written.add_cte(alert_events.telling_end(ended, by))
+    return len((await conn.execute(with_event, values)).all())
 
 
 async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:

@@ -75,6 +75,8 @@ class AlertKind(StrEnum):
     FAN_OUT_FAILED = "fan_out_failed"
     DELIVERY_FAILED = "delivery_failed"
     WEBHOOK_DISABLED = "webhook_disabled"
+    NOTIFYING_FAILED = "notifying_failed"
+    NOTIFICATION_ROUTE_FAILED = "notification_route_failed"
     MARK_FAILED = "mark_failed"
     FENCED = "fenced"
     RECONCILIATION_LATE = "reconciliation_late"

@@ -15,8 +15,8 @@ from domain.alert_meanings import (
     Change,
     Meaning,
     Severity,
-    of_loop,
 )
+from domain.loop_alerts import LOOPS
 
 __all__ = ["MEANINGS", "AlertKind", "AlertStatus", "Change", "Severity"]
 
@@ -236,23 +236,11 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.GUARANTEE_5: GUARANTEE,
     AlertKind.GUARANTEE_6: GUARANTEE,
     AlertKind.GUARANTEE_7: GUARANTEE,
-    AlertKind.RELAY_FAILED: of_loop("workflows are notified late", Severity.PAGE),
-    AlertKind.FINDING_FAILED: of_loop("the owners of parked webhooks are not looked up"),
-    AlertKind.EXPIRY_FAILED: of_loop("holds do not expire"),
-    AlertKind.RECOVERY_FAILED: of_loop("debts are not collected from new money"),
-    AlertKind.RECURRING_FAILED: of_loop("what subaccounts cost regularly is not read"),
-    AlertKind.EMPTYING_FAILED: of_loop("empty wallets do not suspend where they should"),
-    AlertKind.RESUME_FAILED: of_loop("parked campaigns resume late"),
-    AlertKind.WATCH_FAILED: of_loop("alerts about campaigns are not raised or cleared"),
-    AlertKind.SEALING_FAILED: of_loop("new ledger entries are not sealed"),
-    AlertKind.CHECKING_FAILED: of_loop("refunds of failed messages are delayed"),
-    AlertKind.READ_BACK_FAILED: of_loop(
-        "a subaccount that somebody reactivates is suspended again after a quarter of an hour only"
+    AlertKind.NOTIFICATION_ROUTE_FAILED: Meaning(
+        about="messages about alerts cannot be sent by a route, and wait; the detail says which, and "
+        "why: [be told of alerts](alerts.md#a-route-does-not-work)",
+        clears="each route works, or is removed",
     ),
-    AlertKind.UNDECIDED_FAILED: of_loop("messages whose callbacks were lost are not looked up"),
-    AlertKind.MARK_FAILED: of_loop("nothing notices if the database is restored", Severity.PAGE),
-    AlertKind.FAN_OUT_FAILED: of_loop("new events are not queued for webhook endpoints"),
-    AlertKind.DELIVERY_FAILED: of_loop("events are not delivered to webhook endpoints"),
     AlertKind.WEBHOOK_DISABLED: Meaning(
         about="an endpoint of the host application answered 410, or failed for five days: nothing is "
         "delivered to it, and what happens is queued. Repair it, then `tollgate webhooks enable`",
@@ -275,6 +263,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.STRIPE_WEBHOOK_SETUP: WEBHOOK_SETUP,
     AlertKind.PAYPAL_EVENTS_MISSED: EVENTS_MISSED,
     AlertKind.STRIPE_EVENTS_MISSED: EVENTS_MISSED,
+    **LOOPS,
 }
 
 

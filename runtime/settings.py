@@ -133,11 +133,25 @@ class Settings(Group):
     them. The first one encrypts, all decrypt.
     """
     outbound_networks: Networks = ()
-    """Networks and addresses that webhooks may call although they are not public, separated by
-    commas.
+    """Networks and addresses that webhooks and notifications may call although they are not public,
+    separated by commas.
     """
     outbound_http: bool = False
     """Whether webhooks may call `http://`, without TLS: for development."""
+    tell_today_every: timedelta = Field(
+        default=timedelta(hours=1), ge=timedelta(0), le=timedelta(days=1)
+    )
+    """How often people are told of alerts with the severity `today`, together; 0: at once."""
+    tell_info_every: timedelta = Field(
+        default=timedelta(days=1), ge=timedelta(0), le=timedelta(days=7)
+    )
+    """The same of alerts with the severity `info`."""
+    remind_after: timedelta = Field(
+        default=timedelta(hours=4), ge=timedelta(0), le=timedelta(days=7)
+    )
+    """When people are told again of an alert with the severity `page` that is still open and that
+    nobody acknowledged; 0: never.
+    """
     codec_token: Secret | None = None
     """The bearer token of `tollgate codec-server`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

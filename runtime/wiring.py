@@ -39,6 +39,7 @@ from providers.twilio import Twilio
 from runtime import (
     billing,
     environment,
+    notifying,
     payload_codec,
     reconciliation,
     stored_secrets,
@@ -48,6 +49,7 @@ from runtime import settings as settings_of
 from runtime.client import connect
 from runtime.database import create_engine
 from runtime.database_memory import Memory, remember
+from runtime.notifying import Notifying, Routes
 from runtime.outbound_endpoints import Endpoints
 from runtime.outbound_sender import Sender
 from runtime.server_wait import PATIENCE, Say, log_waiting
@@ -72,6 +74,7 @@ class Services:
     outbound: Outbound
     """Calls addresses that others name."""
     secrets: StoredSecrets
+    notification_routes: Routes
 
     @property
     def sender(self) -> Sender:
@@ -80,6 +83,10 @@ class Services:
     @property
     def endpoints(self) -> Endpoints:
         return Endpoints(self.outbound, self.secrets)
+
+    @property
+    def notifying(self) -> Notifying:
+        return Notifying(self.engine, self.notification_routes, notifying.pace_from(self.settings))
 
     @property
     def sending(self) -> Sending:
@@ -256,6 +263,7 @@ async def services(
                 listed=[addresses.network(text) for text in settings.outbound_networks],
                 http=settings.outbound_http,
             ) as calling,
+            notifying.channels(settings) as channels,
         ):
             yield Services(
                 settings=settings,
@@ -272,6 +280,7 @@ async def services(
                 ),
                 outbound=calling,
                 secrets=stored_secrets.read(settings.secret_keys),
+                notification_routes=notifying.routes_from(settings, channels),
             )
     finally:
         await engine.dispose()

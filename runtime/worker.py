@@ -208,6 +208,8 @@ async def work(
             beside.append(asyncio.create_task(back.run(), name="read backs"))
             costs = Loop(AlertKind.RECURRING_FAILED, services.recurring_costs.step, services.engine)
             beside.append(asyncio.create_task(costs.run(), name="recurring costs"))
+            people = Loop(AlertKind.NOTIFYING_FAILED, services.notifying.step, services.engine)
+            beside.append(asyncio.create_task(people.run(), name="notifying"))
             upkeep = Upkeep(services.engine, services.notifier, services.checking)
             beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
             telling = OutboundQueues(services.engine, services.sender)

@@ -20,6 +20,7 @@ SUBJECTS = {
     "outbound": "webhook endpoints, and the delivery of events to them",
     "recovery": "the fence, and the mark of a database that may have been restored",
     "operations": "what waits for an operator, what is at risk, acts over many organizations",
+    "notifications": "who is told of alerts, by mail, chat or pager",
     "audit": "certify and its checks, explanations, figures, alerts, reconciliation",
 }
 

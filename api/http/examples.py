@@ -61,6 +61,13 @@ REQUESTS: dict[str, Any] = {
     "ConfirmationRequest": {"digest": "9f86d081884c7d659a2feaa0c55ad015" * 2},
     "DefaultRateRequest": {"price_per_segment": "0.0125", "currency": "USD"},
     "ExchangeRateRequest": {"rate": "1.085"},
+    "NotificationRouteChangeRequest": {"severities": ["page", "today"]},
+    "NotificationRouteRequest": {
+        "name": "on call",
+        "url": "ntfys://ntfy.example.com/tollgate",
+        "severities": ["page"],
+        "kinds": [],
+    },
     "HoldRequest": {
         "reference_id": "ride-17",
         "amount": "20.00",

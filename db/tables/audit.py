@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from db.tables.columns import ZERO, metadata, one_of, time
+from db.tables.columns import FALSE, ZERO, metadata, one_of, time
 
 alerts = Table(
     "alerts",
@@ -66,8 +66,10 @@ alert_changes = Table(
     Column("note", Text, nullable=False),
     Column("made_by", Text),  # null: Tollgate
     time("made_at", now=True),
+    Column("fanned_out", Boolean, nullable=False, server_default=FALSE),  # to those who are told
     one_of("change", "raised", "repeated", "acknowledged", "cleared", "closed"),
     Index("alert_changes_alert_idx", "alert_id", "id"),
+    Index("alert_changes_waiting_idx", "id", postgresql_where=text("NOT fanned_out")),
 )
 """What happened to each alert, in order."""
 

@@ -33,6 +33,7 @@ SINGLE = {
     "Campaign": "one campaign",
     "Explanation": "the whole of one organization",
     "Margin": "one campaign's sums, split by country",
+    "NotificationRoute": "one route, with its filters",
     "Policies": "the whole of what was set",
     "RecurringCost": "the cost of one subaccount",
     "Releases": "the numbers of one subaccount",
@@ -175,6 +176,13 @@ async def _two_of_each(tollgate: Tollgate) -> str:
     async with engine.begin() as conn:
         await alerts.raise_(conn, "acme", AlertKind.REFUND, "refund R-1")
         await alerts.raise_(conn, "acme", AlertKind.STUCK, "a step")
+    for id_ in ("ntr_1", "ntr_2"):
+        await builders.run(
+            engine,
+            "INSERT INTO notification_routes (id, name, scheme, url_encrypted, severities, kinds)"
+            " VALUES (:id, 'ops', 'ntfy', '', '{}', '{}')",
+            id=f"{id_:0<36}",
+        )
     await builders.run(
         engine,
         "INSERT INTO migrations (organization_id, source_provider, source_subscription_id,"

@@ -19,6 +19,7 @@ PLACES = {
     "checkout_id": "x",
     "key_id": "x",
     "alert_id": "x",
+    "route_id": "x",
     "category": "x",
     "from_currency": "USD",
     "to_currency": "EUR",

@@ -19,7 +19,7 @@ VERBS = {
     *("list", "get", "check", "explain", "preview"),
     *("create", "update", "set", "delete", "change", "upload", "send", "resend"),
     *("start", "pause", "resume", "cancel", "suspend", "reinstate", "close", "dismiss", "lift"),
-    *("acknowledge",),
+    *("acknowledge", "test"),
     *("freeze", "unfreeze", "credit", "debit", "charge", "refund", "capture", "release"),
     *("rotate", "enable", "disable", "test", "redeliver", "replay"),
     *("collect", "link", "receive", "retry", "confirm"),
