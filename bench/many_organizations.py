@@ -81,6 +81,7 @@ async def fill(
             )
         if more_messages:
             await conn.execute(text(_MORE_MESSAGES), {"more": more_messages})
+        await conn.execute(text("UPDATE event_log_start SET at = now()"))
         for sealing in (_SEALS, _LINKS):
             await conn.execute(text(sealing))
     async with engine.connect() as conn:

@@ -270,5 +270,11 @@ ROWS: tuple[tuple[str, str, str], ...] = (
         f"{_ID}, 'send', 'k', {_SHA}, true",
         "",
     ),
+    # more of them is what grows: certify compares later ones
+    (
+        "events (organization_id, type, data, occurred_at, fanned_out)",
+        f"{_ID}, (ARRAY['campaign.started', 'campaign.parked', 'campaign.completed'])[k], '{{}}', {PAST}, true",
+        "CROSS JOIN generate_series(1, 3) k",
+    ),
     *carrier_rows.ROWS,
 )

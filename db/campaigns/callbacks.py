@@ -14,7 +14,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.campaigns import refusals, status_checks, unmatched_messages
+from db.campaigns import message_events, refusals, status_checks, unmatched_messages
+from db.campaigns.attempt_ids import message_of, number_of
 from db.campaigns.callback_statements import BY_SID, FREE, THERE, WAITING, WRITE
 from db.campaigns.refusals import Failed
 from db.campaigns.status_checks import Check
@@ -112,7 +113,7 @@ class _Standing:
 
     def never_sent(self, received: SubaccountCallback) -> bool:
         """Whether the attempt was not handed over as far as the database, perhaps restored, knows."""
-        attempt = _attempt(received.callback.attempt_id)
+        attempt = number_of(received.callback.attempt_id)
         if attempt is None:
             return False
         return attempt > self.attempt or (
@@ -148,6 +149,7 @@ async def apply(
     by_sid = await _by_sid(conn, received)
     keys = [_key(item, by_sid) for item in received]
     messages = await _lock(conn, keys, wait=wait)
+    before = {key: message.delivery_status for key, message in messages.items()}
     locked_elsewhere = set() if wait else await _locked_elsewhere(conn, keys, messages)
     answers: list[Applied | None] = []
     changed: dict[_Key, _Standing] = {}
@@ -169,6 +171,8 @@ async def apply(
         answers.append(applied)
     if changed:
         await conn.execute(WRITE, _rows(changed))
+        now = {key: message.delivery_status for key, message in changed.items()}
+        await message_events.tell(conn, before, now)
     await status_checks.add(conn, findings.checks)
     await unmatched_messages.note(conn, list(findings.unmatched.values()))
     for organization_id, detail in sorted(findings.sent_after_refund.items()):
@@ -186,7 +190,7 @@ async def apply(
 def _take(
     received: SubaccountCallback, key: _Key, message: _Standing, by_sid: _Sids, findings: _Findings
 ) -> Applied:
-    callback, attempt = received.callback, _attempt(received.callback.attempt_id)
+    callback, attempt = received.callback, number_of(received.callback.attempt_id)
     whose = by_sid.get((received.organization_id, callback.message_sid))
     applied = message.take(received, attempt, sid_taken=whose not in (None, key[1]))
     contradicts = applied is Applied.TOO_LATE and message.contradicts(received, attempt)
@@ -213,7 +217,7 @@ def _note_unmatched(
     received: SubaccountCallback, key: _Key | None, message: _Standing | None, findings: _Findings
 ) -> None:
     """A callback URL with an attempt is ours, whatever the database knows."""
-    attempt = _attempt(received.callback.attempt_id)
+    attempt = number_of(received.callback.attempt_id)
     if key is None or attempt is None:
         return
     sid = received.callback.message_sid
@@ -239,7 +243,7 @@ async def _by_sid(conn: AsyncConnection, received: Sequence[SubaccountCallback])
 
 def _key(received: SubaccountCallback, by_sid: _Sids) -> _Key | None:
     """The message that it concerns: by our attempt's id or, if that is missing, by Twilio's id."""
-    message_id = _message_id(received.callback.attempt_id)
+    message_id = message_of(received.callback.attempt_id)
     if message_id is None:
         message_id = by_sid.get((received.organization_id, received.callback.message_sid))
     return None if message_id is None else (received.organization_id, message_id)
@@ -285,15 +289,3 @@ def _rows(changed: Mapping[_Key, _Standing]) -> dict[str, list[Any]]:
         "statuses": [message.delivery_status for message in changed.values()],
         "codes": [message.error_code for message in changed.values()],
     }
-
-
-def _message_id(attempt_id: str | None) -> UUID | None:
-    try:
-        return UUID((attempt_id or "").partition(".")[0])
-    except ValueError:
-        return None
-
-
-def _attempt(attempt_id: str | None) -> int | None:
-    number = (attempt_id or "").partition(".")[2]
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 7 else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.campaigns import status_checks
+from db.campaigns import message_events, status_checks
 from db.campaigns.status_checks import Check
 from domain.campaigns import delivery_failure
 from domain.campaigns.campaign import MessageStatus
@@ -35,7 +35,7 @@ _KNOWN = text(
 _WRITE = text(
     """
     WITH free AS MATERIALIZED (
-        SELECT m.id, t.status, t.code
+        SELECT m.id, t.status, t.code, m.delivery_status AS before
         FROM messages m JOIN unnest(CAST(:sids AS text[]), CAST(:statuses AS text[]), CAST(:codes AS integer[]))
             AS t (sid, status, code) ON m.organization_id = :organization_id AND m.provider_sid = t.sid
         WHERE m.status = 'accepted' AND m.sid_confirmed
@@ -43,6 +43,7 @@ _WRITE = text(
     )
     UPDATE messages m SET delivery_status = free.status, error_code = free.code
     FROM free WHERE m.organization_id = :organization_id AND m.id = free.id
+    RETURNING m.id, free.status, free.before
     """
 )
 
@@ -89,6 +90,12 @@ async def compare(
             "statuses": [message.status for message in ends],
             "codes": [message.error_code for message in ends],
         }
-        await conn.execute(_WRITE, params)
+        written = (await conn.execute(_WRITE, params)).all()
+        before = {
+            (organization_id, row.id): None if row.before is None else DeliveryStatus(row.before)
+            for row in written
+        }
+        now = {(organization_id, row.id): DeliveryStatus(row.status) for row in written}
+        await message_events.tell(conn, before, now)
     await status_checks.add(conn, checks)
     return len(ends) + len(checks)

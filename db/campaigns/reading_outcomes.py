@@ -22,10 +22,20 @@ from domain.campaigns.telephony import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A status that Twilio reports, and the one recorded before."""
+
+    message_id: UUID
+    before: DeliveryStatus | None
+    status: DeliveryStatus
+    code: int | None
+
+
 @dataclass(slots=True)
 class Decided:
     replies: list[Reply] = field(default_factory=list)
-    words: list[tuple[UUID, DeliveryStatus, int | None]] = field(default_factory=list)
+    words: list[Heard] = field(default_factory=list)
     done: list[Check] = field(default_factory=list)
     look_up: list[UUID] = field(default_factory=list)
     alerts: dict[AlertKind, str] = field(default_factory=dict)
@@ -79,7 +89,7 @@ def _keep(
     """It was sent, or may still be: nothing is refunded, whatever a callback said."""
     recorded = None if message.delivery_status is None else DeliveryStatus(message.delivery_status)
     if recorded is None or status in TERMINAL or rank(status) > rank(recorded):
-        decided.words.append((message.id, status, code))
+        decided.words.append(Heard(message.id, recorded, status, code))
     if status not in TERMINAL and not too_old(check, now):
         return
     decided.done.append(check)

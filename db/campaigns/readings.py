@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import alerts
 from db.campaigns import (
     campaigns,
+    message_events,
     messages,
     refusals,
     resends,
@@ -249,11 +250,14 @@ async def _write(conn: AsyncConnection, organization_id: str, decided: Decided) 
     if decided.words:
         params = {
             "organization_id": organization_id,
-            "ids": [id_ for id_, _, _ in decided.words],
-            "statuses": [status.value for _, status, _ in decided.words],
-            "codes": [code for _, _, code in decided.words],
+            "ids": [word.message_id for word in decided.words],
+            "statuses": [word.status.value for word in decided.words],
+            "codes": [word.code for word in decided.words],
         }
         await conn.execute(_WRITE, params)
+        before = {(organization_id, word.message_id): word.before for word in decided.words}
+        now = {(organization_id, word.message_id): word.status for word in decided.words}
+        await message_events.tell(conn, before, now)
     await status_checks.done(conn, organization_id, decided.done)
     for kind, detail in sorted(decided.alerts.items()):
         await alerts.raise_(conn, organization_id, kind, detail)

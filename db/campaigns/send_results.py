@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.campaigns import message_events
 from db.campaigns.messages import Message
 from db.events.log import appending_sql
 from db.wallet import wallets
@@ -180,6 +181,12 @@ async def settle_locked(
     ]
     if wallet is not None and refunds:
         await wallets.post_locked(conn, wallet, refunds)
+        ended = [
+            reply.message.id
+            for reply in replies
+            if reply.status in RETURNED - {MessageStatus.PENDING} and reply.message.id in open_still
+        ]
+        await message_events.tell_refunded(conn, organization_id, ended)
     return len(open_still)
 
 

@@ -35,6 +35,7 @@ CAMPAIGN = (
     Field("by", Kind.TEXT, "`person` or `tollgate`"),
     Field("reason", Kind.TEXT, "why, such as `suspended` or `insufficient_funds`; may be empty"),
 )
+MESSAGES = (Field("message_ids", Kind.TEXTS, "the messages, together as they were reported"),)
 SUBSCRIPTION = (PROVIDER, Field("subscription_id", Kind.TEXT, "the provider's id"))
 SWITCH = (
     Field("switch_id", Kind.TEXT, "the switch"),
@@ -161,6 +162,15 @@ CATALOGUE: Mapping[EventType, Entry] = {
         about="every message of a campaign was handed over, or skipped", fields=CAMPAIGN
     ),
     EventType.CAMPAIGN_CANCELED: Entry(about="a campaign never resumes", fields=CAMPAIGN),
+    EventType.MESSAGE_DELIVERED: Entry(
+        about="messages arrived, as Twilio reports", fields=MESSAGES, opt_in=True
+    ),
+    EventType.MESSAGE_FAILED: Entry(
+        about="messages were sent, paid for, and did not arrive", fields=MESSAGES, opt_in=True
+    ),
+    EventType.MESSAGE_REFUNDED: Entry(
+        about="messages were not sent, and their price was returned", fields=MESSAGES, opt_in=True
+    ),
     EventType.RECIPIENT_OPTED_OUT: Entry(
         about="Twilio refuses a recipient permanently, who answered STOP: no message is sent or "
         "charged any more. The message names the number",

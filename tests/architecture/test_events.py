@@ -10,7 +10,9 @@ from domain.events.catalogue import CATALOGUE, EventType
 ROOT = Path(__file__).parent.parent.parent
 LAYERS = ("activities", "api", "bench", "cli", "db", "runtime", "workflows")
 LOG = ROOT / "db" / "events" / "log.py"
+OPTED_IN = LOG.with_name("opted_in.py")
 WRITERS = {"append": 1, "append_all": 1, "telling": 0, "appending_sql": 0}
+BATCH = "opted_in.batch"
 """The functions of the log that write or tell, and which argument is the type."""
 INSERTS = re.compile(r"INSERT\s+INTO\s+events\b", re.IGNORECASE)
 
@@ -20,7 +22,7 @@ def modules() -> dict[Path, ast.Module]:
         path: ast.parse(path.read_text())
         for layer in LAYERS
         for path in sorted((ROOT / layer).rglob("*.py"))
-        if "migrations" not in path.parts and path != LOG
+        if "migrations" not in path.parts and path not in (LOG, OPTED_IN)
     }
 
 
@@ -37,6 +39,8 @@ def log_calls(tree: ast.AST) -> Iterator[ast.expr]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
+            if name == BATCH:
+                yield node.args[0]
             writer = name.removeprefix("log.")
             if name == "appending_sql" or (name.startswith("log.") and writer in WRITERS):
                 yield node.args[WRITERS[writer]]

@@ -21,7 +21,7 @@ from db.audit.catalogue_checks import CATALOGUE_CHECKS
 from db.campaigns import messages, parked_campaigns, prices, refusals, runs, status_checks
 from db.carrier import message_readings, readings, tripwires
 from db.inbox import adoption, listed_events
-from db.lifecycle import read_backs, standing_counts, unnotified
+from db.lifecycle import deadlines, read_backs, standing_counts, unnotified
 from db.switching import switches
 from db.wallet import holds, seals, wallets
 from devservers.postgres import Postgres
@@ -62,10 +62,11 @@ ORGANIZATIONS = 100_000
 SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
     "database_marks", "operator_acts", "bulk_acts", "unmatched_messages", "reconciliations", "repeated_deliveries",
-    "parent_funds", "segment_counts", "network_prices", "company_accounts",
+    "parent_funds", "segment_counts", "network_prices", "company_accounts", "webhook_endpoints",
+    "event_log_start",
 }  # fmt: skip
-"""Tables with a row for each provider, country, network, key, subject, account that no organization has or, added
-up, status or direction; or to which only people add; or of which only the newest rows are read, or which each
+"""Tables with a row for each provider, country, network, key, endpoint, subject, account that no organization has or,
+added up, status or direction; or to which only people add; or of which only the newest rows are read, or which each
 comparison empties.
 """
 ONE_EACH = {
@@ -124,6 +125,7 @@ async def test_what_runs_every_few_seconds(engine: AsyncEngine) -> None:
         await message_readings.due(conn, after="org-5", organizations=9, now=NOW, limit=100)
         await seals.seal(conn, replace(started.found, waiting=("org-1", "org-2")))
         await standing_counts.add_up(conn)
+        await deadlines.warn(conn, now=NOW)
 
     assert not scans(found), "\n".join(scans(found))
 
@@ -278,6 +280,16 @@ async def test_every_get_of_the_api(tollgate: Tollgate) -> None:
         for filters in (
             *("status=suspended", "block=nonpayment", "stuck=true", "q=org-7777", "q=I-7777"),
             *(f"{which}sort={sort}" for which in NARROWED for sort in ("since", "-since", "owed")),
+        )
+    ]
+    since = (NOW - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    narrowed += [
+        f"/v1/events?{filters}"
+        for filters in (
+            "type=campaign.started",
+            "organization_id=org-7777",
+            f"since={since}",
+            f"type=campaign.started&organization_id=org-7777&since={since}",
         )
     ]
     async with recorded(tollgate.services.engine) as found:
