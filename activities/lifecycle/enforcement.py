@@ -108,6 +108,7 @@ class Enforcement:
             async with together(conn):
                 await _line(conn, step, "pause_campaigns", started_at, f"{len(parked)} parked")
                 await _close(conn, step, standing)
+            await _free(conn, step, standing)
         await self._notify_parked(step.organization_id, parked)
         return standing
 
@@ -149,6 +150,7 @@ class Enforcement:
                     conn, step, "resume_eligible_campaigns", started_at, f"{len(resumed)} resumed"
                 )
                 await _close(conn, step, standing)
+            await _free(conn, step, standing)
         for campaign_id in resumed:
             await self._notifier.notify_campaign(step.organization_id, campaign_id)
         return standing
@@ -252,6 +254,14 @@ async def _close(conn: AsyncConnection, step: Step, standing: Standing) -> None:
     if standing.status is Status.SUSPENDED:
         await read_backs.begin(conn, step.organization_id, now=now)
     await receipts.finish(conn, step.organization_id, step.epoch, standing.status, now=now)
+
+
+async def _free(conn: AsyncConnection, step: Step, standing: Standing) -> None:
+    """Clear the alert of a step that was refused; its statement returns rows, so that it cannot be
+    sent together with others.
+    """
+    if not step.complete:
+        return
     await alerts.clear(conn, step.organization_id, AlertKind.STUCK)
     log.info(
         "standing_applied",
