@@ -58,10 +58,9 @@ def preview(
 
 def confirm(bulk_act_id: UUID, digest: str, by: str) -> None:
     now = datetime.now(UTC)
+    who = f"{by or user()} (command line)"  # `api.http.operator_notes` knows operators by that
     try:
-        act = run(
-            lambda conn: bulk_acts.confirm(conn, bulk_act_id, digest, by=by or user(), now=now)
-        )
+        act = run(lambda conn: bulk_acts.confirm(conn, bulk_act_id, digest, by=who, now=now))
     except NotConfirmed as problem:
         raise CommandFailed(f"not confirmed: {problem}") from None
     if act is None:

@@ -17,7 +17,9 @@ from db.lifecycle.standings import HeldBlock
 from domain.lifecycle.standing import Block
 from domain.wallet.ledger import Wallet
 
-_BY_AN_OPERATOR = re.compile(r"(admin block by|\w+ block lifted by) .*\(key_.*", re.DOTALL)
+_BY_AN_OPERATOR = re.compile(
+    r"(admin block by|\w+ block lifted by) .*\((?:key_|command line).*", re.DOTALL
+)
 
 
 def actor(caller: ApiKey) -> str:

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.context import Here
-from api.http.auth import READ
+from api.http.auth import OPERATOR
 from api.http.cursors import Cursor, Cursors, Limit, Page
 from api.http.fields import CurrencyOut, Decimal, Reference, Time, options
 from db.operations import money_waiting
@@ -76,7 +76,7 @@ class MoneyWaitingPage(Page[MoneyWaitingOut]):
 
 @router.get(
     "",
-    dependencies=[READ],
+    dependencies=[OPERATOR],
     operation_id="list_money_waiting",
     summary="List money that waits for a person",
 )

@@ -47,7 +47,7 @@ async def give_back(conn: AsyncConnection, message: Message, *, by: str, reason:
     if message.status is not MessageStatus.ACCEPTED or message.delivery_status not in TERMINAL:
         raise NotFinal("its outcome is not final; if it fails, it is refunded without your doing")
     reference = goodwill_reference(message.id, message.attempt)
-    posting = credit(reference, message.price, f"given back for a message: {reason}")
+    posting = credit(reference, message.price, "given back for a message")
     if wallet is None:
         raise AlreadyRefunded("the organization has no wallet")
     [outcome] = await wallets.post_locked(conn, wallet, [posting])

@@ -16,6 +16,7 @@ from activities.workflow_contracts import (
     RECONCILE_EVENTS,
     RECONCILIATION,
     Lifecycle,
+    bulk_act_workflow_id,
     campaign_workflow_id,
     organization_workflow_id,
     switch_workflow_id,
@@ -254,6 +255,20 @@ async def looked_at_usage(world: World) -> Handle:
     return handle
 
 
+async def acted_on_many(world: World) -> Handle:
+    """A confirmed act over the organizations that a filter finds."""
+    organization_id, _ = await world.organization()
+    act = {"act": "freeze", "filter": {"q": organization_id}, "reason": "abuse"}
+    preview = await world.post("/v1/bulk-acts", act)
+    await world.post(f"/v1/bulk-acts/{preview['id']}/confirm", {"digest": preview["digest"]})
+    await world.services.notifier.notify_bulk_act(UUID(preview["id"]))
+    handle: Handle = world.services.client.get_workflow_handle(
+        bulk_act_workflow_id(UUID(preview["id"]))
+    )
+    await handle.result()
+    return handle
+
+
 async def switched_to_stripe(world: World) -> Handle:
     customer = await customers.customer(world)
     await customers.start_switch(world, customer)
@@ -292,6 +307,7 @@ SCENARIOS: tuple[Callable[[World], Awaitable[Handle]], ...] = (
     reconciled,
     reconciled_events,
     looked_at_usage,
+    acted_on_many,
     switched_to_stripe,
     switch_waited_for_a_renewal_and_canceled,
 )

@@ -23,6 +23,7 @@ from activities.campaigns.dispatch import Sending
 from activities.carrier.tripwires import Tripwires
 from activities.inbox.event_backfill import EventBackfill
 from activities.lifecycle.enforcement import Enforcement
+from activities.operations.bulk_acts import BulkActs
 from activities.switching.steps import Switching
 from runtime import settings
 from runtime.wiring import Services, services
@@ -33,6 +34,7 @@ CLASSES: dict[str, type[Any]] = {
     owner.__name__: owner
     for owner in (
         Billing,
+        BulkActs,
         Enforcement,
         EventBackfill,
         Switching,

@@ -107,6 +107,9 @@ async def test_an_act_suspends_and_freezes_with_its_reason(tollgate: Tollgate) -
         assert (await done(tollgate, act))["done"] == 1
 
     [block] = (await tollgate.get("/v1/organizations/acme/blocks")).json()["data"]
+    receipts = "/v1/organizations/acme/receipts"
+    [for_readers] = (await tollgate.get(receipts, scope=Scope.READ)).json()["data"]
+    assert for_readers["cause"] == "admin block by an operator"
     wallet = (await tollgate.get("/v1/organizations/acme/wallet")).json()
     assert (block["kind"], block["reason"]) == ("admin", "abuse")
     assert (wallet["frozen"], wallet["freeze_reason"]) == (True, "abuse")
