@@ -30,6 +30,7 @@ class AlertKind(StrEnum):
     SUBACCOUNT_UNKNOWN = "subaccount_unknown"
     ROTATION_FAILED = "rotation_failed"
     RATE_BELOW_COST = "rate_below_cost"
+    PRICE_BELOW_COST = "price_below_cost"
     SENDER_SENDS_RCS = "sender_sends_rcs"
     BALANCE_LOW = "balance_low"
     BALANCE_LAST_DAY = "balance_last_day"

@@ -108,6 +108,12 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "there costs you money. Raise the rate, or set it again with `below_cost`",
         clears="each rate covers its cost, or may be below it",
     ),
+    AlertKind.PRICE_BELOW_COST: Meaning(
+        about="Twilio charges more than the organization's `price_per_segment` for a segment to "
+        "countries that have no rate: set rates for them, raise the price, set it to null so that only "
+        "countries with a rate are sent to, or set `price_below_cost`",
+        clears="the next daily comparison finds that it covers each country, or may be below",
+    ),
     AlertKind.SENDER_SENDS_RCS: Meaning(
         about="the messaging service that the organization sends by has an RCS sender, so Twilio "
         "would send RCS first, at another price than the customer pays. Its campaigns are parked, "

@@ -166,8 +166,8 @@ async def of_organization(
 ) -> RatePage:
     """Returns the organization's own rates, ordered by country, then by currency."""
     async with here.snapshot() as conn:
-        await _organization(conn, organization_id)
-        return await _page(conn, organization_id, cursor, limit)
+        parent = (await _organization(conn, organization_id)).twilio_parent_sid
+        return await _page(conn, organization_id, cursor, limit, parent)
 
 
 @router.get(
@@ -179,8 +179,9 @@ async def of_organization(
 async def get_own(organization_id: OrganizationId, country: Country, here: Here) -> RateOut:
     """Returns the rate of this organization alone."""
     async with here.snapshot() as conn:
-        currency = (await _organization(conn, organization_id)).currency
-        return await _get(conn, organization_id, country, currency)
+        organization = await _organization(conn, organization_id)
+        parent = organization.twilio_parent_sid
+        return await _get(conn, organization_id, country, organization.currency, parent)
 
 
 @router.put(
@@ -196,8 +197,9 @@ async def put_own(
     already has keep their price.
     """
     async with here.snapshot() as conn:
-        currency = (await _organization(conn, organization_id)).currency
-    return await _put(here, organization_id, country, body, currency)
+        organization = await _organization(conn, organization_id)
+    parent = organization.twilio_parent_sid
+    return await _put(here, organization_id, country, body, organization.currency, parent)
 
 
 @router.delete(
@@ -221,39 +223,51 @@ async def _organization(conn: AsyncConnection, organization_id: str) -> Organiza
     return found
 
 
-async def _page(conn: AsyncConnection, whose: str, cursor: str | None, limit: int) -> RatePage:
+async def _page(
+    conn: AsyncConnection, whose: str, cursor: str | None, limit: int, parent: str | None = None
+) -> RatePage:
+    """The cost is that of the organization's parent account; everybody's rates have the dearest."""
     after = _CURSORS.read(cursor)
     found = await rates.page(conn, whose, after=after, limit=limit + 1)
     shown, following = _CURSORS.cut(
         found, limit, lambda rate: (rate.country, rate.price_per_segment.currency)
     )
-    prices = await network_prices.of(conn, sorted({rate.country for rate in shown}))
+    prices = await network_prices.of(conn, sorted({rate.country for rate in shown}), parent)
     data = [RateOut.of(rate, prices.get(rate.country, ())) for rate in shown]
     return RatePage(data=data, next_cursor=following)
 
 
-async def _get(conn: AsyncConnection, whose: str, country: str, currency: str) -> RateOut:
+async def _get(
+    conn: AsyncConnection, whose: str, country: str, currency: str, parent: str | None = None
+) -> RateOut:
     found = await rates.get(conn, whose, country, currency)
     if found is None:
         raise not_found("rate")
-    prices = await network_prices.of(conn, [country])
+    prices = await network_prices.of(conn, [country], parent)
     return RateOut.of(found, prices.get(country, ()))
 
 
 async def _put(
-    here: Context, whose: str, country: str, body: RateRequest, currency: str
+    here: Context,
+    whose: str,
+    country: str,
+    body: RateRequest,
+    currency: str,
+    parent: str | None = None,
 ) -> RateOut:
     price = Money(body.price_per_segment, currency)
     prices: Sequence[NetworkPrice] = ()
     if not body.below_cost:
-        prices = await country_prices.known(here.services.engine, here.services.twilio, country)
+        prices = await country_prices.known(
+            here.services.engine, here.services.twilio, country, parent
+        )
         _must_cover(price, prices, country, body.network)
     async with here.services.engine.begin() as conn:
         rate = await rates.put(
             conn, whose, country, price, network=body.network, below_cost=body.below_cost
         )
         await network_prices.warn(conn, whose)
-        stored = await network_prices.of(conn, [country])
+        stored = await network_prices.of(conn, [country], parent)
     return RateOut.of(rate, stored.get(country, ()))
 
 

@@ -176,6 +176,7 @@ ANSWERS: dict[str, Any] = {
     "Organization": {
         **_SETTINGS,
         "twilio_parent_sid": "ACfedcba9876543210fedcba9876543210",
+        "price_below_cost": False,
         "price_per_rcs_message": None,
         "sender_problem": None,
         "messages_per_second": None,

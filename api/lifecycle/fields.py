@@ -51,6 +51,10 @@ _RESERVE = (
 )
 
 
+_BELOW_COST = (
+    "Whether `price_per_segment` may be lower than what Twilio charges for a segment to a country "
+    "that has no rate."
+)
 _RCS = (
     "The least that a message costs if the sender is a messaging service, since Twilio may send it "
     "as RCS; null: a service with an RCS sender is refused, and campaigns wait if it gets one later; "
@@ -76,6 +80,7 @@ class OrganizationRequest(Body):
             "The price where no rate is set; without it only countries with a rate can be sent to."
         ),
     )
+    price_below_cost: bool = Field(default=False, description=_BELOW_COST)
     price_per_rcs_message: PricePerMessage | None = Field(
         default=None, description=f"{_RCS} 0 takes the scope operator."
     )
@@ -113,6 +118,7 @@ class OrganizationChangeRequest(Body):
             "The price where no rate is set; null: only countries with a rate can be sent to."
         ),
     )
+    price_below_cost: bool | None = Field(default=None, description=_BELOW_COST)
     price_per_rcs_message: PricePerMessage | None = Field(
         default=None, description=f"{_RCS} 0 takes the scope operator."
     )
@@ -162,6 +168,7 @@ class OrganizationOut(BaseModel):
             "The price where no rate is set; null: only countries with a rate can be sent to."
         )
     )
+    price_below_cost: bool = Field(default=False, description=_BELOW_COST)
     price_per_rcs_message: Decimal | None = Field(default=None, description=_RCS)
     sender_problem: str | None = Field(
         default=None,
@@ -193,6 +200,7 @@ class OrganizationOut(BaseModel):
             sender=organization.sender,
             price_per_segment=organization.price_per_segment
             and organization.price_per_segment.micros,
+            price_below_cost=organization.price_below_cost,
             price_per_rcs_message=organization.price_per_rcs_message
             and organization.price_per_rcs_message.micros,
             sender_problem=organization.sender_problem or None,

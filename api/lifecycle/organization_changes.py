@@ -10,7 +10,7 @@ from api.context import Context, Here, OrganizationId
 from api.http.auth import OPERATOR, WRITE, Caller
 from api.http.errors import not_found
 from api.lifecycle.fields import OrganizationChangeRequest, OrganizationOut
-from api.lifecycle.organizations import must_send_sms
+from api.lifecycle.organizations import must_cover_cost, must_send_sms
 from db.billing import decisions, receivables
 from db.campaigns import refusals, sender_problems
 from db.carrier import recurring
@@ -78,6 +78,8 @@ async def _inspect(here: Context, organization_id: str, body: OrganizationChange
     if before is None:
         return
     after = _changed(before, body)
+    if body.model_fields_set & {"price_per_segment", "price_below_cost"}:
+        await must_cover_cost(here, after)
     if _chosen_anew(before, after) and after.price_per_rcs_message is None:
         await must_send_sms(here, before.twilio_account_sid, after.sender)
 
@@ -106,6 +108,8 @@ def _changed(before: Organization, body: OrganizationChangeRequest) -> Organizat
         after = replace(
             after, price_per_segment=None if price is None else Money(price, before.currency)
         )
+    if body.price_below_cost is not None:
+        after = replace(after, price_below_cost=body.price_below_cost)
     if "price_per_rcs_message" in body.model_fields_set:
         price = body.price_per_rcs_message
         after = replace(

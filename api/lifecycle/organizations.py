@@ -21,6 +21,7 @@ from api.http.idempotency import Once
 from api.lifecycle.fields import CanSend, OrganizationOut, OrganizationRequest
 from api.lifecycle.list_fields import ListedOrganizationOut, ListedOrganizationPage
 from db.audit import explanations
+from db.carrier import fallback_prices
 from db.lifecycle import directory, organization_lists, organizations
 from db.lifecycle.organization_lists import Filters, Place
 from db.lifecycle.organizations import AccountTaken, Organization
@@ -64,6 +65,7 @@ async def create(
         if wanted.price_per_rcs_message is None:
             await must_send_sms(here, wanted.twilio_account_sid, wanted.sender)
         wanted = replace(wanted, twilio_parent_sid=account.owner_sid)
+        await must_cover_cost(here, wanted)
         try:
             async with here.services.engine.begin() as conn:
                 created = await organizations.create(conn, wanted)
@@ -187,6 +189,7 @@ def _wanted(body: OrganizationRequest, grace: timedelta) -> Organization:
         if body.grace_period_seconds is None
         else timedelta(seconds=body.grace_period_seconds),
         messages_per_second=body.messages_per_second,
+        price_below_cost=body.price_below_cost,
         price_per_rcs_message=None
         if body.price_per_rcs_message is None
         else Money(body.price_per_rcs_message, body.currency),
@@ -211,6 +214,17 @@ async def must_send_sms(here: Context, account_sid: str, sender: str) -> None:
     danger = await sender_inspection.inspect(here.services.twilio, account_sid, sender)
     if danger is not None:
         raise invalid("sender", danger)
+
+
+async def must_cover_cost(here: Context, wanted: Organization) -> None:
+    """As far as Twilio's prices are known: they are read daily, from the first day on."""
+    price = wanted.price_per_segment
+    if price is None or wanted.price_below_cost:
+        return
+    async with here.snapshot() as conn:
+        found = await fallback_prices.uncovered(conn, wanted.id, wanted.twilio_parent_sid, price)
+    if found is not None:
+        raise invalid("price_per_segment", f"{found}; price_below_cost accepts a loss")
 
 
 async def _usable_account(here: Context, sid: str) -> Account:

@@ -1,4 +1,4 @@
-"""Twilio's prices by country and network, and the rates that do not cover them."""
+"""Twilio's prices by parent account, country and network, and the rates that do not cover them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,19 +13,17 @@ from domain.alerts import AlertKind
 from domain.carrier.floors import NetworkPrice
 from domain.money import Money
 
-_COUNTRIES = text(
-    """
-    SELECT country FROM rates WHERE country > :after
-    UNION SELECT country FROM network_prices WHERE country > :after
-    ORDER BY country LIMIT :limit
-    """
-)
+UNNAMED = ""
+"""In place of a parent account: read before they were told apart."""
+_WITH_RATE = text("SELECT DISTINCT country FROM rates")
 _BELOW_COST = text(
     """
     SELECT r.organization_id, r.country, r.currency, r.price_per_segment_micros AS price, cost.micros AS cost
-    FROM rates r CROSS JOIN LATERAL (
+    FROM rates r LEFT JOIN organizations o ON o.id = r.organization_id
+    CROSS JOIN LATERAL (
         SELECT max(p.price_micros) AS micros FROM network_prices p
         WHERE p.country = r.country AND p.currency = r.currency AND (r.network IS NULL OR p.network = r.network)
+          AND (o.twilio_parent_sid IS NULL OR p.account_sid IN (o.twilio_parent_sid, ''))
     ) cost
     WHERE NOT r.below_cost AND r.price_per_segment_micros < cost.micros
       AND (CAST(:of AS text) IS NULL OR r.organization_id = :of)
@@ -35,13 +33,22 @@ _BELOW_COST = text(
 
 
 async def put(
-    conn: AsyncConnection, country: str, prices: Sequence[NetworkPrice], *, now: datetime
+    conn: AsyncConnection,
+    parent: str,
+    country: str,
+    prices: Sequence[NetworkPrice],
+    *,
+    now: datetime,
 ) -> None:
-    """Replace what is known of a country. The caller commits."""
-    await conn.execute(delete(network_prices).where(network_prices.c.country == country))
+    """Replace what is known of a country for a parent account. The caller commits."""
+    table = network_prices
+    await conn.execute(
+        delete(table).where(table.c.country == country, table.c.account_sid.in_([parent, UNNAMED]))
+    )
     if prices:
         values = [
             {
+                "account_sid": parent,
                 "country": country,
                 "network": each.network,
                 "currency": each.price.currency,
@@ -51,18 +58,23 @@ async def put(
             }
             for each in prices
         ]
-        await conn.execute(insert(network_prices), values)
+        await conn.execute(insert(table), values)
 
 
 async def of(
-    conn: AsyncConnection, countries: Sequence[str]
+    conn: AsyncConnection, countries: Sequence[str], parent: str | None = None
 ) -> Mapping[str, Sequence[NetworkPrice]]:
-    """The networks of each country, by their numbers; countries that are not known are left out."""
+    """The networks of each country, by their numbers, of one parent account or of all; countries
+    that are not known are left out.
+    """
+    table = network_prices
     query = (
-        select(network_prices)
-        .where(network_prices.c.country.in_(countries))
-        .order_by(network_prices.c.country, network_prices.c.network)
+        select(table)
+        .where(table.c.country.in_(countries))
+        .order_by(table.c.country, table.c.network, table.c.account_sid)
     )
+    if parent is not None:
+        query = query.where(table.c.account_sid.in_([parent, UNNAMED]))
     found: dict[str, list[NetworkPrice]] = {}
     for row in await conn.execute(query):
         price = NetworkPrice(
@@ -75,9 +87,20 @@ async def of(
     return found
 
 
-async def countries(conn: AsyncConnection, *, after: str, limit: int) -> list[str]:
-    """Those with a rate, or with a known price."""
-    return list((await conn.execute(_COUNTRIES, {"after": after, "limit": limit})).scalars())
+async def parents_with(conn: AsyncConnection, country: str) -> frozenset[str]:
+    """The parent accounts whose prices of the country are known."""
+    query = select(network_prices.c.account_sid).where(network_prices.c.country == country)
+    return frozenset((await conn.execute(query.distinct())).scalars())
+
+
+async def countries_with_rate(conn: AsyncConnection) -> frozenset[str]:
+    return frozenset((await conn.execute(_WITH_RATE)).scalars())
+
+
+async def keep_only(conn: AsyncConnection, parents: Sequence[str]) -> None:
+    """Forget the prices of parent accounts that are no longer set up. The caller commits."""
+    table = network_prices
+    await conn.execute(delete(table).where(table.c.account_sid.not_in([*parents, UNNAMED])))
 
 
 async def warn(conn: AsyncConnection, whose: str | None = None) -> int:

@@ -20,7 +20,8 @@ from domain.money import Money
 class Organization:
     """`sender` is a number, a short code, an alphanumeric id or a messaging service's sid.
     `price_per_segment` is the customer's price to countries without a rate; without it they are
-    not served. `messages_per_second` limits its campaigns; None: the limit of the whole account.
+    not served. It has to cover what Twilio charges there, unless `price_below_cost`.
+    `messages_per_second` limits its campaigns; None: the limit of the whole account.
     `twilio_parent_sid` owns the subaccount; None: not known yet. `price_per_rcs_message` is the least
     that a message costs if the sender is a messaging service, which may send RCS; None: one that
     does is refused, and has a `sender_problem` if that was found later.
@@ -37,6 +38,7 @@ class Organization:
     created_at: datetime | None = None
     twilio_parent_sid: str | None = None
     funds: FundsPolicy = field(default_factory=FundsPolicy)
+    price_below_cost: bool = False
     price_per_rcs_message: Money | None = None
     sender_problem: str = ""
 
@@ -66,6 +68,7 @@ async def create(conn: AsyncConnection, organization: Organization) -> bool:
             twilio_parent_sid=organization.twilio_parent_sid,
             sender=organization.sender,
             price_per_segment_micros=_micros(organization.price_per_segment),
+            price_below_cost=organization.price_below_cost,
             grace_seconds=int(organization.grace.total_seconds()),
             messages_per_second=organization.messages_per_second,
             price_per_rcs_message_micros=_micros(organization.price_per_rcs_message),
@@ -116,6 +119,7 @@ async def change(conn: AsyncConnection, changed: Organization) -> None:
             name=changed.name,
             sender=changed.sender,
             price_per_segment_micros=_micros(changed.price_per_segment),
+            price_below_cost=changed.price_below_cost,
             price_per_rcs_message_micros=_micros(changed.price_per_rcs_message),
             sender_problem=changed.sender_problem,
             grace_seconds=int(changed.grace.total_seconds()),
@@ -149,6 +153,7 @@ def organization_of(row: Row[Any]) -> Organization:
         sender=row.sender,
         currency=row.currency,
         price_per_segment=_money(row.price_per_segment_micros, row.currency),
+        price_below_cost=row.price_below_cost,
         price_per_rcs_message=_money(row.price_per_rcs_message_micros, row.currency),
         sender_problem=row.sender_problem,
         grace=timedelta(seconds=row.grace_seconds),

@@ -135,13 +135,15 @@ carrier_charges = Table(
 network_prices = Table(
     "network_prices",
     metadata,
+    # the parent account that pays them; '' was read for the main one, before they were told apart
+    Column("account_sid", Text, nullable=False, server_default=""),
     Column("country", Text, nullable=False),
     Column("network", Text, nullable=False),  # MCC and MNC
     Column("currency", Text, nullable=False),
     Column("carrier", Text, nullable=False),
     Column("price_micros", BigInteger, nullable=False),
     time("read_at", now=True),
-    PrimaryKeyConstraint("country", "network", "currency"),
+    PrimaryKeyConstraint("country", "network", "currency", "account_sid"),
     CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("price_micros >= 0", name="price"),

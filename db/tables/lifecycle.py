@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from db.tables.columns import ZERO, by_time, metadata, one_of, time
+from db.tables.columns import FALSE, ZERO, by_time, metadata, one_of, time
 from domain.lifecycle.standing import Block
 
 SEARCHED = "to_tsvector('simple'::regconfig, translate((id || ' '::text) || name, '._-'::text, '   '::text))"
@@ -32,6 +33,7 @@ organizations = Table(
     Column("twilio_parent_sid", Text),  # null until Twilio is asked
     Column("sender", Text, nullable=False),
     Column("price_per_segment_micros", BigInteger),
+    Column("price_below_cost", Boolean, nullable=False, server_default=FALSE),
     # null: a messaging service that may send RCS is refused; 0: what it costs is accepted
     Column("price_per_rcs_message_micros", BigInteger),
     # why the sender may cost more than the customer pays, as it was last inspected

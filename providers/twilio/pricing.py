@@ -14,12 +14,21 @@ from providers.errors import NotFound, ProviderUnavailable
 from providers.twilio.adapter import Twilio
 from providers.twilio.wire import answer_of
 
+_MOST_LISTED = 1000
 
-async def outbound_prices(twilio: Twilio, country: str) -> list[NetworkPrice]:
-    """The dearest price to each network, whichever kind of sender; empty for a country that Twilio
-    does not list.
+
+async def countries(twilio: Twilio) -> list[str]:
+    """The ISO codes of the countries that Twilio lists."""
+    listed = twilio.pricing(twilio.main_parent).messaging.countries
+    page = await answer_of(lambda: listed.page_async(page_size=_MOST_LISTED))
+    return sorted(str(each.iso_country or "") for each in page)
+
+
+async def outbound_prices(twilio: Twilio, parent: str, country: str) -> list[NetworkPrice]:
+    """What a parent account pays: the dearest price to each network, whichever kind of sender;
+    empty for a country that Twilio does not list.
     """
-    countries = twilio.client_of(twilio.main_parent).pricing.v1.messaging.countries
+    countries = twilio.pricing(parent).messaging.countries
     try:
         answer = await answer_of(countries(country).fetch_async)
     except NotFound:

@@ -264,6 +264,10 @@ class State:
         account.queued[message.sid] = message
         self.per_recipient[(message.to, message.body)] += 1
 
+    def price_of(self, message: SentMessage) -> int:
+        parent = self.accounts[message.account_sid].owner
+        return self.rates.of_message(message, self.behaviour, parent)
+
     def settle_prices(self, messages: Iterable[SentMessage] | None = None) -> int:
         """Set the price of every finished message that has none, as Twilio does hours later, and
         correct its charge if the price is another one by now.
@@ -277,7 +281,7 @@ class State:
                 "failed",
                 "received",
             ):
-                price = self.rates.of_message(message, self.behaviour)
+                price = self.price_of(message)
                 charge = self.books.by_source.get(message.sid)
                 if charge is not None:
                     self.books.correct(charge.number, price)

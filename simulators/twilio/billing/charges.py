@@ -16,7 +16,7 @@ def charge_sent(state: State, message: SentMessage) -> None:
     state.books.book(
         message.account_sid,
         rates.category_of(message),
-        rates.of_message(message, state.behaviour),
+        state.price_of(message),
         source=message.sid,
         usage=segments,
     )
@@ -27,7 +27,7 @@ def charge_sent(state: State, message: SentMessage) -> None:
 
 
 def charge_failed(state: State, message: SentMessage) -> None:
-    fee = state.rates.of_message(message, state.behaviour)
+    fee = state.price_of(message)
     if message.status == "failed" and fee:
         state.books.book(message.account_sid, FAILED, fee, source=message.sid)
 

@@ -11,7 +11,7 @@ from simulators.twilio.answers import Answer, not_found, ok
 from simulators.twilio.billing.pages import page_v1
 from simulators.twilio.billing.rates import COUNTRIES
 from simulators.twilio.billing.usage_records import dollars
-from simulators.twilio.state import State
+from simulators.twilio.state import Account, State
 
 _NETWORKS = {
     "US": (("Verizon", "311", "480"), ("AT&T", "310", "410"), ("T-Mobile", "310", "260")),
@@ -25,7 +25,7 @@ class Pricing:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def answer(self, base: str, path: str, given: Mapping[str, str]) -> Answer:
+    def answer(self, caller: Account, base: str, path: str, given: Mapping[str, str]) -> Answer:
         match path.removeprefix("/v1/").split("/"):
             case [("Messaging" | "PhoneNumbers") as kind, "Countries"]:
                 listed = [_named(base, kind, iso) for iso in sorted(COUNTRIES)]
@@ -34,14 +34,17 @@ class Pricing:
                 if iso.upper() not in COUNTRIES:
                     raise not_found(path)
                 country = _named(base, kind, iso.upper())
-                prices = self._messaging if kind == "Messaging" else self._numbers
-                unit = {"price_unit": self.state.behaviour.currency}
-                return ok({**country, **prices(iso.upper()), **unit})
+                prices = (
+                    self._messaging(iso.upper(), caller.owner)
+                    if kind == "Messaging"
+                    else self._numbers()
+                )
+                return ok({**country, **prices, "price_unit": self.state.behaviour.currency})
         raise not_found(path)
 
-    def _messaging(self, iso: str) -> dict[str, Any]:
+    def _messaging(self, iso: str, parent: str) -> dict[str, Any]:
         state = self.state
-        segment = state.rates.segment(iso, state.behaviour)
+        segment = state.rates.segment(iso, state.behaviour, parent)
         inbound = {"local": "longcode", "shortcode": "shortcode", "toll free": "tollfree"}
         return {
             "outbound_sms_prices": [
@@ -59,7 +62,7 @@ class Pricing:
             ],
         }
 
-    def _numbers(self, _: str) -> dict[str, Any]:
+    def _numbers(self) -> dict[str, Any]:
         return {
             "phone_number_prices": [
                 _price(written, self.state.rates.prices[f"phonenumbers-{kind}"])

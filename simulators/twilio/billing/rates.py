@@ -84,16 +84,19 @@ class Rates:
     prices: dict[str, int] = field(default_factory=lambda: dict(_PRICES))
     countries: dict[str, int] = field(default_factory=dict)
     networks: dict[str, int] = field(default_factory=dict)
+    parents: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def clear(self) -> None:
         self.prices.clear()
         self.prices.update(_PRICES)
         self.countries.clear()
         self.networks.clear()
+        self.parents.clear()
 
     def change(self, values: dict[str, Any]) -> None:
         """`countries` sets outbound SMS prices by country, `networks` those that the price list has
-        for a network (MCC and MNC), `prices` those of categories.
+        for a network (MCC and MNC), `prices` those of categories, `parents` those that a main account
+        has agreed with Twilio, by country.
         """
         for iso, price in values.get("countries", {}).items():
             if iso not in COUNTRIES:
@@ -101,11 +104,15 @@ class Rates:
             self.countries[iso] = micros(str(price))
         for network, price in values.get("networks", {}).items():
             self.networks[network] = micros(str(price))
+        for parent, countries in values.get("parents", {}).items():
+            agreed = {iso: micros(str(price)) for iso, price in countries.items()}
+            self.parents.setdefault(parent, {}).update(agreed)
         for name, price in values.get("prices", {}).items():
             self.prices[name] = micros(str(price))
 
-    def segment(self, country: str | None, behaviour: "Behaviour") -> int:
-        return self.countries.get(country or "", micros(behaviour.segment_price))
+    def segment(self, country: str | None, behaviour: "Behaviour", parent: str = "") -> int:
+        everybodys = self.countries.get(country or "", micros(behaviour.segment_price))
+        return self.parents.get(parent, {}).get(country or "", everybodys)
 
     def category_of(self, message: "SentMessage") -> str:
         if message.channel == "rcs":
@@ -116,7 +123,7 @@ class Rates:
             return "mms-inbound-toll-free"
         return f"{message.channel}-{message.direction.partition('-')[0]}-{kind}"
 
-    def of_message(self, message: "SentMessage", behaviour: "Behaviour") -> int:
+    def of_message(self, message: "SentMessage", behaviour: "Behaviour", parent: str) -> int:
         """What the message costs without a carrier fee that is billed apart."""
         if message.status == "failed":
             return 0 if message.error_code in FREE_FAILURES else self.prices[FAILED]
@@ -124,5 +131,5 @@ class Rates:
         if message.direction == "inbound":
             return self.prices[category] * (message.segments if message.channel == "sms" else 1)
         if message.channel == "sms":
-            return self.segment(country_of(message.to), behaviour) * message.segments
+            return self.segment(country_of(message.to), behaviour, parent) * message.segments
         return self.prices[category]

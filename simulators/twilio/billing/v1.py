@@ -27,7 +27,7 @@ class NewerApis:
         if room == "Services":
             return self.services.answer(caller, method, self.url(), path, given)
         if room in ("Messaging", "PhoneNumbers") and method == "GET":
-            return self.pricing.answer(self.url(), path, given)
+            return self.pricing.answer(caller, self.url(), path, given)
         if room == "AuthTokens":
             return rotate(self.state, caller, method, self.url(), path)
         raise not_found(path)

@@ -7,8 +7,10 @@ import pytest
 from activities.carrier.country_prices import CountryPrices
 from db import alerts
 from domain.alerts import AlertKind
+from providers.twilio import Twilio
+from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from tests.builders import rows
-from tests.integration.conftest import Tollgate
+from tests.integration.conftest import Tollgate, organization
 
 OWN = "/v1/organizations/acme/rates"
 EVERYBODY = "/v1/rates"
@@ -29,24 +31,23 @@ async def put(tollgate: Tollgate, path: str, price: str, **more: object) -> tupl
     return answer.status_code, problems[0]["field"] if problems else ""
 
 
-async def read_again(tollgate: Tollgate) -> dict[str, str]:
-    """The daily pass; the alerts about rates afterwards, by organization."""
+async def read_again(
+    tollgate: Tollgate, kind: AlertKind = AlertKind.RATE_BELOW_COST, twilio: Twilio | None = None
+) -> dict[str, str]:
+    """The daily pass; the alerts of the kind afterwards, by organization."""
 
     async def turn() -> None:
         """Without a limit."""
 
     services = tollgate.services
-    prices = CountryPrices(services.engine, services.twilio, turn)
+    prices = CountryPrices(services.engine, twilio or services.twilio, turn)
     after: str | None = ""
     while after is not None:
         after = await prices.read(after, now=datetime.now(UTC))
+    assert await prices.compare("") == (None, len(tollgate.accounts))
     async with services.engine.connect() as conn:
         standing = await alerts.standing(conn)
-    return {
-        alert.organization_id: alert.detail
-        for alert in standing
-        if alert.kind == AlertKind.RATE_BELOW_COST
-    }
+    return {alert.organization_id: alert.detail for alert in standing if alert.kind == kind}
 
 
 async def test_a_rate_below_twilios_price_is_refused_unless_it_may_be(tollgate: Tollgate) -> None:
@@ -129,3 +130,74 @@ async def test_while_twilio_does_not_answer_an_unknown_price_is_not_guessed(
 
     assert (await put(tollgate, f"{OWN}/DE", "0.20"))[0] == 503
     assert (await put(tollgate, f"{OWN}/DE", "0.20", below_cost=True))[0] == 200
+
+
+FALLBACK = AlertKind.PRICE_BELOW_COST
+
+
+async def test_a_price_for_all_other_countries_has_to_cover_each_of_them(
+    tollgate: Tollgate,
+) -> None:
+    dear(tollgate)
+    await tollgate.onboard("early")  # before any price is known
+    first = await read_again(tollgate, FALLBACK)
+    sid = await tollgate.account(friendly_name="acme")
+    wanted = organization("acme", sid)
+    refused = await tollgate.post("/v1/organizations", wanted)
+    created = await tollgate.post("/v1/organizations", wanted | {"price_below_cost": True})
+    tollgate.accounts["acme"] = sid
+    strict = await tollgate.ask("PATCH", "/v1/organizations/acme", {"price_below_cost": False})
+    dearer = await tollgate.ask(
+        "PATCH", "/v1/organizations/acme", {"price_below_cost": False, "price_per_segment": "0.11"}
+    )
+    await put(tollgate, f"{EVERYBODY}/DE", "0.12")
+    with_rate = await tollgate.ask(
+        "PATCH", "/v1/organizations/acme", {"price_per_segment": "0.0075"}
+    )
+
+    assert first == {
+        "early": "price_per_segment is 0.01 USD, and Twilio charges up to 0.11 USD for a segment to "
+        "DE without a rate"
+    }
+    assert refused.json()["errors"][0]["field"] == "price_per_segment"
+    assert (created.status_code, strict.status_code) == (201, 422)
+    assert (dearer.status_code, with_rate.status_code) == (200, 200)
+    assert await read_again(tollgate, FALLBACK) == {}
+
+
+async def test_each_organization_is_compared_with_the_prices_of_its_parent(
+    tollgate: Tollgate,
+) -> None:
+    other, token = "AC" + "2" * 32, "2" * 32
+    tollgate.twilio.state.open_parent(other, token)
+    tollgate.twilio.state.rates.change({"parents": {other: {"DE": "0.20"}}})
+    twilio = Twilio(
+        client=tollgate.http,
+        account_sid=MAIN_SID,
+        auth_token=MAIN_TOKEN,
+        base_url=tollgate.twilio.url,
+        further={other: token},
+    )
+    await tollgate.onboard("acme", price_per_segment="0.1")
+    await tollgate.onboard("theirs", price_per_segment="0.1")
+    async with tollgate.services.engine.begin() as conn:
+        await conn.exec_driver_sql(
+            f"UPDATE organizations SET twilio_parent_sid = '{other}' WHERE id = 'theirs'"
+        )
+    for each in ("acme", "theirs"):
+        await put(tollgate, f"/v1/organizations/{each}/rates/DE", "0.15", below_cost=each == "acme")
+    await put(tollgate, f"{EVERYBODY}/DE", "0.15")
+    risen = await read_again(tollgate, twilio=twilio)
+    costs = [
+        (await tollgate.get(f"/v1/organizations/{each}/rates/DE")).json()["cost"]
+        for each in ("acme", "theirs")
+    ]
+    await tollgate.ask("DELETE", "/v1/organizations/theirs/rates/DE")
+    await tollgate.ask("DELETE", f"{EVERYBODY}/DE?currency=USD")
+    fallback = await read_again(tollgate, FALLBACK, twilio)
+
+    assert sorted(risen) == [alerts.INSTALLATION, "theirs"]
+    assert "costs 0.20 USD" in risen["theirs"]
+    assert costs == ["0.0075", "0.20"]
+    assert list(fallback) == ["theirs"]
+    assert await read_again(tollgate, FALLBACK) == {}  # that parent is no longer set up
