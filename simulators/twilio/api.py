@@ -19,9 +19,11 @@ from simulators.twilio.answers import (
 )
 from simulators.twilio.billing.billing import Billing
 from simulators.twilio.billing.numbers import Numbers
-from simulators.twilio.billing.v1 import PREFIX, NewerApis
+from simulators.twilio.billing.recordings import Recordings
+from simulators.twilio.billing.short_codes import ShortCodes
+from simulators.twilio.billing.v1 import PREFIXES, NewerApis
 from simulators.twilio.messages import Messages
-from simulators.twilio.parameters import form
+from simulators.twilio.parameters import Call, form
 from simulators.twilio.state import Account, Behaviour, SentMessage, State
 
 _STATUSES = ("active", "suspended", "closed")
@@ -34,16 +36,21 @@ class Api:
 
     def __init__(
         self,
+        *,
         state: State,
         messages: Messages,
         billing: Billing,
         numbers: Numbers,
+        short_codes: ShortCodes,
+        recordings: Recordings,
         newer: NewerApis,
     ) -> None:
         self.state = state
         self.messages = messages
         self.billing = billing
         self.numbers = numbers
+        self.short_codes = short_codes
+        self.recordings = recordings
         self.newer = newer
 
     def answer(self, method: str, path: str, query: str, authorization: str, body: bytes) -> Answer:
@@ -70,7 +77,7 @@ class Api:
         return account
 
     def _route(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
-        if path.startswith(PREFIX):
+        if path.startswith(PREFIXES):
             return self._newer(caller, method, path, query, body)
         if not path.endswith(".json"):
             raise not_found(path)
@@ -96,12 +103,13 @@ class Api:
         raise not_found(path)
 
     def _newer(self, caller: Account, method: str, path: str, query: str, body: bytes) -> Answer:
-        room = path.removeprefix(PREFIX).partition("/")[0]
-        self.state.calls[f"{method} {PREFIX}{room}"] += 1
+        version, room = path.split("/")[1:3]
+        self.state.calls[f"{method} /{version}/{room}"] += 1
         if room in ("Services", "AuthTokens"):
             self._must_be_active(caller)
-        given = form(body.decode() if method == "POST" else query)
-        return self.newer.answer(caller, method, path, given)
+        text = body.decode() if method == "POST" else query
+        call = Call(method=method, base=self.newer.url(), path=path, text=text)
+        return self.newer.answer(caller, call)
 
     def _billed(
         self,
@@ -112,8 +120,8 @@ class Api:
         path: str,
         given: dict[str, str],
     ) -> Answer:
-        """Balance, numbers, usage records and triggers. Of a suspended account, only the main
-        account changes anything.
+        """Balance, numbers, short codes, recordings, usage records and triggers. Of a suspended
+        account, only the main account changes anything.
         """
         account = self._readable(caller, sid, path)
         if caller is account and method != "GET":
@@ -123,6 +131,10 @@ class Api:
                 return self.billing.balance(account, path)
             case ["IncomingPhoneNumbers", *rest] if len(rest) < 2:
                 return self.numbers.answer(account, method, "".join(rest) or None, path, given)
+            case ["SMS", "ShortCodes", *rest] if len(rest) < 2:
+                return self.short_codes.answer(account, method, "".join(rest), path, given)
+            case ["Recordings", *rest] if len(rest) < 2:
+                return self.recordings.answer(account, method, "".join(rest), path, given)
             case ["Usage", "Records", *rest] if method == "GET" and len(rest) < 2:
                 return self.billing.records(account, "".join(rest), path, given)
             case ["Usage", "Triggers", *rest] if len(rest) < 2:

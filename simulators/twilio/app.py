@@ -2,6 +2,8 @@
 second.
 """
 
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from simulators.faults import Faults, FaultyApp, read_body, respond
@@ -9,11 +11,16 @@ from simulators.twilio.answers import API, fault_body
 from simulators.twilio.api import Api
 from simulators.twilio.billing.billing import Billing
 from simulators.twilio.billing.numbers import Numbers
-from simulators.twilio.billing.v1 import PREFIX, NewerApis
+from simulators.twilio.billing.recordings import Recordings
+from simulators.twilio.billing.registrations import Registrations
+from simulators.twilio.billing.services import Services
+from simulators.twilio.billing.short_codes import ShortCodes
+from simulators.twilio.billing.v1 import PREFIXES, NewerApis
+from simulators.twilio.billing.webhooks import Inbound
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.control import Control
 from simulators.twilio.messages import Messages
-from simulators.twilio.state import State
+from simulators.twilio.state import Account, State
 
 MAIN_SID = "AC00000000000000000000000000000001"
 MAIN_TOKEN = "11111111111111111111111111111111"
@@ -37,10 +44,23 @@ class TwilioSimulator:
         self.messages = Messages(self.state, self.callbacks)
         self.billing = Billing(self.state, self.callbacks)
         self.numbers = Numbers(self.state, self.billing)
-        newer = NewerApis(self.state, lambda: self.url)
-        self.api = Api(self.state, self.messages, self.billing, self.numbers, newer)
+        self.short_codes = ShortCodes(self.state, self.billing)
+        self.recordings = Recordings(self.state, self.billing)
+        self.registrations = Registrations(self.state, self.billing)
+        services = Services(self.state, self.numbers, self.short_codes, self.registrations)
+        self.newer = NewerApis(self.state, services, lambda: self.url)
+        self.inbound = Inbound(self.state, self.callbacks, self._webhooks_of)
+        self.api = Api(
+            state=self.state,
+            messages=self.messages,
+            billing=self.billing,
+            numbers=self.numbers,
+            short_codes=self.short_codes,
+            recordings=self.recordings,
+            newer=self.newer,
+        )
         self._control = Control(
-            self.state, self.api, self.callbacks, self.faults, self.billing, self.numbers
+            self.state, self.api, self.callbacks, self.faults, self.billing, self.inbound
         ).app()
         self._app = FaultyApp(self._answer, self.faults, fault_body)
 
@@ -56,9 +76,18 @@ class TwilioSimulator:
         await self.billing.stop()
         await self.callbacks.stop()
 
+    def _webhooks_of(self, account: Account, sender: str) -> Mapping[str, str]:
+        for number in self.numbers.numbers.values():
+            if (number.account_sid, number.phone_number) == (account.sid, sender):
+                return number.fields
+        for code in self.short_codes.leased.values():
+            if (code.account_sid, code.short_code) == (account.sid, sender):
+                return code.fields
+        return {}
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if not path.startswith((API, PREFIX)):
+        if not path.startswith((API, *PREFIXES)):
             await self._control(scope, receive, send)
             return
         authorization = next(

@@ -4,16 +4,18 @@ import asyncio
 import hmac
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urldefrag, urlencode
 
 from simulators.delivery_faults import DeliveryFault, DeliveryFaults, Kind
 from simulators.posting import Posted, Poster
-from simulators.twilio.state import CallbackRecord, SentMessage, State
+from simulators.twilio.callback_records import CallbackRecord
+from simulators.twilio.state import SentMessage, State
 
 _LONGEST = 15_000
 """The most milliseconds for a response, and for all tries of a callback together."""
 _SHORTEST = 100
+Failed = Callable[[Posted], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Callback:
     body: bytes
     headers: dict[str, str]
     overrides: Overrides
+    failed: Failed | None = None
 
 
 def sign(auth_token: str, url: str, params: dict[str, str]) -> str:
@@ -121,10 +124,20 @@ class Callbacks:
         )
 
     def post(
-        self, account_sid: str, subject_sid: str, status: str, url: str, params: dict[str, str]
+        self,
+        account_sid: str,
+        subject_sid: str,
+        status: str,
+        url: str,
+        params: dict[str, str],
+        *,
+        failed: Failed | None = None,
     ) -> None:
-        """Send any signed callback; `subject_sid` and `status` are what the record of it says."""
+        """Send any signed callback; `subject_sid` and `status` are what the record of it says.
+        `failed` is called when the last try fails.
+        """
         callback = self._callback(account_sid, subject_sid, status, url, params)
+        callback = replace(callback, failed=failed)
         fault = self.faults.strike(callback.status) if self.faults.standing else None
         if fault is not None:
             self._go_wrong(fault, callback)
@@ -210,6 +223,8 @@ class Callbacks:
                 break
             await asyncio.sleep(self.state.behaviour.repeated_after * tries)
         self._record(callback, posted, tries)
+        if callback.failed is not None and not posted.ok:
+            callback.failed(posted)
 
     def _record(self, callback: Callback, posted: Posted, tries: int) -> None:
         self.state.callback_counts["ok" if posted.ok else "failed"] += 1

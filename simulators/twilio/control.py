@@ -13,7 +13,7 @@ from simulators.twilio.answers import account_json
 from simulators.twilio.api import Api
 from simulators.twilio.billing.billing import Billing
 from simulators.twilio.billing.control import BillingControl
-from simulators.twilio.billing.numbers import Numbers
+from simulators.twilio.billing.webhooks import Inbound
 from simulators.twilio.callbacks import Callbacks
 from simulators.twilio.state import Account, SentMessage, State
 
@@ -26,14 +26,14 @@ class Control:
         callbacks: Callbacks,
         faults: Faults,
         billing: Billing,
-        numbers: Numbers,
+        inbound: Inbound,
     ) -> None:
         self.state = state
         self.api = api
         self.callbacks = callbacks
         self.faults = faults
         self.billing = billing
-        self.numbers_owned = numbers
+        self.inbound = inbound
 
     def app(self) -> Starlette:
         return Starlette(
@@ -56,7 +56,7 @@ class Control:
                 Route("/_sim/numbers", self.numbers, methods=["POST", "DELETE"]),
                 Route("/_sim/settle_prices", self.settle_prices, methods=["POST"]),
                 Route("/_sim/reset", self.reset, methods=["POST"]),
-                *BillingControl(self.state, self.billing, self.numbers_owned).routes(),
+                *BillingControl(self.state, self.billing, self.api, self.inbound).routes(),
             ],
             exception_handlers={**BAD_REQUESTS, KeyError: not_found},
         )
@@ -239,7 +239,10 @@ class Control:
     async def reset(self, _: Request) -> Response:
         self.state.reset()
         self.billing.reset()
-        self.numbers_owned.clear()
+        self.api.numbers.clear()
+        self.api.short_codes.clear()
+        self.api.recordings.clear()
+        self.api.newer.clear()
         self.faults.clear()
         self.callbacks.faults.clear()
         return JSONResponse({})

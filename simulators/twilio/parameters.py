@@ -1,9 +1,30 @@
 """Reads the parameters of requests, and refuses what Twilio would not accept."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from dataclasses import dataclass
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from simulators.twilio.answers import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request to one of the newer APIs; `base` is the simulator's address. `lists` has each
+    parameter with all its values: Twilio takes a list as a repeated parameter.
+    """
+
+    method: str
+    base: str
+    path: str
+    text: str
+
+    @property
+    def given(self) -> dict[str, str]:
+        return form(self.text)
+
+    @property
+    def lists(self) -> dict[str, list[str]]:
+        return parse_qs(self.text, keep_blank_values=True)
 
 
 def form(text: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from simulators.twilio.billing.books import Books
 from simulators.twilio.billing.clock import Clock
 from simulators.twilio.billing.rates import Rates, micros
+from simulators.twilio.callback_records import CallbackRecord
 
 NO_MONEY = 10001
 """How Twilio refuses a request of an account whose balance, or whose parent's, is 0 or less: its
@@ -135,19 +136,6 @@ class Behaviour:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-@dataclass(slots=True, kw_only=True)
-class CallbackRecord:
-    """One status callback and its result; `status_code` 0 means no response."""
-
-    message_sid: str
-    account_sid: str
-    status: str
-    url: str
-    status_code: int
-    seconds: float
-    tries: int
-
-
 @dataclass(slots=True)
 class State:
     """Creating it creates the main account; `Random(seed)` makes sids and random choices
@@ -229,6 +217,14 @@ class State:
         if account.status != "active" or not (is_parent or self.behaviour.show_as_suspended):
             return account.status
         return "active" if self.inactive(account) is None else "suspended"
+
+    def release(self, account: Account, sender: str) -> None:
+        """The account no longer has the number or short code."""
+        account.senders.pop(sender, None)
+        account.released.add(sender)
+        for pool in account.services.values():
+            if sender in pool:
+                pool.remove(sender)
 
     def open_parent(self, sid: str, auth_token: str) -> Account:
         """A further main account, with subaccounts of its own."""

@@ -30,8 +30,9 @@ from simulators.twilio.state import Account, State
 
 @dataclass(slots=True, kw_only=True)
 class Fee:
-    """Charged once a month, on `monthday` or the month's last day, until its source is released.
-    A suspension does not stop it (Twilio's support article 223183768); a closed account has none.
+    """Charged every so many `months`, on `monthday` or the month's last day, until its source is
+    released. A suspension does not stop it (Twilio's support article 223183768); a closed account
+    has none. `price` is that of a unit, the price list's if it is not given.
     """
 
     account_sid: str
@@ -39,6 +40,9 @@ class Fee:
     source: str
     monthday: int
     due: date
+    months: int = 1
+    units: int = 1
+    price: int | None = None
 
 
 class Billing:
@@ -89,21 +93,50 @@ class Billing:
         for account in self.state.accounts.values():
             account.created = min(account.created, clock.now())
 
-    def start_fee(self, account_sid: str, category: str, source: str) -> Fee:
-        """The first month is charged at once."""
+    def start_fee(
+        self,
+        account_sid: str,
+        category: str,
+        source: str,
+        *,
+        months: int = 1,
+        units: int = 1,
+        price: int | None = None,
+    ) -> Fee:
+        """The first period is charged at once."""
         today = self.state.clock.today()
         fee = Fee(
             account_sid=account_sid,
             category=category,
             source=source,
             monthday=today.day,
-            due=a_month_after(today, today.day),
+            due=today,
+            months=months,
+            units=units,
+            price=price,
         )
         self.fees[source] = fee
-        self.state.books.book(
-            account_sid, category, self.state.rates.prices[category], source=source
-        )
+        self._charge(fee, at=self.state.clock.now())
         return fee
+
+    def end_fee(self, source: str) -> None:
+        """What was charged for the present period is not given back."""
+        self.charge_fees()
+        self.fees.pop(source, None)
+
+    def _charge(self, fee: Fee, *, at: float) -> None:
+        price = self.state.rates.prices[fee.category] if fee.price is None else fee.price
+        self.state.books.book(
+            fee.account_sid,
+            fee.category,
+            price * fee.units * fee.months,
+            source=fee.source,
+            usage=fee.units,
+            day=fee.due,
+            at=at,
+        )
+        for _ in range(fee.months):
+            fee.due = a_month_after(fee.due, fee.monthday)
 
     def charge_fees(self) -> None:
         today = self.state.clock.today()
@@ -112,15 +145,7 @@ class Billing:
                 del self.fees[fee.source]
                 continue
             while fee.due <= today:
-                self.state.books.book(
-                    fee.account_sid,
-                    fee.category,
-                    self.state.rates.prices[fee.category],
-                    source=fee.source,
-                    day=fee.due,
-                    at=midnight(fee.due),
-                )
-                fee.due = a_month_after(fee.due, fee.monthday)
+                self._charge(fee, at=midnight(fee.due))
 
     def accounts_of(self, account: Account, *, subaccounts: bool = True) -> list[str]:
         """The account, and its subaccounts if it is a main account."""

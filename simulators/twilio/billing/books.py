@@ -11,6 +11,11 @@ from typing import Any
 from simulators.twilio.billing.categories import SUMS
 from simulators.twilio.billing.clock import Clock, day_of
 
+BY_CARD = frozenset({"shortcodes"})
+"""Charged to the card or the invoice "regardless of your Twilio balance" (support article
+223134627).
+"""
+
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
@@ -92,7 +97,7 @@ class Books:
         )
         self.entries.append(entry)
         self.by_account.setdefault(account_sid, []).append(entry)
-        self.spent[self.parent_of(account_sid)] += price_micros or 0
+        self._spend(entry, price_micros or 0)
         if source:
             self.by_source.setdefault(source, entry)
         return entry
@@ -104,11 +109,13 @@ class Books:
         if not 1 <= number <= len(self.entries):
             raise KeyError(number)
         entry = self.entries[number - 1]
-        self.spent[self.parent_of(entry.account_sid)] += (price_micros or 0) - (
-            entry.price_micros or 0
-        )
+        self._spend(entry, (price_micros or 0) - (entry.price_micros or 0))
         entry.price_micros = price_micros
         return entry
+
+    def _spend(self, entry: Entry, micros: int) -> None:
+        if entry.category not in BY_CARD:
+            self.spent[self.parent_of(entry.account_sid)] += micros
 
     def of(self, accounts: Collection[str], until: float) -> Iterator[Entry]:
         """The entries of these accounts that were booked before `until`."""

@@ -3,6 +3,7 @@ corrected.
 """
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,17 +11,21 @@ from starlette.routing import Route
 
 from simulators.control import read_json
 from simulators.twilio.billing.billing import Billing
-from simulators.twilio.billing.charges import call, receive
-from simulators.twilio.billing.numbers import Numbers
+from simulators.twilio.billing.charges import call
 from simulators.twilio.billing.rates import micros
+from simulators.twilio.billing.webhooks import Inbound
 from simulators.twilio.state import Account, State
+
+if TYPE_CHECKING:
+    from simulators.twilio.api import Api
 
 
 class BillingControl:
-    def __init__(self, state: State, billing: Billing, numbers: Numbers) -> None:
+    def __init__(self, state: State, billing: Billing, api: "Api", inbound: Inbound) -> None:
         self.state = state
         self.billing = billing
-        self.numbers = numbers
+        self.api = api
+        self.incoming = inbound
 
     def routes(self) -> list[Route]:
         return [
@@ -33,6 +38,10 @@ class BillingControl:
             Route("/_sim/accounts/{sid}/calls", self.call, methods=["POST"]),
             Route("/_sim/accounts/{sid}/phone_numbers", self.buy, methods=["POST"]),
             Route("/_sim/accounts/{sid}/fees", self.fee, methods=["POST"]),
+            Route("/_sim/accounts/{sid}/short_codes", self.lease, methods=["POST", "DELETE"]),
+            Route("/_sim/accounts/{sid}/recordings", self.record, methods=["POST"]),
+            Route("/_sim/usa2p/{sid}", self.decide, methods=["POST"]),
+            Route("/_sim/verifications", self.verifications, methods=["GET"]),
         ]
 
     async def clock(self, request: Request) -> Response:
@@ -97,8 +106,7 @@ class BillingControl:
         """Receive `count` messages; none if the account is suspended."""
         body = await read_json(request)
         received = [
-            receive(
-                self.state,
+            self.incoming.receive(
                 self._account(request),
                 str(body["to"]),
                 str(body.get("from", "+15551234567")),
@@ -124,7 +132,7 @@ class BillingControl:
 
     async def buy(self, request: Request) -> Response:
         body = await read_json(request)
-        number = self.numbers.buy(
+        number = self.api.numbers.buy(
             self._account(request),
             str(body["phone_number"]),
             kind=body.get("kind"),
@@ -141,6 +149,44 @@ class BillingControl:
             str(body.get("source") or self.state.new_sid("QE")),
         )
         return JSONResponse({"source": fee.source, "due": fee.due.isoformat()}, 201)
+
+    async def lease(self, request: Request) -> Response:
+        """Lease a `short_code` for 3 or 12 `months` at a time; DELETE gives back the one with the
+        `sid`. Neither is in Twilio's API.
+        """
+        body = await read_json(request)
+        if request.method == "DELETE":
+            self.api.short_codes.give_back(str(body["sid"]))
+            return JSONResponse({})
+        code = self.api.short_codes.lease(
+            self._account(request), str(body["short_code"]), months=int(body.get("months", 3))
+        )
+        return JSONResponse({"sid": code.sid, "short_code": code.short_code}, 201)
+
+    async def record(self, request: Request) -> Response:
+        """A call was recorded: its storage costs every month."""
+        body = await read_json(request)
+        recording = self.api.recordings.store(self._account(request), int(body.get("seconds", 60)))
+        return JSONResponse({"sid": recording.sid}, 201)
+
+    async def decide(self, request: Request) -> Response:
+        """The carriers' decision about a 10DLC campaign: its `status`."""
+        body = await read_json(request)
+        registrations = self.api.newer.services.registrations
+        decided = registrations.decide(request.path_params["sid"], str(body["status"]))
+        return JSONResponse({"sid": decided.sid, "status": decided.status})
+
+    async def verifications(self, _: Request) -> Response:
+        """Each with its code, as the recipient got it."""
+        started = self.api.newer.verify.verifications.values()
+        return JSONResponse(
+            {
+                "verifications": [
+                    {"sid": each.sid, "to": each.to, "code": each.code, "status": each.status}
+                    for each in started
+                ]
+            }
+        )
 
     def _account(self, request: Request) -> Account:
         return self.state.accounts[request.path_params["sid"]]

@@ -13,16 +13,14 @@ from typing import Any
 from simulators.twilio.answers import API, Answer, Refusal, not_found, ok, page_json
 from simulators.twilio.billing.billing import Billing
 from simulators.twilio.billing.rates import number_kind
+from simulators.twilio.billing.webhooks import SMS_FIELDS, change
 from simulators.twilio.parameters import boolean, required
 from simulators.twilio.state import Account, State, rfc2822
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _FIELDS = {
+    **SMS_FIELDS,
     "SmsApplicationSid": "sms_application_sid",
-    "SmsFallbackMethod": "sms_fallback_method",
-    "SmsFallbackUrl": "sms_fallback_url",
-    "SmsMethod": "sms_method",
-    "SmsUrl": "sms_url",
     "StatusCallback": "status_callback",
     "StatusCallbackMethod": "status_callback_method",
     "VoiceApplicationSid": "voice_application_sid",
@@ -104,15 +102,9 @@ class Numbers:
 
     def release(self, number: Number) -> None:
         """Its rent ends; what was charged for the present month is not given back."""
-        self.billing.charge_fees()
+        self.billing.end_fee(number.sid)
         self.numbers.pop(number.sid)
-        self.billing.fees.pop(number.sid, None)
-        account = self.state.accounts[number.account_sid]
-        account.senders.pop(number.phone_number, None)
-        account.released.add(number.phone_number)
-        for pool in account.services.values():
-            if number.phone_number in pool:
-                pool.remove(number.phone_number)
+        self.state.release(self.state.accounts[number.account_sid], number.phone_number)
 
     def _buy(self, account: Account, given: Mapping[str, str]) -> Number:
         number = self.buy(account, required(given, "PhoneNumber"))
@@ -120,11 +112,7 @@ class Numbers:
         return number
 
     def _update(self, number: Number, given: Mapping[str, str]) -> None:
-        for name, written in _FIELDS.items():
-            if name in given:
-                if name.endswith("Method") and given[name] not in ("GET", "POST"):
-                    raise Refusal(400, 20001, f"Invalid {name}: {given[name]}")
-                number.fields[written] = given[name]
+        change(number.fields, given, _FIELDS)
         number.friendly_name = given.get("FriendlyName", number.friendly_name)
         number.updated = self.state.clock.now()
 

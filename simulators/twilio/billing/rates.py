@@ -57,6 +57,8 @@ _PRICES = {
     "phonenumbers-local": 1_150_000,
     "phonenumbers-mobile": 1_150_000,
     "phonenumbers-tollfree": 2_150_000,
+    "shortcodes": 500_000_000,
+    "recordingstorage": 500,
     "a2p-10dlc-registrationfees-brandregistration": 4_000_000,
     "a2p-10dlc-registrationfees-campaignvetting": 15_000_000,
     "a2p-10dlc-registrationfees-monthly": 10_000_000,

@@ -120,7 +120,7 @@ async def test_what_a_service_may_send_unpaid_parks_campaigns_and_refuses_messag
     tollgate: Tollgate,
 ) -> None:
     id_ = await dangerous(tollgate)
-    told = list(NOTIFIED)
+    notified = list(NOTIFIED)
     parked = await campaign(tollgate, id_)
     waits = (await tollgate.get(f"{ACME}/campaigns/{id_}")).json()["waiting"]
     single = await tollgate.post(
@@ -132,7 +132,7 @@ async def test_what_a_service_may_send_unpaid_parks_campaigns_and_refuses_messag
     pool(account_of(tollgate), "+15550001111")
     await inspect_all(tollgate)
 
-    assert told == [id_]
+    assert notified == [id_]
     assert parked == ("parked", "sender_costs_more")
     assert "rcs:acme_agent" in waits["message"]
     assert (single.status_code, single.json()["code"]) == (409, "sender_costs_more")

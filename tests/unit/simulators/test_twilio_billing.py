@@ -183,7 +183,7 @@ async def test_everything_that_is_not_an_outbound_sms_is_billed_in_its_own_categ
     pool = {"sender": service, "senders": ["rcs:agent", "+15550001111"]}
     await client.patch("/_sim/rates", json={"prices": {"sms-messages-carrierfees": "0.003"}})
     await client.post(f"{base}/senders", json=pool)
-    await client.post(f"{base}/inbound", json={"to": "+15550001111", "count": 2})
+    await client.post(f"{base}/inbound", json={"to": "+15550002222", "count": 2})
     await client.post(f"{base}/calls", json={"seconds": 61})
     await client.post(f"{base}/fees", json={})
     await client.post(
