@@ -141,10 +141,14 @@ def show_recurring(organization: OrganizationId, *, as_json: Json = False) -> No
 def release(
     organization: OrganizationId,
     step: Annotated[ReleaseStep, typer.Argument(help="As `tollgate recurring show` proposes it.")],
-    number_sid: Annotated[str, typer.Argument(help="Twilio's id of the number: PN...")],
+    number_sid: Annotated[
+        str, typer.Argument(help="What it names: a number's or short code's sid, recordingstorage.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, for whoever looks later.", callback=not_blank)],
 ) -> None:
-    """Give up a number of a suspended subaccount, or its webhooks. Releasing cannot be undone."""
+    """Give up a number of a suspended subaccount, its webhooks, its recordings or a short code. Only
+    the webhooks can be set again.
+    """
     from cli.recurring import release as give_up
 
     give_up(organization, step, number_sid, reason=reason)

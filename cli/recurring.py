@@ -39,7 +39,7 @@ def show(organization_id: str, *, as_json: bool) -> None:
         f"{_shown(found.reserve_wanted)} {found.currency} held"
     )
     if proposed:
-        steps = table("step", "number", "saves a day", "what is lost")
+        steps = table("step", "what", "saves a day", "what is lost")
         for each in proposed:
             saves = f"{to_decimal_string(each.saves_daily_micros)} {each.currency}"
             steps.add_row(
@@ -51,7 +51,12 @@ def show(organization_id: str, *, as_json: bool) -> None:
 
 def release(organization_id: str, step: ReleaseStep, number_sid: str, *, reason: str) -> None:
     configured_wholly()
-    asyncio.run(_release(organization_id, step, number_sid, reason))
+    taken = asyncio.run(_release(organization_id, step, number_sid, reason))
+    if taken.done_at is None:
+        output.print(
+            f"recorded: {step.value} {number_sid}. Not done at Twilio yet ({LOSES[step]}): repeat it"
+        )
+        return
     output.print(f"done: {step.value} {number_sid}")
 
 
@@ -71,7 +76,9 @@ async def _found(
     return RecurringCostOut.of(organization, costs, reserve), proposed
 
 
-async def _release(organization_id: str, step: ReleaseStep, number_sid: str, reason: str) -> None:
+async def _release(
+    organization_id: str, step: ReleaseStep, number_sid: str, reason: str
+) -> Release:
     async with from_environment("tollgate-release", patience=AT_ONCE, say=say) as services:
         try:
             outcome = await services.releases.confirm(
@@ -87,4 +94,4 @@ async def _release(organization_id: str, step: ReleaseStep, number_sid: str, rea
                 f"that step is not proposed: see `tollgate recurring show {organization_id}`"
             )
         case Release():
-            return
+            return outcome

@@ -1,5 +1,5 @@
-"""Reads what subaccounts cost whether they are used or not: their numbers at Twilio's prices, and
-what recurred in the last month.
+"""Reads what subaccounts cost whether they are used or not: their numbers at Twilio's prices, their
+short codes and 10DLC campaigns, and what else recurred in the last month.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,11 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.failures import first_line
 from db import locks
 from db.carrier import recurring
-from domain.carrier.recurring import CostKind, RecurringCost
+from domain.carrier.recurring import (
+    NUMBERS,
+    RECORDINGS,
+    SHORT_CODES,
+    US_CAMPAIGNS,
+    CostKind,
+    RecurringCost,
+    short_code,
+    us_campaign,
+)
 from domain.carrier.recurring import recurring as recurring_of
 from domain.money import Money
-from providers.errors import NotFound, ProviderError
-from providers.twilio import Twilio
+from providers.errors import NotFound, ProviderError, ProviderRefused
+from providers.twilio import Twilio, possessions
 from providers.twilio import numbers as at_twilio
 from providers.twilio.numbers import Number
 
@@ -24,6 +33,8 @@ log = structlog.get_logger()
 ORGANIZATIONS = 20
 """In one pass."""
 REST = timedelta(minutes=1)
+_FREE = frozenset({"FAILED"})
+"""A campaign that the carriers declined costs no monthly fee; one that they still look at will."""
 
 
 class RecurringCosts:
@@ -58,13 +69,41 @@ class RecurringCosts:
 
     async def read(self, organization_id: str, account_sid: str, *, now: datetime) -> None:
         """Read one subaccount, record what it costs, and keep its reserve."""
+        async with self._engine.connect() as conn:
+            month = await recurring.month(conn, organization_id, now=now)
+            lease = await recurring.lease(conn, organization_id, now=now)
+            before = (await recurring.get(conn, organization_id)).costs
         await self._turn()
         numbers = await at_twilio.numbers(self._twilio, account_sid)
-        priced = await self._price(account_sid, numbers)
+        known = await self._price(account_sid, numbers)
+        await self._turn()
+        codes = await possessions.short_codes(self._twilio, account_sid)
+        known += [short_code(each.sid, each.code, len(codes), lease) for each in codes]
+        covered = {NUMBERS, SHORT_CODES}
+        campaigns = await self._us_campaigns(account_sid, before)
+        if campaigns is not None:
+            known += campaigns
+            covered.add(US_CAMPAIGNS)
+        if any(category == RECORDINGS for category, _ in month):
+            await self._turn()
+            stored = await possessions.has_recordings(self._twilio, account_sid)
+            covered |= set() if stored else {RECORDINGS}
         async with self._engine.begin() as conn:
             await locks.hurry(conn)
-            month = await recurring.month(conn, organization_id, now=now)
-            await recurring.record(conn, organization_id, recurring_of(priced, month), now=now)
+            costs = recurring_of(known, month, covered)
+            await recurring.record(conn, organization_id, costs, now=now)
+
+    async def _us_campaigns(
+        self, account_sid: str, before: Sequence[RecurringCost]
+    ) -> list[RecurringCost] | None:
+        """Those of a suspended subaccount are as they were read last; None: they were never read."""
+        await self._turn()
+        try:
+            found = await possessions.us_campaigns(self._twilio, account_sid, self._turn)
+        except ProviderRefused as refusal:
+            log.info("us_campaigns_not_read", account_sid=account_sid, reason=first_line(refusal))
+            return [cost for cost in before if cost.kind is CostKind.US_CAMPAIGN] or None
+        return [us_campaign(each.sid, each.usecase) for each in found if each.status not in _FREE]
 
     async def _price(self, account_sid: str, numbers: Sequence[Number]) -> list[RecurringCost]:
         prices: dict[str, dict[str, Money]] = {}

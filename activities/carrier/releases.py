@@ -1,4 +1,6 @@
-"""Gives up at Twilio what an operator confirmed: a number's webhooks, or the number."""
+"""Gives up at Twilio what an operator confirmed: a number's webhooks or the number, recordings; and
+sees whether a short code was given back.
+"""
 
 import json
 from datetime import datetime
@@ -10,7 +12,7 @@ from db.carrier import releases
 from db.carrier.releases import NotProposed, NotSuspended, Release
 from db.lifecycle import organizations
 from domain.carrier.release import ReleaseStep
-from providers.twilio import Twilio
+from providers.twilio import Twilio, possessions
 from providers.twilio import numbers as at_twilio
 
 log = structlog.get_logger()
@@ -32,7 +34,8 @@ class Releases:
         now: datetime,
     ) -> Release | NotSuspended | NotProposed:
         """Record who wants it and why, then do it. Safe to repeat: what was recorded and not done is
-        done then. Raises ProviderError if Twilio does not do it.
+        done then, as where there is too much to delete at once. Raises ProviderError if Twilio
+        does not do it.
         """
         async with self._engine.begin() as conn:
             organization = await organizations.get(conn, organization_id)
@@ -41,7 +44,10 @@ class Releases:
             )
         if organization is None or not isinstance(release, Release) or release.done_at is not None:
             return release
-        before = await self._do(organization.twilio_account_sid, release)
+        outcome = await self._do(organization.twilio_account_sid, release)
+        if outcome is None:
+            return release
+        before = outcome
         async with self._engine.begin() as conn:
             release = await releases.done(conn, organization_id, release, before=before, now=now)
         log.warning(
@@ -49,9 +55,14 @@ class Releases:
         )
         return release
 
-    async def _do(self, account_sid: str, release: Release) -> str:
-        """Returns the webhooks that the number had."""
+    async def _do(self, account_sid: str, release: Release) -> str | None:
+        """Returns the webhooks that the number had; None if it is not done yet."""
         sid = release.proposal.number_sid
+        if release.proposal.step is ReleaseStep.DELETE_RECORDINGS:
+            return "" if await possessions.delete_recordings(self._twilio, account_sid) else None
+        if release.proposal.step is ReleaseStep.RETURN_SHORT_CODE:
+            left = await possessions.short_codes(self._twilio, account_sid)
+            return None if any(each.sid == sid for each in left) else ""
         number = await at_twilio.number(self._twilio, account_sid, sid)
         if number is None:
             return ""

@@ -27,11 +27,19 @@ from domain.wallet.reserves import Reserve
 router = APIRouter(prefix="/v1/organizations/{organization_id}", tags=["organizations"])
 
 
-class RecurringItemOut(BaseModel):
-    """One number, or one category of usage that recurs."""
+_STEP = (
+    "`remove_webhooks`, `delete_recordings`, `release_number`, or `return_short_code`, which a person "
+    "does in Twilio's console."
+)
 
-    kind: CostKind = Field(description="`number`, or `usage` for a category.")
-    id: str = Field(examples=["PN0123"], description="The sid of the number, or the category.")
+
+class RecurringItemOut(BaseModel):
+    """One number, short code or 10DLC campaign, or one category of usage that recurs."""
+
+    kind: CostKind = Field(
+        description="`number`, `short_code`, `us_campaign` (10DLC), or `usage` for a category."
+    )
+    id: str = Field(examples=["PN0123"], description="Twilio's sid, or the category.")
     name: str = Field(examples=["+15550001000 (local)"], description="For people.")
     daily: Decimal = Field(description="A thirtieth of what it costs a month, rounded up.")
     currency: CurrencyOut = Field(description="The currency in which Twilio charges it.")
@@ -92,18 +100,23 @@ class RecurringCostOut(BaseModel):
 class ReleaseRequest(Body):
     """The step to take, as it is proposed, and why."""
 
-    step: ReleaseStep = Field(description="`remove_webhooks` or `release_number`.")
+    step: ReleaseStep = Field(description=_STEP)
     reason: Name = Field(description="In one line, for whoever looks at it later.")
-    number_sid: Annotated[str, Field(pattern=r"^PN[0-9A-Za-z]{1,62}$")] = Field(
-        description="Twilio's id of the number."
+    number_sid: Annotated[str, Field(pattern=r"^((PN|SC)[0-9A-Za-z]{1,62}|recordingstorage)$")] = (
+        Field(
+            description="Twilio's id of the number or short code; `recordingstorage` for recordings."
+        )
     )
 
 
 class ReleaseOut(BaseModel):
     """A step by which a suspended subaccount costs less: proposed, or confirmed by an operator."""
 
-    step: ReleaseStep = Field(description="`remove_webhooks` or `release_number`.")
-    number_sid: str = Field(examples=["PN0123"], description="Twilio's id of the number.")
+    step: ReleaseStep = Field(description=_STEP)
+    number_sid: str = Field(
+        examples=["PN0123"],
+        description="Twilio's id of the number or short code; `recordingstorage` for recordings.",
+    )
     name: str = Field(examples=["+15550001000 (local)"], description="For people.")
     saves_daily: Decimal = Field(
         description="What it saves a day. Webhooks that are removed save it once the subaccount is "
@@ -112,7 +125,9 @@ class ReleaseOut(BaseModel):
     currency: CurrencyOut = Field(description="The currency in which Twilio charges.")
     loses: str = Field(description="What is lost.")
     confirmed_at: Time | None = Field(description="When an operator confirmed it; null: proposed.")
-    done_at: Time | None = Field(description="When Twilio did it.")
+    done_at: Time | None = Field(
+        description="When it was done at Twilio; null: not yet, repeat the step."
+    )
     by: str | None = Field(description="Who confirmed it.")
     reason: str | None = Field(description="Why.")
     webhooks: str | None = Field(
@@ -206,13 +221,14 @@ async def list_releases(organization_id: OrganizationId, here: Here) -> Releases
     "/releases",
     dependencies=[OPERATOR],
     operation_id="create_release",
-    summary="Give up a number of a suspended subaccount, or its webhooks",
+    summary="Give up something of a suspended subaccount",
 )
 async def confirm(
     organization_id: OrganizationId, body: ReleaseRequest, caller: Caller, here: Here, once: Once
 ) -> ReleaseOut:
-    """Does one proposed step at Twilio, and records who wanted it and why. Repeating it returns what
-    was done. Returns 409 if the organization is not suspended, 404 if the step is not proposed.
+    """Does one proposed step at Twilio, and records who wanted it and why. Repeating it does what was
+    not done yet, and returns what was done. Returns 409 if the organization is not suspended, 404
+    if the step is not proposed.
     """
     async with here.snapshot() as conn:
         if await organizations.get(conn, organization_id) is None:
@@ -232,7 +248,8 @@ async def confirm(
         case NotProposed():
             raise not_found("release")
         case _:
-            await once.finish(here, body)
+            if outcome.done_at is not None:
+                await once.finish(here, body)
             return ReleaseOut.of(outcome)
 
 

@@ -14,7 +14,13 @@ from db.carrier import policies
 from db.lifecycle import organizations, standings
 from db.tables.carrier import recurring_costs
 from db.wallet import reserves
-from domain.carrier.recurring import CostKind, RecurringCost, daily_micros
+from domain.carrier.recurring import (
+    SHORT_CODES,
+    CostKind,
+    Lease,
+    RecurringCost,
+    daily_micros,
+)
 from domain.money import Money
 
 NO_RATE = "no exchange rate from Twilio's currency to the wallet's is set"
@@ -41,6 +47,15 @@ _MONTH = text("""
         SELECT DISTINCT ON (day, category) category, currency, cost_micros FROM carrier_charges
         WHERE organization_id = :of AND day > :since ORDER BY day, category, revision DESC
     ) newest GROUP BY category, currency
+""")
+_LEASE = text("""
+    SELECT currency, coalesce(sum(cost_micros) FILTER (WHERE day > :quarter), 0) AS quarter,
+           sum(cost_micros) AS year
+    FROM (
+        SELECT DISTINCT ON (day) day, currency, cost_micros FROM carrier_charges
+        WHERE organization_id = :of AND category = :category AND day > :year
+        ORDER BY day, revision DESC
+    ) newest GROUP BY currency ORDER BY year DESC LIMIT 1
 """)
 _NOTE = text("""
     INSERT INTO recurring_readings (organization_id, read_at, due_at, daily_micros, problem)
@@ -107,6 +122,20 @@ async def month(
     since = (now - timedelta(days=31)).date()
     rows = await conn.execute(_MONTH, {"of": organization_id, "since": since})
     return {(row.category, row.currency): int(row.micros) for row in rows}
+
+
+async def lease(conn: AsyncConnection, organization_id: str, *, now: datetime) -> Lease:
+    """What Twilio charged for short codes."""
+    params = {
+        "of": organization_id,
+        "category": SHORT_CODES,
+        "quarter": (now - timedelta(days=93)).date(),
+        "year": (now - timedelta(days=366)).date(),
+    }
+    row = (await conn.execute(_LEASE, params)).one_or_none()
+    if row is None:
+        return Lease(quarter_micros=0, year_micros=0, currency="USD")
+    return Lease(quarter_micros=int(row.quarter), year_micros=int(row.year), currency=row.currency)
 
 
 async def record(

@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.carrier import recurring
 from db.lifecycle import standings
 from db.tables.carrier import releases
-from domain.carrier.recurring import CostKind, RecurringCost
+from domain.carrier.recurring import RecurringCost
 from domain.carrier.release import Proposal, ReleaseStep, ladder
 from domain.lifecycle.standing import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A step that an operator confirmed; `done_at` is None until Twilio did it. `before` has the
+    """A step that an operator confirmed; `done_at` is None until it was done at Twilio. `before` has the
     webhooks that were removed.
     """
 
@@ -42,7 +42,7 @@ class NotSuspended:
 
 @dataclass(frozen=True, slots=True)
 class NotProposed:
-    """The subaccount has no such number, or the number has no webhooks."""
+    """The subaccount has nothing like that to give up."""
 
 
 async def proposals(
@@ -117,7 +117,7 @@ async def done(
 def _without(costs: Sequence[RecurringCost], proposal: Proposal) -> list[RecurringCost]:
     left = []
     for cost in costs:
-        if (cost.kind, cost.reference) != (CostKind.NUMBER, proposal.number_sid):
+        if cost.reference != proposal.number_sid:
             left.append(cost)
         elif proposal.step is ReleaseStep.REMOVE_WEBHOOKS:
             left.append(replace(cost, answers=False))

@@ -192,13 +192,13 @@ recurring_costs = Table(
     metadata,
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("kind", Text, nullable=False),
-    Column("reference_id", Text, nullable=False),  # a number's sid, or a usage category
+    Column("reference_id", Text, nullable=False),  # a sid, or a usage category
     Column("name", Text, nullable=False),
     Column("monthly_micros", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("answers", Boolean, nullable=False, server_default=FALSE),  # the number has webhooks
     PrimaryKeyConstraint("organization_id", "kind", "reference_id"),
-    one_of("kind", "number", "usage"),
+    one_of("kind", "number", "short_code", "us_campaign", "usage"),
     CheckConstraint("monthly_micros >= 0", name="monthly"),
 )
 
@@ -218,7 +218,9 @@ releases = Table(
     metadata,
     Column("organization_id", ForeignKey("organizations.id"), nullable=False),
     Column("step", Text, nullable=False),
-    Column("number_sid", Text, nullable=False),
+    Column(
+        "number_sid", Text, nullable=False
+    ),  # or a short code's, or the category of what is stored
     Column("name", Text, nullable=False),
     Column("saves_daily_micros", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
@@ -228,5 +230,5 @@ releases = Table(
     time("confirmed_at", required=True),
     time("done_at"),
     PrimaryKeyConstraint("organization_id", "number_sid", "step"),
-    one_of("step", "remove_webhooks", "release_number"),
+    one_of("step", "remove_webhooks", "delete_recordings", "release_number", "return_short_code"),
 )

@@ -24,7 +24,7 @@ async def rotate_token(twilio: Twilio, account_sid: str) -> Account:
     A secondary token that is there already is not promoted but deleted: whoever has the old token
     may have made it, and would have the new one.
     """
-    own = (await _client(twilio, account_sid)).accounts.v1
+    own = (await own_client(twilio, account_sid)).accounts.v1
     with suppress(NotFound):
         await answer_of(lambda: own.secondary_auth_token().delete_async())
     await answer_of(
@@ -38,11 +38,12 @@ async def channel_senders(twilio: Twilio, account_sid: str, service_sid: str) ->
     """The senders of other channels in a messaging service's pool, such as `rcs:acme_agent`; a pool
     has few (Twilio's page of the ChannelSender resource).
     """
-    service = (await _client(twilio, account_sid)).messaging.v1.services(service_sid)
+    service = (await own_client(twilio, account_sid)).messaging.v1.services(service_sid)
     page = await answer_of(lambda: service.channel_senders.page_async(page_size=_MOST_SENDERS))
     return [str(each.sender or "") for each in page]
 
 
-async def _client(twilio: Twilio, account_sid: str) -> Any:
+async def own_client(twilio: Twilio, account_sid: str) -> Any:
+    """The SDK with the credentials of the subaccount itself."""
     account = await twilio.get_account(account_sid)
     return Client(account_sid, account.auth_token, http_client=twilio.wire)

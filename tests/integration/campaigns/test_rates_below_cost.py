@@ -172,7 +172,7 @@ async def test_each_organization_is_compared_with_the_prices_of_its_parent(
     tollgate.twilio.state.open_parent(other, token)
     tollgate.twilio.state.rates.change({"parents": {other: {"DE": "0.20"}}})
     twilio = Twilio(
-        client=tollgate.http,
+        client=tollgate.to_twilio,
         account_sid=MAIN_SID,
         auth_token=MAIN_TOKEN,
         base_url=tollgate.twilio.url,

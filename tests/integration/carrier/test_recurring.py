@@ -13,6 +13,7 @@ from db.billing import carrier
 from db.carrier import recurring
 from tests.builders import broken_claims, rows, run
 from tests.integration.conftest import Tollgate
+from tests.unit.simulators.test_twilio_products import CAMPAIGN
 
 ACME = "/v1/organizations/acme"
 RENT = "phonenumbers-local"
@@ -86,9 +87,9 @@ async def test_a_category_that_recurs_counts_with_what_it_cost_last_month(
         " VALUES ('acme', :day, :category, :revision, 'USD', :cost, 'charge', 0, 0)"
     )
     for day, category, revision, micros in (
-        (today, MONTHLY, 1, 9_000_000),
-        (today, MONTHLY, 2, 3_000_000),
-        (today - timedelta(days=40), MONTHLY, 1, 7_000_000),
+        (today, "mediastorage", 1, 9_000_000),
+        (today, "mediastorage", 2, 3_000_000),
+        (today - timedelta(days=40), "mediastorage", 1, 7_000_000),
         (today, "sms-inbound-longcode", 1, 5_000_000),
     ):
         await run(engine, charged, day=day, category=category, revision=revision, cost=micros)
@@ -260,3 +261,122 @@ async def test_rent_is_taken_from_the_reserve_while_inbound_is_owed(tollgate: To
     entries = await rows(tollgate.services.engine, "SELECT kind FROM ledger_entries ORDER BY seq")
     assert [row.kind for row in entries] == ["credit", "carrier_charge"]
     assert await broken_claims(tollgate.services.engine) == set()
+
+
+async def own_at_twilio(tollgate: Tollgate, method: str, path: str, **data: Any) -> Any:
+    """As the subaccount itself."""
+    account = tollgate.twilio.state.accounts[tollgate.accounts["acme"]]
+    answer = await tollgate.http.request(
+        method,
+        f"{tollgate.twilio.url}{path}",
+        data=data or None,
+        auth=(account.sid, account.auth_token),
+    )
+    return answer.json() if answer.content else None
+
+
+async def sim(tollgate: Tollgate, path: str, method: str = "POST", **body: Any) -> Any:
+    base = f"{tollgate.twilio.url}/_sim/accounts/{tollgate.accounts['acme']}"
+    return (await tollgate.http.request(method, f"{base}/{path}", json=body)).json()
+
+
+async def register(tollgate: Tollgate, usecase: str) -> str:
+    """A 10DLC campaign that the carriers still look at: nothing was charged for a month yet."""
+    service = await own_at_twilio(tollgate, "POST", "/v1/Services", FriendlyName="shop")
+    path = f"/v1/Services/{service['sid']}/Compliance/Usa2p"
+    campaign = await own_at_twilio(
+        tollgate, "POST", path, **CAMPAIGN | {"UsAppToPersonUsecase": usecase}
+    )
+    return str(campaign["sid"])
+
+
+def items(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return sorted((each["kind"], each["name"], each["daily"]) for each in found["items"])
+
+
+async def charged(tollgate: Tollgate, category: str, micros: int, *, days_ago: int = 0) -> None:
+    await run(
+        tollgate.services.engine,
+        "INSERT INTO carrier_charges (organization_id, day, category, revision, currency,"
+        " cost_micros, action, due_micros, moved_micros)"
+        " VALUES ('acme', :day, :category, 1, 'USD', :cost, 'charge', 0, 0)",
+        day=now(tollgate).date() - timedelta(days=days_ago),
+        category=category,
+        cost=micros,
+    )
+
+
+async def test_a_10dlc_campaign_counts_before_it_was_ever_charged_and_while_suspended(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard(reserve_days=1)
+    await register(tollgate, "MARKETING")
+    await register(tollgate, "LOW_VOLUME")
+    await charged(tollgate, MONTHLY, 99_000_000)
+    await read(tollgate)
+    active = items(await cost(tollgate))
+    tollgate.twilio.state.accounts[tollgate.accounts["acme"]].status = "suspended"
+    await read(tollgate, later=timedelta(days=2))
+
+    assert active == [
+        ("us_campaign", "10DLC campaign (LOW_VOLUME)", "0.05"),
+        ("us_campaign", "10DLC campaign (MARKETING)", "0.333334"),
+    ]
+    assert items(await cost(tollgate)) == active
+
+
+async def test_campaigns_that_twilio_never_showed_count_with_what_they_cost_last_month(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard(reserve_days=1)
+    await register(tollgate, "MARKETING")
+    await charged(tollgate, MONTHLY, 3_000_000)
+    tollgate.twilio.state.accounts[tollgate.accounts["acme"]].status = "suspended"
+    await read(tollgate)
+
+    assert items(await cost(tollgate)) == [("usage", MONTHLY, "0.10")]
+
+
+async def test_a_short_code_is_given_back_by_a_person_and_seen_to_be_gone(
+    tollgate: Tollgate,
+) -> None:
+    await tollgate.onboard()
+    leased = await sim(tollgate, "short_codes", short_code="12345")
+    await suspended(tollgate)
+    await read(tollgate)
+    unpriced = items(await cost(tollgate))
+    await charged(tollgate, "shortcodes", 1_500_000_000, days_ago=40)
+    await read(tollgate, later=timedelta(days=1))
+    priced = items(await cost(tollgate))
+    [proposed] = (await tollgate.get(f"{ACME}/releases")).json()["proposed"]
+    early = await release(tollgate, "return_short_code", leased["sid"])
+    still = (await cost(tollgate))["items"]
+    await sim(tollgate, "short_codes", "DELETE", sid=leased["sid"])
+    done = await release(tollgate, "return_short_code", leased["sid"])
+
+    assert unpriced == [("short_code", "12345 (its price is known when Twilio charges it)", "0.00")]
+    assert priced == [("short_code", "12345", "16.666667")]
+    assert (proposed["step"], proposed["saves_daily"]) == ("return_short_code", "16.666667")
+    assert (early.json()["done_at"], len(still)) == (None, 1)
+    assert done.json()["done_at"] is not None
+    assert (await cost(tollgate))["items"] == []
+
+
+async def test_recordings_are_deleted_step_by_step_and_cost_no_more(tollgate: Tollgate) -> None:
+    await tollgate.onboard()
+    for _ in range(3):
+        await sim(tollgate, "recordings", seconds=60)
+    await charged(tollgate, "recordingstorage", 9_000_000)
+    await suspended(tollgate)
+    await read(tollgate)
+    before = items(await cost(tollgate))
+    tollgate.twilio.faults.add("503", path="/2010-04-01/Accounts/.*/Recordings/RE.*", times=1)
+    failed = await release(tollgate, "delete_recordings", "recordingstorage")
+    again = await release(tollgate, "delete_recordings", "recordingstorage")
+    await read(tollgate, later=timedelta(days=1))
+
+    assert before == [("usage", "recordingstorage", "0.30")]
+    assert failed.status_code == 503
+    assert again.json()["done_at"] is not None
+    assert tollgate.twilio.recordings.stored == {}
+    assert (await cost(tollgate))["items"] == []
