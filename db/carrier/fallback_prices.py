@@ -11,8 +11,12 @@ from db import alerts
 from domain.alerts import AlertKind
 from domain.money import Money
 
+_DEAREST = """
+    SELECT account_sid, currency, country, max(price_micros) AS price_micros
+    FROM network_prices GROUP BY account_sid, currency, country
+"""
 _COSTS = """
-    SELECT p.country, max(p.price_micros) AS micros FROM network_prices p
+    SELECT p.country, max(p.price_micros) AS micros FROM dearest p
     WHERE p.currency = o.currency
       AND (CAST(o.twilio_parent_sid AS text) IS NULL OR p.account_sid IN (o.twilio_parent_sid, ''))
       AND NOT EXISTS (SELECT FROM rates r WHERE r.organization_id IN ('*', o.id)
@@ -21,6 +25,7 @@ _COSTS = """
 """
 _UNCOVERED = text(
     f"""
+    WITH dearest AS MATERIALIZED ({_DEAREST})
     SELECT o.id, o.currency, o.price AS price, count(*) AS countries, max(cost.micros) AS cost,
            (array_agg(cost.country ORDER BY cost.micros DESC, cost.country))[1] AS dearest
     FROM (SELECT CAST(:id AS text) AS id, CAST(:currency AS text) AS currency,
@@ -31,7 +36,7 @@ _UNCOVERED = text(
 )
 _PAGE = text(
     f"""
-    WITH page AS MATERIALIZED (
+    WITH dearest AS MATERIALIZED ({_DEAREST}), page AS MATERIALIZED (
         SELECT id, currency, twilio_parent_sid, price_per_segment_micros AS price, price_below_cost
         FROM organizations WHERE id > :after ORDER BY id LIMIT :limit
     ), below AS (

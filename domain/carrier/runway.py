@@ -45,8 +45,10 @@ class Funds:
         return f"{self.account_sid} has {self.balance}{rest}"
 
 
-def suspended(account_sid: str, status: AccountStatus, balance: Money) -> str:
-    return f"Twilio reports the parent account {account_sid} as {status.value}, with {balance} left"
+def suspended(account_sid: str, status: AccountStatus, balance: Money | None) -> str:
+    """The balance says why, if Twilio tells it."""
+    left = "" if balance is None else f", with {balance} left"
+    return f"Twilio reports the parent account {account_sid} as {status.value}{left}"
 
 
 def window(now: datetime) -> tuple[date, timedelta]:

@@ -11,7 +11,7 @@ from domain import money
 from domain.campaigns.telephony import AccountStatus
 from domain.carrier import runway
 from domain.money import BadAmount, Money
-from providers.errors import ProviderUnavailable
+from providers.errors import ProviderRefused, ProviderUnavailable
 from providers.twilio.adapter import Twilio
 from providers.twilio.wire import answer_of
 
@@ -28,9 +28,13 @@ async def why_suspended(twilio: Twilio, account_sid: str) -> str | None:
     error 10001).
     """
     parent = await twilio.parent_of(account_sid)
-    account, left = await twilio.get_account(parent), await balance(twilio, parent)
-    if account.status is AccountStatus.ACTIVE and left.micros > 0:
-        return None
+    account = await twilio.get_account(parent)
+    if account.status is AccountStatus.ACTIVE:
+        return None  # also with nothing left: who pays by invoice goes on
+    try:
+        left = await balance(twilio, parent)
+    except ProviderRefused:
+        left = None
     return runway.suspended(parent, account.status, left)
 
 

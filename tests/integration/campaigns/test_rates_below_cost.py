@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from activities.audit.budgets import Budgets
+from activities.audit.passes import Pass
+from activities.audit.rates_pass import RatesPass
 from activities.carrier.country_prices import CountryPrices
 from db import alerts
 from domain.alerts import AlertKind
+from domain.audit.reconciliation import Subject
 from providers.twilio import Twilio
 from simulators.twilio.app import MAIN_SID, MAIN_TOKEN
 from tests.builders import rows
@@ -201,3 +205,20 @@ async def test_each_organization_is_compared_with_the_prices_of_its_parent(
     assert costs == ["0.0075", "0.20"]
     assert list(fallback) == ["theirs"]
     assert await read_again(tollgate, FALLBACK) == {}  # that parent is no longer set up
+
+
+async def test_the_daily_pass_reads_every_country_and_then_compares_every_organization(
+    tollgate: Tollgate,
+) -> None:
+    engine, twilio = tollgate.services.engine, tollgate.services.twilio
+    await tollgate.onboard()
+    dear(tollgate)
+    step = RatesPass(engine, twilio, Budgets(engine)).step
+    at = Pass(subject=Subject.RATES, began_at=datetime.now(UTC))
+    while not at.done:
+        at = await step(at)
+
+    assert at.compared == 1
+    assert await rows(engine, "SELECT kind FROM alerts WHERE cleared_at IS NULL") == [
+        ("price_below_cost",)
+    ]
