@@ -1,13 +1,13 @@
 """what recurs, validated
 
-Revision ID: 0066
-Revises: 0065
+Revision ID: 0068
+Revises: 0067
 """
 
 from alembic import op
 
-revision = "0066"
-down_revision = "0065"
+revision = "0068"
+down_revision = "0067"
 branch_labels = None
 depends_on = None
 needed = False

@@ -3,14 +3,14 @@
 Short codes and 10DLC campaigns are recurring costs of their own, and recordings and short codes can
 be given up.
 
-Revision ID: 0065
-Revises: 0064
+Revision ID: 0067
+Revises: 0066
 """
 
 from alembic import op
 
-revision = "0065"
-down_revision = "0064"
+revision = "0067"
+down_revision = "0066"
 branch_labels = None
 depends_on = None
 
