@@ -153,10 +153,10 @@ async def clear(
     unseen_for: timedelta = timedelta(0),
     naming: str = "",
     unless: Exists | None = None,
-) -> bool:
-    """Clear an alert that no longer applies; returns whether it was open. `unseen_for`: only if it
-    was not raised again for that long. `naming`: only if its detail contains this. `unless`: not if
-    such a row exists. The caller commits.
+) -> None:
+    """Clear an alert that no longer applies. `unseen_for`: only if it was not raised again for that
+    long. `naming`: only if its detail contains this. `unless`: not if such a row exists. The caller
+    commits.
     """
     which: list[ColumnElement[bool]] = [*_ONE, _OPEN]
     if unseen_for:
@@ -165,7 +165,7 @@ async def clear(
         which.append(alerts.c.detail.contains(naming, autoescape=True))
     if unless is not None:
         which.append(~unless)
-    return await end(conn, which, of=organization_id, of_kind=kind.value) > 0
+    await end(conn, which, of=organization_id, of_kind=kind.value)
 
 
 async def clear_each(
@@ -199,8 +199,8 @@ async def end(
     reason: str = "",
     **values: str,
 ) -> int:
-    """Move these alerts to those that ended, with an entry in their history; returns how many.
-    `by`: a person closes them. The caller commits.
+    """Move these alerts to those that ended, with an entry in their history; returns how many, if it
+    is not sent `together` with other statements. `by`: a person closes them. The caller commits.
     """
     change = Change.CLEARED if by is None else Change.CLOSED
     gone = delete(alerts).where(*which).returning(*(alerts.c[name] for name in _MOVED)).cte("gone")
@@ -222,9 +222,10 @@ async def end(
         literal(by, Text),
     )
     names = ["alert_id", "organization_id", "kind", "change", "note", "made_by"]
-    written = insert(alert_changes).from_select(names, entries).returning(alert_changes.c.id)
+    written = insert(alert_changes).from_select(names, entries)
     with_event = written.add_cte(alert_events.telling_end(ended, by))
-    return len((await conn.execute(with_event, values)).all())
+    done = await conn.execute(with_event, values, execution_options={"preserve_rowcount": True})
+    return done.rowcount
 
 
 async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:

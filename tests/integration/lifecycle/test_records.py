@@ -253,7 +253,7 @@ async def test_an_alert_of_every_kind_is_closed_and_raised_again(
                 case "raise":
                     await alerts.raise_(conn, ORGANIZATION, kind, "why")
                 case "clear":
-                    assert await alerts.clear(conn, ORGANIZATION, kind)
+                    await alerts.clear(conn, ORGANIZATION, kind)
                 case _:
                     [alert] = await alerts.standing(conn, ORGANIZATION)
                     assert await alert_records.close(conn, alert.id, by="jo", reason="done")
