@@ -18,7 +18,7 @@ from db.audit import alert_records, reconciliations
 from db.billing import empty_wallets, receivables
 from db.campaigns import parked_campaigns, refusals, runs, status_checks
 from db.lifecycle import deadlines, standing_counts, unnotified
-from db.outbound import old_rows
+from db.outbound import old_events, old_rows
 from db.pipeline import reading
 from db.wallet import holds, seals
 from db.wallet.unsealed_wallets import NOTHING
@@ -108,6 +108,7 @@ class Upkeep:
             await deadlines.warn(conn, now=datetime.now(UTC))
         async with self._engine.begin() as conn:
             await old_rows.delete(conn, now=datetime.now(UTC))
+            await old_events.delete(conn, now=datetime.now(UTC))
         return WATCH_EVERY.total_seconds()
 
     async def _seal(self) -> float:
