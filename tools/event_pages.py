@@ -4,8 +4,9 @@ from domain.events.catalogue import CATALOGUE, Entry
 from tools.tables import GENERATED, joined, table
 
 HEAD = """Each event is written in the transaction of the fact that it tells, once. It is thin: `id`, `type`,
-`version`, `occurred_at`, `organization_id` (null for an event of the installation) and the `data` below; read the rest
-by GET. Amounts are decimal strings. A field may be added at any time; if one changes its meaning, `version` grows."""
+`version`, its time (`occurred_at` in the API, `timestamp` in a webhook), `organization_id` (null for an event of the
+installation) and the `data` below; read the rest by GET. Amounts are decimal strings. A type or a field may be added at
+any time: ignore what you do not know. If a field changes its meaning, `version` grows. Events are kept for 90 days."""
 OPT_IN = "Written only while an endpoint names this type."
 
 

@@ -12,7 +12,7 @@ from api.http.errors import invalid, not_found
 from api.http.fields import Time
 from db.events import listing
 from db.events.listing import Event, Filters
-from domain.events.catalogue import CATALOGUE, EventType, shown
+from domain.events.catalogue import EventType, shown, version_of
 from domain.lifecycle.organization import is_organization_id
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
@@ -44,11 +44,10 @@ class EventOut(BaseModel):
 
     @classmethod
     def of(cls, event: Event) -> "EventOut":
-        known = event.type in set(EventType)
         return cls(
             id=event.id,
             type=event.type,
-            version=CATALOGUE[EventType(event.type)].version if known else 1,
+            version=version_of(event.type),
             organization_id=event.organization_id,
             occurred_at=event.occurred_at,
             data=shown(event.type, event.data),

@@ -39,6 +39,7 @@ def _payload(type_: EventType, entry: Entry) -> Json:
     properties: Json = {
         "id": {"type": "string", "description": "The same in every delivery."},
         "type": {"type": "string", "const": type_.value},
+        "version": {"type": "integer", "description": "Of the data."},
         "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
         "organization_id": {"type": ["string", "null"]},
         "data": {

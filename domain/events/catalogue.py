@@ -12,7 +12,16 @@ from typing import Any
 from domain.events.types import Entry, EventType, Field, Kind
 from domain.money import to_decimal_string
 
-__all__ = ["CATALOGUE", "Entry", "EventType", "Field", "Kind", "refuse_unknown_keys", "shown"]
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "EventType",
+    "Field",
+    "Kind",
+    "refuse_unknown_keys",
+    "shown",
+    "version_of",
+]
 
 EPOCH = Field("epoch", Kind.NUMBER, "counts the changes of the organization's standing")
 STATUS = Field("status", Kind.TEXT, "`active` or `suspended`")
@@ -246,6 +255,11 @@ def refuse_unknown_keys(type_: EventType, keys: set[str]) -> None:
     promised = {field.stored for field in CATALOGUE[type_].fields}
     if keys != promised:
         raise ValueError(f"{type_} has {sorted(keys)}, and should have {sorted(promised)}")
+
+
+def version_of(type_: str) -> int:
+    """The version of its data; 1 for a type of another version of Tollgate."""
+    return CATALOGUE[EventType(type_)].version if type_ in CATALOGUE else 1
 
 
 def shown(type_: str, data: Mapping[str, Any]) -> dict[str, Any]:

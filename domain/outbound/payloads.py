@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.events.catalogue import shown
+from domain.events.catalogue import shown, version_of
 
 
 def payload(
@@ -19,6 +19,7 @@ def payload(
     document = {
         "id": event_id,
         "type": type_,
+        "version": version_of(type_),
         "timestamp": occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "organization_id": organization_id,
         "data": shown(type_, data),

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from jsonschema import (  # type: ignore[import-untyped]
 
 from api.app import create_app
 from api.http import examples
+from domain.events.catalogue import EventType
+from domain.outbound.payloads import payload
 
 VERBS = {
     *("list", "get", "check", "explain", "preview"),
@@ -144,3 +147,19 @@ def test_bodies_and_responses_of_several_shapes_are_described_as_one_of(
         "replayed": "#/components/schemas/BookedPosting",
         "refused": "#/components/schemas/RefusedPosting",
     }
+
+
+def test_every_type_of_event_is_described_as_a_webhook(document: dict[str, Any]) -> None:
+    assert set(document["webhooks"]) == set(EventType)
+    for type_, methods in document["webhooks"].items():
+        body = methods["post"]["requestBody"]["content"]["application/json"]["schema"]
+        sent = payload("evt_1", type_, datetime.now(UTC), None, {})
+        assert set(json.loads(sent)) == set(body["properties"]), type_
+        assert body["properties"]["type"]["const"] == type_
+        assert set(json.loads(sent)["data"]) == set(body["properties"]["data"]["properties"])
+
+
+def test_paths_are_in_kebab_case(document: dict[str, Any]) -> None:
+    for path in document["paths"]:
+        for segment in path.strip("/").split("/"):
+            assert re.fullmatch(r"[a-z0-9-]+|{[a-z_]+}", segment), path
