@@ -1,7 +1,6 @@
 """`tollgate bench bill`: measures on its own complete installation."""
 
 import json
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import typer
@@ -9,8 +8,8 @@ import uvloop
 from rich.table import Table
 
 from bench.bill import run as bill
-from bench.bill.run import Report, Size
-from bench.outcome import BenchFailed, percentile
+from bench.bill.run import MOST_SECONDS, Replace, Report, Size
+from bench.outcome import BenchFailed
 from cli.bench_target import target_of
 from cli.console import errors, output, write
 from cli.dev import until_stopped
@@ -19,7 +18,6 @@ from cli.stack import Stack, check_settings, serve
 from domain.money import to_decimal_string
 
 QUEUE = "bench-bill"
-MOST_SECONDS = 60
 
 
 def measure(organizations: int, days: int, *, as_json: bool) -> None:
@@ -34,10 +32,10 @@ async def _run(size: Size, *, as_json: bool) -> int:
         AsyncExitStack() as workers,
         target_of(stack) as (target, client),
     ):
-        replace_worker = _worker(stack, workers)
-        await replace_worker()
+        replace = _replace(stack, workers)
+        await replace.reader()
         try:
-            report = await bill.run(target, client, QUEUE, size, replace_worker, _say)
+            report = await bill.run(target, client, QUEUE, size, replace, _say)
         except BenchFailed as problem:
             raise CommandFailed(str(problem)) from problem
     output.print(_table(report))
@@ -46,18 +44,19 @@ async def _run(size: Size, *, as_json: bool) -> int:
     return 0 if report.holds else 1
 
 
-def _worker(stack: Stack, workers: AsyncExitStack) -> Callable[[], Awaitable[None]]:
+def _replace(stack: Stack, workers: AsyncExitStack) -> Replace:
     environment = {**stack.environment, "TOLLGATE_LOG_LEVEL": "warning"}
 
-    async def replace_worker() -> None:
-        before = stack.children.running.get("bill-worker")
+    async def replace(name: str, module: str, arguments: list[str]) -> None:
+        before = stack.children.running.get(name)
         if before is not None:
             before.kill()
-        await workers.enter_async_context(
-            stack.children.run("bill-worker", "bench.bill.worker", [QUEUE], environment)
-        )
+        await workers.enter_async_context(stack.children.run(name, module, arguments, environment))
 
-    return replace_worker
+    return Replace(
+        reader=lambda: replace("bill-worker", "bench.bill.worker", [QUEUE]),
+        tollgates=lambda: replace("worker", "cli.main", ["worker"]),
+    )
 
 
 def _table(report: Report) -> Table:
@@ -74,12 +73,22 @@ def _table(report: Report) -> Table:
         ("  unpaid", to_decimal_string(compared.unpaid), ""),
         ("  unexplained", to_decimal_string(compared.unexplained), "0.00"),
         ("usage categories", str(compared.categories), ">= 12"),
-        ("corrections, workers killed", f"{report.corrected}, {report.killed}", ""),
+        (
+            "corrections, workers killed",
+            f"{report.corrected}, {report.killed + report.own.workers_killed}",
+            "",
+        ),
+        ("messages through Tollgate, with lost answers", str(report.own.sent), ""),
+        (
+            "  a campaign's pace with the reading, to that without",
+            f"{report.own.ratio:.3f}",
+            ">= 0.95",
+        ),
         ("messages past Tollgate", str(report.foreign_sent), ""),
         ("  found", str(report.foreign_found), "all"),
         (
             f"{report.size.triggers} usage triggers to suspended, p99",
-            f"{percentile([*report.suspended_s], 99):.1f} s",
+            f"{report.suspended_p99:.1f} s",
             f"<= {MOST_SECONDS} s",
         ),
         ("requests for a reading", f"{report.calls / max(1, report.readings):.2f}", ""),
