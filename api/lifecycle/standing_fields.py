@@ -9,7 +9,7 @@ from api.http.errors import ReasonOut
 from api.http.fields import Time, options
 from db.lifecycle.receipts import Receipt
 from db.lifecycle.standings import HeldBlock
-from domain.lifecycle.standing import IN_WORDS, Block, Standing, Status
+from domain.lifecycle.standing import Block, Standing, Status, in_words
 
 
 class StandingOut(BaseModel):
@@ -37,7 +37,7 @@ class StandingOut(BaseModel):
             applied=not standing.behind,
             deadline=standing.deadline,
             blocks=[
-                ReasonOut(code=block.value, message=IN_WORDS[block])
+                ReasonOut(code=block.value, message=in_words(block))
                 for block in sorted(standing.blocks)
             ],
         )
@@ -71,7 +71,7 @@ class BlockOut(BaseModel):
             *[
                 cls(
                     kind=held_block.kind.value,
-                    message=IN_WORDS[held_block.kind],
+                    message=in_words(held_block.kind),
                     held=True,
                     reference=held_block.reference or None,
                     reason=held_block.reason or None,
@@ -80,7 +80,7 @@ class BlockOut(BaseModel):
                 )
                 for held_block in held_blocks
             ],
-            *[cls(kind=block.value, message=IN_WORDS[block], held=False) for block in following],
+            *[cls(kind=block.value, message=in_words(block), held=False) for block in following],
         ]
 
 

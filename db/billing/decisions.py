@@ -11,6 +11,7 @@ from db.lifecycle import standings
 from db.tables.audit import alerts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations
+from domain import unknown_values
 from domain.billing.subscription import Record, Subscription
 from domain.lifecycle.standing import Block, Decision, Policy, Standing, Status, decide
 
@@ -69,7 +70,7 @@ async def facts(conn: AsyncConnection, organization_id: str) -> Facts:
     return Facts(
         policy=Policy(grace=timedelta(seconds=row.grace_seconds)),
         current=None if row.provider is None else subscriptions.read(row),
-        blocks=frozenset(Block(kind) for kind in row.held),
+        blocks=frozenset(unknown_values.member(Block, kind) for kind in row.held),
         others=row.others,
         alerts=frozenset(row.alerts),
     )

@@ -16,6 +16,7 @@ from db.lifecycle import block_changes, receipts
 from db.tables.billing import subscriptions as subscriptions_table
 from db.tables.lifecycle import blocks, organizations, standings
 from db.wallet import gates
+from domain import unknown_values
 from domain.billing.subscription import Provider
 from domain.events.catalogue import EventType
 from domain.lifecycle.standing import Block, Decision, Standing, Status
@@ -170,7 +171,7 @@ async def held_blocks(conn: AsyncConnection, organization_id: str) -> list[HeldB
     )
     return [
         HeldBlock(
-            kind=Block(row.kind),
+            kind=unknown_values.member(Block, row.kind),
             reference=row.reference,
             reason=row.reason,
             placed_by=row.placed_by,
@@ -231,7 +232,7 @@ def standing_of(row: Row[Any]) -> Standing:
     return Standing(
         organization_id=row.organization_id,
         status=Status(row.status),
-        blocks=frozenset(Block(block) for block in row.blocks),
+        blocks=frozenset(unknown_values.member(Block, block) for block in row.blocks),
         epoch=row.epoch,
         applied_epoch=row.applied_epoch,
         deadline=row.deadline,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import unknown_values
 from domain.wallet.entries import Entry, EntryKind
 
 _ENTRIES = (
@@ -110,7 +111,7 @@ def entry_of(values: Iterable[Any]) -> Entry:
     seq, kind, amount_micros, balance_after_micros, reference_id, refunds, description = values
     return Entry(
         seq=seq,
-        kind=EntryKind(kind),
+        kind=unknown_values.member(EntryKind, kind),
         amount_micros=amount_micros,
         balance_after_micros=balance_after_micros,
         reference_id=reference_id,

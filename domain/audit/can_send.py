@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from domain.campaigns.rate_card import RateCard
-from domain.lifecycle.standing import IN_WORDS, Standing
+from domain.lifecycle.standing import Standing, in_words
 from domain.money import Money
 from domain.wallet.ledger import Wallet
 
@@ -26,7 +26,7 @@ def reasons(standing: Standing, wallet: Wallet, card: RateCard) -> list[Reason]:
     """
     fenced = [Reason("recovery", "sending is stopped while records are checked")]
     refusals = fenced if wallet.fenced else []
-    refusals += [Reason(block.value, IN_WORDS[block]) for block in sorted(standing.blocks)]
+    refusals += [Reason(block.value, in_words(block)) for block in sorted(standing.blocks)]
     if not refusals and not wallet.gate_open:
         refusals.append(Reason("reactivating", "the reactivation has not reached the wallet yet"))
     if wallet.frozen_by_operator:

@@ -34,6 +34,11 @@ IN_WORDS = {
 }
 
 
+def in_words(block: Block) -> str:
+    """A newer version may have blocks that this one does not know: they shut the gate, too."""
+    return IN_WORDS.get(block, f"a newer version of Tollgate blocks it: {block.value}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """`grace` is how long sending continues after the first failed and unpaid payment."""
