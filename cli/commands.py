@@ -10,21 +10,14 @@ from typing import Annotated
 
 import typer
 
-from cli import question_commands
+from cli import operator_commands, question_commands
 from cli.alert_commands import alerts
 from cli.bench_commands import Json, bench
 from cli.bulk_commands import bulk
 from cli.carrier_commands import bill, carrier
 from cli.event_commands import events
 from cli.notify_commands import notify
-from cli.operator_commands import (
-    OrganizationId,
-    keys,
-    parked,
-    recurring,
-    unmatched,
-    unpaid,
-)
+from cli.operator_commands import OrganizationId
 from cli.webhook_commands import webhooks
 from domain.billing.subscription import Provider
 
@@ -291,12 +284,8 @@ app.command()(events)
 question_commands.add_to(app)
 app.add_typer(carrier, name="carrier")
 app.add_typer(bulk, name="bulk")
-app.add_typer(keys, name="keys")
-app.add_typer(parked, name="parked")
 app.add_typer(alerts, name="alerts")
 app.add_typer(notify, name="notify")
-app.add_typer(unpaid, name="unpaid")
-app.add_typer(unmatched, name="unmatched")
-app.add_typer(recurring, name="recurring")
+operator_commands.add_to(app)
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(bench, name="bench")

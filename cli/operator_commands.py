@@ -152,3 +152,11 @@ def release(
     from cli.recurring import release as give_up
 
     give_up(organization, step, number_sid, reason=reason)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(keys, name="keys")
+    app.add_typer(parked, name="parked")
+    app.add_typer(unpaid, name="unpaid")
+    app.add_typer(unmatched, name="unmatched")
+    app.add_typer(recurring, name="recurring")

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import (
     ColumnElement,
     Exists,
+    Insert,
     Row,
     Select,
     Text,
@@ -19,13 +20,15 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
+    false,
     func,
     insert,
     literal,
+    null,
     or_,
     select,
     tuple_,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -68,13 +71,21 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, d
     """Raise an alert, and log it each time so that a log shipper can notify somebody. It contains
     no full phone number. The caller commits.
 
-    Of a kind that only a person closes, each detail is another fact: it is written to the alert's
-    history, and whoever acknowledged the alert has to look again.
+    Of a kind that names facts, each detail is another one: it is written to the alert's history, and
+    whoever acknowledged the alert has to look again.
     """
     detail = redact_text(detail)
     log.warning("alert_raised", organization_id=organization_id, kind=kind.value, detail=detail)
     id_ = f"alt_{uuid4().hex}"
+    written = _raising(id_, organization_id, kind, detail)
+    await conn.execute(written)
+
+
+def _raising(id_: str, organization_id: str, kind: AlertKind, detail: str) -> Insert:
+    """One statement without rows, which can be sent together with others."""
     ended = alerts.c.cleared_at.is_not(None)  # where an older build cleared it
+    names_facts = MEANINGS[kind].names_facts
+    is_news = ~_known(alerts.c.id, detail) if names_facts else false()
     again = {
         "id": case((or_(ended, alerts.c.id.is_(None)), id_), else_=alerts.c.id),
         "detail": detail,
@@ -82,31 +93,40 @@ async def raise_(conn: AsyncConnection, organization_id: str, kind: AlertKind, d
         "last_seen_at": func.clock_timestamp(),
         "cleared_at": None,
         "times": case((ended, 1), else_=alerts.c.times + 1),
+        "owner": case((or_(ended, is_news), null()), else_=alerts.c.owner),
+        "acknowledged_at": case((or_(ended, is_news), null()), else_=alerts.c.acknowledged_at),
     }
     raised = (
         upsert(alerts)
         .values(id=id_, organization_id=organization_id, kind=kind.value, detail=detail)
         .on_conflict_do_update(index_elements=[alerts.c.organization_id, alerts.c.kind], set_=again)
         .returning(alerts.c.id)
+        .cte("raised")
     )
-    raised_id: str = (await conn.execute(raised)).scalar_one()
-    if raised_id == id_:
-        await note(conn, raised_id, organization_id, kind.value, Change.RAISED, detail)
-        await alert_events.tell_raised(conn, raised_id, organization_id, kind)
-    elif MEANINGS[kind].clears is None and await _is_new(conn, raised_id, detail):
-        await conn.execute(
-            update(alerts).where(alerts.c.id == raised_id).values(owner=None, acknowledged_at=None)
-        )
-        await note(conn, raised_id, organization_id, kind.value, Change.REPEATED, detail)
+    is_new = raised.c.id == id_
+    is_news_of_it = ~_known(raised.c.id, detail) if names_facts else false()
+    entry = select(
+        raised.c.id,
+        literal(organization_id, Text),
+        literal(kind.value, Text),
+        case((is_new, Change.RAISED.value), else_=Change.REPEATED.value),
+        literal(detail, Text),
+    ).where(or_(is_new, is_news_of_it))
+    names = ["alert_id", "organization_id", "kind", "change", "note"]
+    new = select(raised.c.id).where(is_new).cte("new")
+    written = insert(alert_changes).from_select(names, entry).inline()
+    for event in alert_events.telling_raised(new, organization_id, kind):
+        written = written.add_cte(event)
+    return written
 
 
-async def _is_new(conn: AsyncConnection, alert_id: str, detail: str) -> bool:
-    known = select(alert_changes.c.id).where(
+def _known(alert_id: ColumnElement[str], detail: str) -> Exists:
+    """Whether the alert's history has this fact."""
+    return exists().where(
         alert_changes.c.alert_id == alert_id,
         alert_changes.c.change.in_([Change.RAISED, Change.REPEATED]),
         alert_changes.c.note == detail,
     )
-    return (await conn.execute(known.limit(1))).one_or_none() is None
 
 
 async def note(
@@ -222,10 +242,11 @@ async def end(
         literal(by, Text),
     )
     names = ["alert_id", "organization_id", "kind", "change", "note", "made_by"]
-    written = insert(alert_changes).from_select(names, entries)
+    written = insert(alert_changes).from_select(names, entries).inline()
     with_event = written.add_cte(alert_events.telling_end(ended, by))
-    done = await conn.execute(with_event, values, execution_options={"preserve_rowcount": True})
-    return done.rowcount
+    # without rows: it may be sent together with other statements
+    result = await conn.execute(with_event, values, execution_options={"preserve_rowcount": True})
+    return result.rowcount
 
 
 async def organizations_with(conn: AsyncConnection, kind: AlertKind) -> list[str]:

@@ -35,14 +35,21 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """`about` and `clears` are Markdown for the runbook. An alert without `clears` is about a fact
-    that stays true, so only a person ends it; `waivable`: a person may end it earlier, too.
+    """`about` and `clears` are Markdown for the runbook. An alert without `clears` is about facts
+    that stay true, so only a person ends it; `waivable`: a person may end it earlier, too. `facts`:
+    each detail is another fact, although it clears by itself.
     """
 
     about: str
     clears: str | None = None
     severity: Severity = Severity.TODAY
     waivable: bool = False
+    facts: bool = False
+
+    @property
+    def names_facts(self) -> bool:
+        """Whether each new detail is news, and not only the condition as it is now."""
+        return self.facts or self.by_hand
 
     @property
     def by_hand(self) -> bool:

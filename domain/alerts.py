@@ -80,6 +80,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     AlertKind.DISPUTE_LOST: Meaning(
         about="a dispute was lost: decide whether that customer may continue",
         clears="its last dispute block is lifted",
+        waivable=True,
     ),
     AlertKind.MONEY_WAITS: Meaning(
         about="the money that a webhook reported could not be booked for ten minutes; the detail "
@@ -110,6 +111,7 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
         "`TOLLGATE_ROTATE_TOKENS_AT_SUSPENSION` is set: whoever has it may read at Twilio, and use "
         "it again after a reactivation. Replace the token in Twilio's console",
         clears="a later suspension replaces it",
+        waivable=True,
     ),
     AlertKind.SENT_AFTER_REFUND: Meaning(
         about="Twilio sent a message after it was refunded: `tollgate unpaid list acme` (`GET "
@@ -132,12 +134,16 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.CARRIER_CATEGORY_UNKNOWN: Meaning(
         about="Twilio charged for a usage category that no policy names; the customer was charged "
-        "at cost. Set a policy for it: `tollgate carrier set`"
+        "at cost. Set a policy for it: `tollgate carrier set`",
+        clears="each of them has a policy",
+        facts=True,
     ),
     AlertKind.CARRIER_FORBIDDEN: Meaning(
         about="Twilio charged for a usage category that a policy forbids: the customer was charged "
         "and blocked. Lift the block when it is resolved",
         severity=Severity.PAGE,
+        clears="the last such block is lifted",
+        facts=True,
     ),
     AlertKind.CHARGED_BY_OTHER: Meaning(
         about="a subscription that a switch replaced, or that an abandoned switch created, "
@@ -161,7 +167,9 @@ MEANINGS: Mapping[AlertKind, Meaning] = {
     ),
     AlertKind.NOT_UNDERSTOOD: Meaning(
         about="a webhook about the organization lacks a required field: [parked "
-        "webhooks](#parked-webhooks)"
+        "webhooks](#parked-webhooks)",
+        clears="each such webhook is dismissed",
+        facts=True,
     ),
     AlertKind.CALLBACK_CONTRADICTED: Meaning(
         about="a signed callback reported a message's final status or id, and Twilio contradicts "

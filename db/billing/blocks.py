@@ -15,6 +15,8 @@ from domain.lifecycle.standing import Block, Standing
 
 ALERT_OF = {Block.TELEPHONY: AlertKind.TELEPHONY, Block.DISPUTE: AlertKind.DISPUTE_LOST}
 """The alert that is open while there is a block of the kind."""
+CARRIER = "carrier:"
+"""How the reference of a block begins that stands for a forbidden usage category."""
 
 
 async def block(
@@ -54,9 +56,20 @@ async def unblock(
     if await standings.lock(conn, organization_id) is None:
         return None
     await standings.lift_block(conn, organization_id, kind, reference)
-    if kind in ALERT_OF and all(
-        block.kind is not kind for block in await standings.held_blocks(conn, organization_id)
-    ):
-        await alerts.clear(conn, organization_id, ALERT_OF[kind])
+    await _clear_alert(conn, organization_id, kind, reference)
     cause = f"{kind.value} block lifted by {by}"
     return await decisions.settle(conn, organization_id, now=now, cause=cause, may_open=True)
+
+
+async def _clear_alert(
+    conn: AsyncConnection, organization_id: str, kind: Block, reference: str
+) -> None:
+    """Clear the alert of a block that was lifted, unless there is another one like it."""
+    forbidden = kind is Block.ADMIN and reference.startswith(CARRIER)
+    for block in await standings.held_blocks(conn, organization_id):
+        if block.kind is kind and (not forbidden or block.reference.startswith(CARRIER)):
+            return
+    if forbidden:
+        await alerts.clear(conn, organization_id, AlertKind.CARRIER_FORBIDDEN)
+    elif kind in ALERT_OF:
+        await alerts.clear(conn, organization_id, ALERT_OF[kind])

@@ -204,7 +204,10 @@ async def _note_first(
     if found.policy.action is Action.FORBID and found.due_micros > 0:
         reason = f"{name}: what Twilio charges for it is forbidden"
         block = HeldBlock(
-            kind=Block.ADMIN, reference=f"carrier:{name}", reason=reason, placed_by="tollgate"
+            kind=Block.ADMIN,
+            reference=f"{blocks.CARRIER}{name}",
+            reason=reason,
+            placed_by="tollgate",
         )
         await blocks.block(conn, id_, block, now=of.now)
         await unnotified.notify_now(conn, id_)

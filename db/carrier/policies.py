@@ -7,7 +7,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables.carrier import carrier_exchange_rates, carrier_policies
+from db import alerts
+from db.tables.carrier import carrier_charges, carrier_exchange_rates, carrier_policies
+from domain.alerts import AlertKind
+from domain.carrier.categories import TOTAL
 from domain.carrier.policies import EVERYBODY, Action, Chosen, Policy, choose
 
 
@@ -61,6 +64,25 @@ async def put(conn: AsyncConnection, organization_id: str, policy: Policy) -> No
             set_={**values, "changed_at": func.clock_timestamp()},
         )
     )
+    await _clear_alerts(conn, organization_id)
+
+
+async def _clear_alerts(conn: AsyncConnection, organization_id: str) -> None:
+    """Clear the alert about unknown categories of each organization of which none is left."""
+    kind = AlertKind.CARRIER_CATEGORY_UNKNOWN
+    for alerted in await alerts.organizations_with(conn, kind):
+        if organization_id not in (EVERYBODY, alerted):
+            continue
+        chosen = await get(conn, alerted)
+        charged = (
+            select(carrier_charges.c.category)
+            .distinct()
+            .where(
+                carrier_charges.c.organization_id == alerted, carrier_charges.c.category != TOTAL
+            )
+        )
+        if all(chosen.choose(name).known for name in (await conn.execute(charged)).scalars()):
+            await alerts.clear(conn, alerted, kind)
 
 
 async def remove(conn: AsyncConnection, organization_id: str, prefix: str) -> bool:

@@ -2,8 +2,9 @@
 of its own.
 """
 
-from sqlalchemy import CTE, ColumnElement, Text, func, literal
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, Integer, Text, func, literal
 
 from db.events import log
 from domain.alerts import MEANINGS, AlertKind
@@ -12,17 +13,20 @@ from domain.events.catalogue import EventType
 _GUARANTEE = "guarantee_"
 
 
-async def tell_raised(
-    conn: AsyncConnection, alert_id: str, organization_id: str, kind: AlertKind
-) -> None:
-    """The caller raised it in this transaction, and commits."""
-    about = organization_id or None
-    raised = {"alert_id": alert_id, "kind": kind.value, "severity": MEANINGS[kind].severity.value}
-    await log.append(conn, EventType.ALERT_RAISED, about, raised)
+def telling_raised(new: CTE, organization_id: str, kind: AlertKind) -> list[CTE]:
+    """Parts of the statement that raises an alert; `new` has its id, and no row if it was open."""
+    about = literal(organization_id or None, Text)
+    data: dict[str, ColumnElement[Any]] = {
+        "alert_id": new.c.id,
+        "kind": literal(kind.value, Text),
+        "severity": literal(MEANINGS[kind].severity.value, Text),
+    }
+    parts = [log.telling(EventType.ALERT_RAISED, new, about, data)]
     if kind.value.startswith(_GUARANTEE):
-        number = int(kind.value.removeprefix(_GUARANTEE))
-        broken = {"guarantee": number, "alert_id": alert_id}
-        await log.append(conn, EventType.GUARANTEE_BROKEN, about, broken)
+        number = literal(int(kind.value.removeprefix(_GUARANTEE)), Integer)
+        broken = {"guarantee": number, "alert_id": new.c.id}
+        parts.append(log.telling(EventType.GUARANTEE_BROKEN, new, about, broken))
+    return [log.appending(*parts).cte("told")]
 
 
 def telling_end(ended: CTE, by: str | None) -> CTE:

@@ -44,6 +44,7 @@ MOST_BODIES = 20
 UNKNOWN = "unknown "
 """Prefix of the outcome of a parked delivery that is retried automatically."""
 UNDECIDED = f"{UNKNOWN}yet: "
+NOT_UNDERSTOOD = "not understood: "
 """Prefix of the outcome of a delivery that the provider has not decided yet."""
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(hours=24)
@@ -239,7 +240,7 @@ async def mark_handled(
 
 def _first_status(event: BillingEvent, organization_id: str | None) -> tuple[InboxStatus, str]:
     if event.problem is not None:
-        return InboxStatus.PARKED, f"not understood: {event.problem}"
+        return InboxStatus.PARKED, f"{NOT_UNDERSTOOD}{event.problem}"
     if event.kind is EventKind.IGNORED:
         return InboxStatus.HANDLED, "nothing to do for this type of event"
     if organization_id is None:

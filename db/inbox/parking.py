@@ -10,7 +10,15 @@ from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import alerts
-from db.inbox.deliveries import FIRST_RETRY, LAST_RETRY, UNDECIDED, UNKNOWN, Delivery, read
+from db.inbox.deliveries import (
+    FIRST_RETRY,
+    LAST_RETRY,
+    NOT_UNDERSTOOD,
+    UNDECIDED,
+    UNKNOWN,
+    Delivery,
+    read,
+)
 from db.tables.billing import reversals
 from db.tables.columns import written
 from db.tables.inbox import inbox
@@ -107,6 +115,16 @@ async def note_settled(conn: AsyncConnection, organization_id: str) -> None:
     await alerts.clear(conn, organization_id, AlertKind.MONEY_WAITS, unless=postponed)
 
 
+async def note_understood(conn: AsyncConnection, organization_id: str) -> None:
+    """Clear the alert about deliveries that lack a field if none is left. The caller commits."""
+    left = exists().where(
+        inbox.c.organization_id == organization_id,
+        PARKED,
+        inbox.c.outcome.startswith(NOT_UNDERSTOOD),
+    )
+    await alerts.clear(conn, organization_id, AlertKind.NOT_UNDERSTOOD, unless=left)
+
+
 async def disown(
     conn: AsyncConnection, delivery_id: int, reason: str, *, subscription_id: str | None = None
 ) -> None:
@@ -160,6 +178,7 @@ async def dismiss(conn: AsyncConnection, delivery_id: int, why: str) -> bool:
     row = dismissed.one_or_none()
     if row is not None and row.organization_id is not None:
         await note_settled(conn, row.organization_id)
+        await note_understood(conn, row.organization_id)
     return row is not None
 
 

@@ -17,6 +17,7 @@ from activities.audit.passes import Pass
 from activities.audit.usage_pass import UsagePass
 from activities.carrier.usage import Reading, UsageReader
 from db import alerts
+from db.billing import blocks
 from db.campaigns import prices
 from db.carrier import policies, readings
 from db.recovery import fences
@@ -375,6 +376,31 @@ async def test_a_policy_marks_up_prices_absorbs_or_forbids(carrier: Carrier) -> 
     now = await standing(carrier.engine)
     assert (now.status, now.blocks) == (Status.SUSPENDED, frozenset({Block.ADMIN}))
     assert AlertKind.CARRIER_FORBIDDEN in await carrier.kinds()
+
+    async with carrier.engine.begin() as conn:
+        for reference in ("", "carrier:calls-outbound"):
+            lifting = blocks.unblock(
+                conn, ORGANIZATION, Block.ADMIN, reference, by="jo", now=datetime.now(UTC)
+            )
+            await lifting
+            if not reference:
+                assert AlertKind.CARRIER_FORBIDDEN in await carrier.kinds()
+    assert AlertKind.CARRIER_FORBIDDEN not in await carrier.kinds()
+
+
+async def test_the_alert_about_unknown_categories_clears_when_each_has_a_policy(
+    carrier: Carrier,
+) -> None:
+    carrier.book("holograms", 5_000)
+    carrier.book("telepathy", 5_000)
+    await carrier.read()
+
+    await carrier.policy("holograms", Action.CHARGE)
+    still = await carrier.kinds()
+    await carrier.policy("telepathy", Action.ABSORB, EVERYBODY)
+
+    assert AlertKind.CARRIER_CATEGORY_UNKNOWN in still
+    assert AlertKind.CARRIER_CATEGORY_UNKNOWN not in await carrier.kinds()
 
 
 async def test_a_changed_policy_counts_from_the_next_day_on(carrier: Carrier) -> None:

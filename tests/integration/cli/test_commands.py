@@ -24,7 +24,10 @@ NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 
 
 def tollgate(
-    *arguments: str, database_url: str = "", environment: dict[str, str] | None = None
+    *arguments: str,
+    database_url: str = "",
+    environment: dict[str, str] | None = None,
+    typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
     kept = {
         name: value
@@ -34,6 +37,7 @@ def tollgate(
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         capture_output=True,
+        input=typed,
         text=True,
         timeout=60,
         check=False,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import alerts
 from db.billing import blocks, reversals, subscriptions
-from db.inbox import deliveries, state_updates
+from db.inbox import deliveries, parking, state_updates
 from domain.alerts import AlertKind
 from domain.billing.events import BillingEvent, EventKind, MoneyObject, MoneyReference, Reversal
 from domain.billing.subscription import Provider, Snapshot, State
@@ -90,6 +90,24 @@ async def test_an_event_for_a_person_raises_one_alert_no_matter_how_often_it_is_
 
     assert (alert.kind, alert.detail) == (kind, detail)
     assert await standing_alerts(engine) == set()
+
+
+async def test_an_alert_about_events_not_understood_clears_when_each_is_dismissed(
+    engine: AsyncEngine,
+) -> None:
+    await onboard(engine)
+    await subscribe(engine)
+    for id_ in ("WH-1", "WH-2"):
+        await hear(engine, event(None, id_=id_, problem="its amount is missing"))
+    parked = await rows(engine, "SELECT id FROM inbox ORDER BY id")
+
+    found = []
+    for row in parked:
+        async with engine.begin() as conn:
+            await parking.dismiss(conn, row.id, "looked at")
+        found.append(await standing_alerts(engine))
+
+    assert found == [{AlertKind.NOT_UNDERSTOOD}, set()]
 
 
 @pytest.mark.parametrize("problem", [None, "its amount is missing or unreadable"])

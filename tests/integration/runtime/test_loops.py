@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.alerts import INSTALLATION, raise_
 from db.audit import figures
 from db.campaigns.callbacks import SubaccountCallback
 from domain.alerts import AlertKind
@@ -120,6 +121,25 @@ async def test_an_unexpected_failure_is_an_alert_at_once_and_is_cleared_by_the_n
     assert await alerts(engine) == {}
 
 
+async def test_a_loop_clears_the_alert_of_a_process_that_is_gone(engine: AsyncEngine) -> None:
+    seen: list[dict[str, int]] = []
+
+    async def succeed() -> float:
+        """After the first success another process raises the alert, and is killed."""
+        seen.append(await alerts(engine))
+        if len(seen) == 2:
+            async with engine.begin() as conn:
+                await raise_(conn, INSTALLATION, AlertKind.RELAY_FAILED, "away")
+        return 0.0
+
+    async def four_times() -> bool:
+        return len(seen) >= 4
+
+    await run_until(Loop(AlertKind.RELAY_FAILED, succeed, engine, cleared_every=0), four_times)
+
+    assert await alerts(engine) == {}
+
+
 async def test_a_server_that_is_away_is_an_alert_after_a_minute(engine: AsyncEngine) -> None:
     away = OperationalError("SELECT 1", {}, OSError("away"))
     step = Step(*[away] * (PATIENCE - 1))
@@ -129,7 +149,9 @@ async def test_a_server_that_is_away_is_an_alert_after_a_minute(engine: AsyncEng
     step = Step(*[away] * PATIENCE)
     await run_until(Loop(AlertKind.RELAY_FAILED, step, engine, longest_rest=0), step.succeeded)
     assert (
-        await builders.number(engine, "SELECT count(*) FROM alerts WHERE kind = 'relay_failed'")
+        await builders.number(
+            engine, "SELECT count(*) FROM past_alerts WHERE kind = 'relay_failed'"
+        )
         == 1
     )
 
