@@ -1,5 +1,8 @@
-"""`tollgate organizations`: those that filters find, with the figures of a list; and a retry of one."""
+"""`tollgate organizations`: those that filters find, with the figures of a list; a retry of one,
+and a balance set back to the ledger.
+"""
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.lifecycle.list_fields import ListedOrganizationOut, ListedOrganizationPage
@@ -9,7 +12,7 @@ from cli.reasons import checked, user
 from cli.transactions import run
 from db.lifecycle import organization_lists
 from db.lifecycle.organization_lists import Filters, Listed, Place
-from db.operations import step_retries
+from db.operations import balances, step_retries
 from db.operations.step_retries import NothingStuck
 from domain.lifecycle.order import Order
 from domain.money import to_decimal_string
@@ -64,3 +67,16 @@ def retry(organization_id: str, *, reason: str, by: str) -> None:
     if standing is None:
         raise CommandFailed(f"there is no organization {organization_id}")
     output.print(f"{organization_id} is tried again")
+
+
+def restore_balance(organization_id: str, *, second: str, reason: str, by: str) -> None:
+    why, who = checked(reason), by or user()
+    try:
+        was, becomes = run(
+            lambda conn: balances.restore(conn, organization_id, by=who, second=second, reason=why)
+        )
+    except balances.NotRestored as problem:
+        raise CommandFailed(f"not restored: {problem}") from None
+    except IntegrityError:
+        raise CommandFailed("not restored: open holds are more than the ledger's balance") from None
+    output.print(f"the balance of {organization_id} was {was}, and is {becomes} again")

@@ -72,6 +72,21 @@ def retry_organization(organization: OrganizationId, reason: Reason, by: By = ""
     retry(organization, reason=reason, by=by)
 
 
+@organizations.command("restore-balance")
+def restore_balance(
+    organization: OrganizationId,
+    second: Annotated[str, typer.Option(help="Who else agrees.", callback=not_blank)],
+    reason: Reason,
+    by: By = "",
+) -> None:
+    """Set a balance that somebody changed past the ledger to what the newest entry says. Exit
+    status 1 if it agrees with the ledger.
+    """
+    from cli.organizations import restore_balance as restore
+
+    restore(organization, second=second, reason=reason, by=by)
+
+
 @deliveries.command("list")
 def list_deliveries(
     *,

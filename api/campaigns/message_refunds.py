@@ -1,10 +1,13 @@
 """Refunds of single messages: of those that Twilio never confirmed, and of sent ones."""
 
+import re
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Body
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.campaigns.found_messages import SID
 from api.campaigns.messages import MessageOut, message_out
 from api.context import Here, MessageId, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, Caller
@@ -14,6 +17,7 @@ from api.http.idempotency import Once
 from api.http.operator_notes import actor
 from api.wallet.wallets import resume
 from db.campaigns import messages, resends
+from db.campaigns.messages import Message
 from db.operations import goodwill
 from domain.campaigns.campaign import MessageStatus
 
@@ -39,16 +43,15 @@ async def refund(
     does not have it, becomes `lost` and is refunded; it can be sent again.
 
     Of a sent message whose `delivery_status` is final, the price is credited to the wallet, once;
-    that needs a `reason`. Twilio is not asked for anything. One whose status is not final is refused
-    with 409: it is refunded without your doing if it fails.
+    that needs a `reason`. Such a message may be named by its `provider_sid`, too. Twilio is not
+    asked for anything. One whose status is not final is refused with 409: it is refunded without
+    your doing if it fails.
     """
-    wanted = parsed_uuid(message_id, "message")
     async with here.services.engine.begin() as conn:
-        if not await once.do_once(conn, body):
-            return await message_out(conn, organization_id, wanted)
-        message = await messages.get(conn, organization_id, wanted)
-        if message is None:
-            raise not_found("message")
+        first = await once.do_once(conn, body)
+        message = await _find(conn, organization_id, message_id)
+        if not first:
+            return MessageOut.of(message)
         if message.status is MessageStatus.LOST:
             once.replayed()
         never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
@@ -59,4 +62,15 @@ async def refund(
     log.warning("message_refunded", organization_id=organization_id, message_id=message_id)
     await resume(here, organization_id)
     async with here.snapshot() as conn:
-        return await message_out(conn, organization_id, wanted)
+        return await message_out(conn, organization_id, message.id)
+
+
+async def _find(conn: AsyncConnection, organization_id: str, named: str) -> Message:
+    """By its id here, or by Twilio's."""
+    if re.fullmatch(SID, named):
+        message = await messages.by_provider_sid(conn, organization_id, named)
+    else:
+        message = await messages.get(conn, organization_id, parsed_uuid(named, "message"))
+    if message is None:
+        raise not_found("message")
+    return message

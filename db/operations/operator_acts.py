@@ -18,6 +18,7 @@ class OperatorAct(StrEnum):
     DELIVERY_DISMISSED = "delivery_dismissed"
     STEP_RETRIED = "step_retried"
     MESSAGE_REFUNDED = "message_refunded"
+    BALANCE_RESTORED = "balance_restored"
     BULK_ACT_CONFIRMED = "bulk_act_confirmed"
 
 

@@ -155,6 +155,25 @@ async def set_aside(conn: AsyncConnection, wallet: Wallet, micros: int) -> Walle
     return after
 
 
+async def restore_balance(conn: AsyncConnection, organization_id: str) -> Wallet | None:
+    """Set a balance that somebody changed past the ledger to what its newest entry says; None
+    without that entry. The caller commits.
+    """
+    wallet = await lock(conn, organization_id)
+    if wallet is None:
+        return None
+    newest = await ledger.page(conn, organization_id, before_seq=None, limit=1)
+    if not newest or newest[0].entry.seq != wallet.entries:
+        return None
+    balance = newest[0].entry.balance_after_micros
+    await conn.execute(
+        update(wallets)
+        .where(wallets.c.organization_id == organization_id)
+        .values(balance_micros=balance)
+    )
+    return replace(wallet, balance_micros=balance)
+
+
 async def _query_existing(
     driver: psycopg.AsyncConnection, requests: Mapping[str, Sequence[Posting]]
 ) -> psycopg.AsyncCursor:

@@ -101,7 +101,8 @@ async def test_the_price_of_a_sent_message_is_given_back_once(tollgate: Tollgate
     await final(tollgate, message)
     without_reason = await tollgate.post(path)
     done = await tollgate.post(path, REASON)
-    again = await tollgate.post(path, REASON)
+    by_sid = path.replace(message["id"], message["provider_sid"])
+    again = await tollgate.post(by_sid, REASON)
 
     assert (moving.status_code, moving.json()["code"]) == (409, "message_not_final")
     assert (without_reason.status_code, without_reason.json()["code"]) == (
