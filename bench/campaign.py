@@ -101,7 +101,10 @@ async def run(target: Target, client: Client, worker_pid: int, messages: int, sa
 
 
 async def _post_bare(target: Target) -> float:
-    """Messages a second that the worker's HTTP client posts by itself: unpaid, without callbacks."""
+    """Messages a second that httpx posts on the worker's connections: unpaid, without callbacks.
+
+    The worker itself posts without httpx; the yardstick has stayed the same.
+    """
     [account] = (await load.ok(target.twilio.post("/_sim/accounts", json={"count": 1}))).json()[
         "accounts"
     ]
