@@ -67,7 +67,7 @@ async def send(
     sending = Own(organization_ids=frozenset(each.organization_id for each in accounts))
     for account in (disturbed, *others):
         await _pay(target, account)
-    for pair in zip(others[::2], others[1::2], strict=True):
+    for pair in zip(others[::2], others[1::2], strict=False):
         # whichever is first has it harder or easier: they take turns
         with_reading = len(sending.ratios) % 2
         paces = {}

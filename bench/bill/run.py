@@ -25,7 +25,7 @@ from runtime.database import snapshot
 
 AMONG, MOST_SECONDS = 100_000, 60
 POOR = 0.05
-"""A twentieth has a wallet that rent alone nearly empties."""
+"""A twentieth has a wallet that rent alone nearly empties: what else it uses is owed."""
 Say = Callable[[str], None]
 
 
@@ -180,7 +180,7 @@ async def _onboard(target: Target, number: int, ago: timedelta) -> list[Subaccou
     """They exist since before the first day, which no API can say: the time is set in the tables."""
     poor = max(1, int(number * POOR))
     await load.onboard(target, "BILL", number - poor, credit="400.00")
-    await load.onboard(target, "POOR", poor, credit="1.50")
+    await load.onboard(target, "POOR", poor, credit="1.20")
     tokens = {
         each["sid"]: each["auth_token"]
         for each in (await load.ok(target.twilio.get("/_sim/accounts"))).json()["accounts"]
