@@ -36,7 +36,7 @@ KEY = ("k1", b"k" * 32)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class People:
     """Routes to receivers on this machine, and a clock that the test moves."""
 
     engine: AsyncEngine
@@ -80,25 +80,25 @@ def chat() -> Iterator[Received]:
 
 
 @pytest_asyncio.fixture
-async def told(engine: AsyncEngine) -> AsyncIterator[Told]:
+async def people(engine: AsyncEngine) -> AsyncIterator[People]:
     channels = Channels([network("127.0.0.0/8")])
     began = datetime.now(UTC).replace(minute=10, second=0, microsecond=0)
-    yield Told(engine, Routes(channels, StoredSecrets([KEY])), began)
+    yield People(engine, Routes(channels, StoredSecrets([KEY])), began)
     channels.close()
 
 
 async def test_a_page_is_told_at_once_and_once_and_so_is_its_end(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    await told.raise_(AlertKind.STUCK, "suspend_twilio_subaccount: refused")
+    await people.add(chat.url)
+    await people.raise_(AlertKind.STUCK, "suspend_twilio_subaccount: refused")
     for _ in range(3):
-        await told.tell()
-    await told.raise_(AlertKind.STUCK, "suspend_twilio_subaccount: refused again")
-    await told.tell()
-    await told.clear(AlertKind.STUCK)
+        await people.tell()
+    await people.raise_(AlertKind.STUCK, "suspend_twilio_subaccount: refused again")
+    await people.tell()
+    await people.clear(AlertKind.STUCK)
     for _ in range(2):
-        await told.tell()
+        await people.tell()
 
     assert chat.titles == [
         f"Tollgate: page: stuck ({ORGANIZATION})",
@@ -109,55 +109,61 @@ async def test_a_page_is_told_at_once_and_once_and_so_is_its_end(
 
 
 async def test_what_is_not_urgent_is_told_together_at_the_end_of_the_hour(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    await told.raise_(AlertKind.REFUND, "refund R-1")
-    await told.raise_(AlertKind.TELEPHONY)
-    await told.tell()
+    await people.add(chat.url)
+    await people.raise_(AlertKind.REFUND, "refund R-1")
+    await people.raise_(AlertKind.TELEPHONY)
+    await people.tell()
     early = list(chat.messages)
-    await told.tell(after=HOUR)
+    await people.tell(after=HOUR)
 
     assert early == []
     assert chat.titles == ["Tollgate: 2 alerts, 0 resolved"]
     assert "refund R-1" in chat.messages[0][1]
 
 
-async def test_an_alert_that_came_and_went_is_told_in_one_line(told: Told, chat: Received) -> None:
-    await told.add(chat.url)
-    await told.raise_(AlertKind.TELEPHONY)
-    await told.tell()
-    await told.clear(AlertKind.TELEPHONY)
+async def test_an_alert_that_came_and_went_is_told_in_one_line(
+    people: People, chat: Received
+) -> None:
+    await people.add(chat.url)
+    await people.raise_(AlertKind.TELEPHONY)
+    await people.tell()
+    await people.clear(AlertKind.TELEPHONY)
     for hours in (1, 2, 3):
-        await told.tell(after=hours * HOUR)
+        await people.tell(after=hours * HOUR)
 
     assert chat.titles == [f"Tollgate: resolved: telephony ({ORGANIZATION})"]
 
 
-async def test_a_route_takes_its_severities_and_kinds_only(told: Told, chat: Received) -> None:
-    await told.add(chat.url, Severity.PAGE, kinds=[AlertKind.STUCK, AlertKind.REFUND])
+async def test_a_route_takes_its_severities_and_kinds_only(people: People, chat: Received) -> None:
+    await people.add(chat.url, Severity.PAGE, kinds=[AlertKind.STUCK, AlertKind.REFUND])
     for kind in (AlertKind.REFUND, AlertKind.FOREIGN_MESSAGES, AlertKind.STUCK):
-        await told.raise_(kind)
-    await told.tell(after=25 * HOUR)
+        await people.raise_(kind)
+    await people.tell(after=25 * HOUR)
 
     assert chat.titles == [f"Tollgate: page: stuck ({ORGANIZATION})"]
 
 
 async def test_an_open_page_is_told_again_until_somebody_looks_after_it(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    id_ = await told.raise_(AlertKind.STUCK)
-    await told.tell()
-    await builders.run(told.engine, "UPDATE notifications SET due_at = due_at - interval '5 hours'")
-    await told.tell()
-    async with told.engine.begin() as conn:
+    await people.add(chat.url)
+    id_ = await people.raise_(AlertKind.STUCK)
+    await people.tell()
+    await builders.run(
+        people.engine, "UPDATE notifications SET due_at = due_at - interval '5 hours'"
+    )
+    await people.tell()
+    async with people.engine.begin() as conn:
         alert = await alert_records.get(conn, id_)
         assert alert is not None
         await alert_records.acknowledge(conn, alert, owner="jo", by="jo", remark="")
-    await builders.run(told.engine, "UPDATE notifications SET due_at = due_at - interval '5 hours'")
+    await builders.run(
+        people.engine, "UPDATE notifications SET due_at = due_at - interval '5 hours'"
+    )
     for hours in (0, 5, 10):
-        await told.tell(after=hours * HOUR)
+        await people.tell(after=hours * HOUR)
 
     assert chat.titles == [
         f"Tollgate: page: stuck ({ORGANIZATION})",
@@ -166,43 +172,43 @@ async def test_an_open_page_is_told_again_until_somebody_looks_after_it(
 
 
 async def test_a_new_fact_is_told_although_somebody_looks_after_the_alert(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    id_ = await told.raise_(AlertKind.CALLBACK_CONTRADICTED, "message 1")
-    await told.tell()
-    async with told.engine.begin() as conn:
+    await people.add(chat.url)
+    id_ = await people.raise_(AlertKind.CALLBACK_CONTRADICTED, "message 1")
+    await people.tell()
+    async with people.engine.begin() as conn:
         alert = await alert_records.get(conn, id_)
         assert alert is not None
         await alert_records.acknowledge(conn, alert, owner="jo", by="jo", remark="")
-    await told.tell()
-    await told.raise_(AlertKind.CALLBACK_CONTRADICTED, "message 2")
-    await told.tell()
+    await people.tell()
+    await people.raise_(AlertKind.CALLBACK_CONTRADICTED, "message 2")
+    await people.tell()
 
     assert len(chat.messages) == 2
     assert "message 2" in chat.messages[1][1]
 
 
 async def test_a_dead_channel_loses_nothing_and_is_told_by_the_others(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
     with http_receiver() as dead:
         dead.status = 500
-        dead_route = await told.add(dead.url)
-        await told.add(chat.url)
-        await told.raise_(AlertKind.STUCK, "the first")
+        dead_route = await people.add(dead.url)
+        await people.add(chat.url)
+        await people.raise_(AlertKind.STUCK, "the first")
         tried = []
         for _ in range(DEAD_AFTER + 1):
-            tried.append(await told.tell())
-            await builders.run(told.engine, "UPDATE notification_routes SET retry_at = NULL")
-        await told.tell(after=2 * HOUR)
-        route = await told.route(dead_route)
-        async with told.engine.connect() as conn:
+            tried.append(await people.tell())
+            await builders.run(people.engine, "UPDATE notification_routes SET retry_at = NULL")
+        await people.tell(after=2 * HOUR)
+        route = await people.route(dead_route)
+        async with people.engine.connect() as conn:
             [alert] = await alerts.standing(conn, alerts.INSTALLATION)
         dead.status = 200
-        await builders.run(told.engine, "UPDATE notification_routes SET retry_at = NULL")
-        await told.tell()
-        await told.tell()
+        await builders.run(people.engine, "UPDATE notification_routes SET retry_at = NULL")
+        await people.tell()
+        await people.tell()
 
         assert alert.kind == AlertKind.NOTIFICATION_ROUTE_FAILED
         assert dead_route in alert.detail
@@ -210,65 +216,65 @@ async def test_a_dead_channel_loses_nothing_and_is_told_by_the_others(
         assert route.failures > DEAD_AFTER
         assert f"Tollgate: today: {alert.kind} (installation)" in chat.titles
         assert dead.titles == [f"Tollgate: page: stuck ({ORGANIZATION})"]
-        async with told.engine.connect() as conn:
+        async with people.engine.connect() as conn:
             assert await alerts.standing(conn, alerts.INSTALLATION) == []
 
 
 async def test_a_route_that_failed_is_left_alone_for_longer_each_time(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
     chat.status = 503
-    route_id = await told.add(chat.url)
-    await told.raise_(AlertKind.STUCK)
+    route_id = await people.add(chat.url)
+    await people.raise_(AlertKind.STUCK)
 
-    tried = [await told.tell() for _ in range(3)]
+    tried = [await people.tell() for _ in range(3)]
 
     assert tried == [1, 0, 0]
-    retry_at = (await told.route(route_id)).retry_at
+    retry_at = (await people.route(route_id)).retry_at
     assert retry_at is not None
-    assert retry_at == told.began + timedelta(minutes=1)
+    assert retry_at == people.began + timedelta(minutes=1)
 
 
 async def test_two_workers_tell_once_and_one_that_was_killed_is_replaced(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    await told.raise_(AlertKind.STUCK)
-    async with told.engine.begin() as conn:
-        await outbox.fan_out(conn, PACE, now=told.began)
-    async with told.engine.begin() as first, told.engine.begin() as second:
-        taken = await outbox.claim(first, now=told.began, limit=8)
-        meanwhile = await outbox.claim(second, now=told.began, limit=8)
-    beside = await told.tell()
-    later = await told.tell(after=outbox.LEASE + timedelta(seconds=1))
+    await people.add(chat.url)
+    await people.raise_(AlertKind.STUCK)
+    async with people.engine.begin() as conn:
+        await outbox.fan_out(conn, PACE, now=people.began)
+    async with people.engine.begin() as first, people.engine.begin() as second:
+        taken = await outbox.claim(first, now=people.began, limit=8)
+        meanwhile = await outbox.claim(second, now=people.began, limit=8)
+    beside = await people.tell()
+    later = await people.tell(after=outbox.LEASE + timedelta(seconds=1))
 
     assert (len(taken), len(meanwhile), beside, later) == (1, 0, 0, 1)
     assert len(chat.messages) == 1
 
 
 async def test_what_changes_while_a_message_is_sent_is_told_by_another_one(
-    told: Told, chat: Received
+    people: People, chat: Received
 ) -> None:
-    await told.add(chat.url)
-    await told.raise_(AlertKind.STUCK)
-    async with told.engine.begin() as conn:
-        await outbox.fan_out(conn, PACE, now=told.began)
-        [claim] = await outbox.claim(conn, now=told.began, limit=8)
-    await told.clear(AlertKind.STUCK)
-    async with told.engine.begin() as conn:
-        await outbox.fan_out(conn, PACE, now=told.began)
-        await outbox.sent(conn, claim, PACE, now=told.began)
-    await told.tell()
+    await people.add(chat.url)
+    await people.raise_(AlertKind.STUCK)
+    async with people.engine.begin() as conn:
+        await outbox.fan_out(conn, PACE, now=people.began)
+        [claim] = await outbox.claim(conn, now=people.began, limit=8)
+    await people.clear(AlertKind.STUCK)
+    async with people.engine.begin() as conn:
+        await outbox.fan_out(conn, PACE, now=people.began)
+        await outbox.sent(conn, claim, PACE, now=people.began)
+    await people.tell()
 
     assert chat.titles == [f"Tollgate: resolved: stuck ({ORGANIZATION})"]
 
 
-async def test_many_alerts_are_one_message_of_bounded_size(told: Told, chat: Received) -> None:
-    await told.add(chat.url)
-    async with told.engine.begin() as conn:
+async def test_many_alerts_are_one_message_of_bounded_size(people: People, chat: Received) -> None:
+    await people.add(chat.url)
+    async with people.engine.begin() as conn:
         for number in range(60):
             await alerts.raise_(conn, f"org-{number}", AlertKind.STUCK, "x" * 5000)
-    await told.tell()
+    await people.tell()
 
     [(title, body)] = chat.messages
     assert title == "Tollgate: 60 alerts, 0 resolved"
@@ -276,11 +282,11 @@ async def test_many_alerts_are_one_message_of_bounded_size(told: Told, chat: Rec
     assert len(body) < 20_000
 
 
-async def test_mail_is_sent(told: Told) -> None:
+async def test_mail_is_sent(people: People) -> None:
     with mail_receiver() as mail:
-        await told.add(mail.url)
-        await told.raise_(AlertKind.STUCK, "a step")
-        await told.tell()
+        await people.add(mail.url)
+        await people.raise_(AlertKind.STUCK, "a step")
+        await people.tell()
 
     assert mail.titles == [f"Tollgate: page: stuck ({ORGANIZATION})"]
     assert "a step" in mail.messages[0][1]
@@ -288,16 +294,16 @@ async def test_mail_is_sent(told: Told) -> None:
 
 @pytest.mark.parametrize("status", [200, 401])
 async def test_secrets_of_a_url_are_in_no_row_and_no_log(
-    told: Told, chat: Received, status: int, capfd: pytest.CaptureFixture[str]
+    people: People, chat: Received, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chat.status = status
-    route_id = await told.add(chat.url)
-    await told.raise_(AlertKind.STUCK)
+    route_id = await people.add(chat.url)
+    await people.raise_(AlertKind.STUCK)
     with structlog.testing.capture_logs() as logged:
-        await told.tell()
-    stored = await builders.rows(told.engine, "SELECT route::text FROM notification_routes route")
+        await people.tell()
+    stored = await builders.rows(people.engine, "SELECT route::text FROM notification_routes route")
 
-    route = await told.route(route_id)
+    route = await people.route(route_id)
     printed = capfd.readouterr()
     for text in (str(logged), str(stored), str(route), printed.out, printed.err):
         for spelling in (PASSWORD, PASSWORD.encode().hex(), base64.b64encode(PASSWORD.encode())):
@@ -306,11 +312,13 @@ async def test_secrets_of_a_url_are_in_no_row_and_no_log(
     assert route.problem == (None if status == 200 else "it answered with status 401")
 
 
-async def test_a_url_of_another_route_or_key_is_not_read(told: Told, chat: Received) -> None:
-    route_id = await told.add(chat.url)
-    other = replace(told, routes=Routes(told.routes._channels, StoredSecrets([("k2", b"x" * 32)])))
-    await told.raise_(AlertKind.STUCK)
+async def test_a_url_of_another_route_or_key_is_not_read(people: People, chat: Received) -> None:
+    route_id = await people.add(chat.url)
+    other = replace(
+        told, routes=Routes(people.routes._channels, StoredSecrets([("k2", b"x" * 32)]))
+    )
+    await people.raise_(AlertKind.STUCK)
     await other.tell()
 
     assert chat.messages == []
-    assert "has no key" in ((await told.route(route_id)).problem or "")
+    assert "has no key" in ((await people.route(route_id)).problem or "")

@@ -61,7 +61,8 @@ def test_a_stopped_campaign_is_parked_with_a_described_reason_that_no_event_lift
     assert PARKS.keys() == STOPS | STOPS_IN_A_ROW
     assert set(PARKS.values()) == IN_WORDS.keys()
     assert not IN_WORDS.keys() & PASSES_BY_ITSELF
-    assert set(Park) == IN_WORDS.keys() | PASSES_BY_ITSELF | {Park.RECOVERY}
+    of_no_refusal = PASSES_BY_ITSELF | {Park.RECOVERY, Park.SENDER_COSTS_MORE}
+    assert set(Park) == IN_WORDS.keys() | of_no_refusal
 
 
 @pytest.mark.parametrize(
