@@ -315,7 +315,7 @@ async def test_secrets_of_a_url_are_in_no_row_and_no_log(
 async def test_a_url_of_another_route_or_key_is_not_read(people: People, chat: Received) -> None:
     route_id = await people.add(chat.url)
     other = replace(
-        told, routes=Routes(people.routes._channels, StoredSecrets([("k2", b"x" * 32)]))
+        people, routes=Routes(people.routes._channels, StoredSecrets([("k2", b"x" * 32)]))
     )
     await people.raise_(AlertKind.STUCK)
     await other.tell()
