@@ -14,7 +14,7 @@ from api.context import Here, OrganizationId
 from api.http import operator_notes
 from api.http.auth import OPERATOR, READ, Caller
 from api.http.cursors import Cursor, Cursors, Limit, Page
-from api.http.errors import Kind, Problem, not_found
+from api.http.errors import Kind, Problem, invalid, not_found
 from api.http.fields import ReasonRequest
 from api.http.idempotency import Once
 from db import alerts
@@ -24,6 +24,8 @@ from db.audit import alert_records
 from db.audit.alert_records import Filter
 from db.lifecycle import organizations
 from domain.alerts import AlertKind, AlertStatus, Severity, clears_only_when, kinds_of
+from domain.lifecycle.organization import is_organization_id
+from domain.plain_text import is_plain
 
 router = APIRouter(tags=["alerts"])
 _OF_ORGANIZATION = "/v1/organizations/{organization_id}/alerts"
@@ -73,6 +75,8 @@ async def page(
         organization_id=organization_id,
         status=status,
     )
+    if organization_id and not is_organization_id(organization_id):
+        raise invalid("organization_id", "not an organization's id")
     before = _RECORDS.read(cursor)
     async with here.snapshot() as conn:
         found = await alert_records.page(conn, wanted, before=before, limit=limit + 1)
@@ -193,14 +197,14 @@ async def _close(conn: AsyncConnection, alert: Alert, *, by: str, reason: str) -
 
 
 async def _standing(conn: AsyncConnection, alert_id: str) -> Alert:
-    alert = await alert_records.get(conn, alert_id)
+    alert = await alert_records.get(conn, alert_id) if is_plain(alert_id) else None
     if alert is None or alert.cleared_at is not None:
         raise not_found("alert", f"no alert {alert_id} is open")
     return alert
 
 
 async def _record(conn: AsyncConnection, alert_id: str) -> AlertRecordOut:
-    alert = await alert_records.get(conn, alert_id)
+    alert = await alert_records.get(conn, alert_id) if is_plain(alert_id) else None
     if alert is None:
         raise not_found("alert")
     return AlertRecordOut.with_history(alert, await alert_records.history(conn, alert_id))

@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import structlog
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import AwareDatetime, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,7 @@ from api.notifications.fields import (
     TestOut,
 )
 from db.notifications import routes
+from domain.plain_text import is_plain
 from providers.channels import ChannelRefused, NotSent
 from runtime.outbound_endpoints import NoKeys
 
@@ -32,9 +33,22 @@ router = APIRouter(prefix="/v1/notification-routes", tags=["alerts"])
 _CURSORS: Cursors[tuple[datetime, str]] = Cursors(
     "notification_routes", tuple[AwareDatetime, Annotated[str, Field(pattern="^ntr_[0-9a-f]{32}$")]]
 )
+
+
+async def _checked(
+    route_id: Annotated[
+        str,
+        Path(description="The id of the route.", examples=["ntr_0195f1d26d3a7c419b1e3f0a5c7d2e90"]),
+    ],
+) -> str:
+    if not is_plain(route_id):
+        raise not_found("notification route")
+    return route_id
+
+
 RouteId = Annotated[
     str,
-    Path(description="The id of the route.", examples=["ntr_0195f1d26d3a7c419b1e3f0a5c7d2e90"]),
+    Depends(_checked),
 ]
 
 

@@ -37,7 +37,13 @@ async def test_alerts_are_filtered_by_kind_severity_organization_and_status(
     assert await listed(tollgate, "?status=open") == ["guarantee_1"]
     assert await listed(tollgate, "?status=acknowledged") == ["stuck"]
     assert await listed(tollgate, "?status=cleared") == ["refund"]
-    for query in ("?kind=nothing", "?severity=high", "?status=closed", "?cursor=x"):
+    for query in (
+        "?kind=nothing",
+        "?severity=high",
+        "?status=closed",
+        "?cursor=x",
+        "?organization_id=%00",
+    ):
         assert (await tollgate.get(f"/v1/alerts{query}")).status_code == 422, query
 
 
@@ -86,7 +92,9 @@ async def test_what_is_not_open_is_not_found(tollgate: Tollgate) -> None:
         for act, body in (("close", {"reason": "x"}), ("acknowledge", {})):
             answer = await tollgate.post(f"/v1/alerts/{id_}/{act}", body)
             assert (answer.status_code, answer.json()["code"]) == (404, "alert_not_found"), id_
-    assert (await tollgate.get("/v1/alerts/alt_0")).status_code == 404
+    for id_ in ("alt_0", "%00"):
+        assert (await tollgate.get(f"/v1/alerts/{id_}")).status_code == 404
+        assert (await tollgate.get(f"/v1/notification-routes/{id_}")).status_code == 404
     assert (await tollgate.get(path)).json()["status"] == "cleared"
 
 
