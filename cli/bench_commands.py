@@ -109,3 +109,13 @@ def bench_bill(
     from cli.bill_benchmark import measure
 
     measure(organizations, days, as_json=as_json)
+
+
+@bench.command("events")
+def bench_events(*, as_json: Json = False) -> None:
+    """Measure how soon an event is attempted after its fact, also while other endpoints are dead,
+    and a page of a million events.
+    """
+    from cli.telling_benchmark import measure
+
+    measure(as_json=as_json)

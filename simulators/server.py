@@ -1,4 +1,4 @@
-"""Runs one simulator as a process: `python -m simulators.server paypal|stripe|twilio --port 0`."""
+"""Runs one simulator as a process: `python -m simulators.server paypal|stripe|twilio|receiver --port 0`."""
 
 import argparse
 import asyncio
@@ -36,6 +36,10 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         return TwilioSimulator(
             account_sid=options.account_sid, auth_token=options.auth_token, seed=options.seed
         )
+    if options.simulator == "receiver":
+        from simulators.receiver import Receiver  # noqa: PLC0415
+
+        return Receiver(*options.secret or ())
     if options.simulator == "stripe":
         from simulators.stripe.app import StripeSimulator  # noqa: PLC0415
 
@@ -77,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     twilio = kinds.add_parser("twilio")
     twilio.add_argument("--account-sid", default="AC00000000000000000000000000000001")
     twilio.add_argument("--auth-token", default="11111111111111111111111111111111")
-    for each in (paypal, stripe, twilio):
+    receiver = kinds.add_parser("receiver")
+    receiver.add_argument(
+        "--secret", action="append", help="whsec_... or whpk_..., to verify events with"
+    )
+    for each in (paypal, stripe, twilio, receiver):
         each.add_argument("--host", default="127.0.0.1", help="the address to listen on")
         each.add_argument("--port", type=int, default=0)
         each.add_argument("--url", help="where others reach it, if not at its host and port")

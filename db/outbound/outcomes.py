@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbound import endpoints
 from db.outbound.queues import Attempt, Leased
-from domain.outbound.deliveries import UNWELL, Health, Next
+from domain.outbound.deliveries import UNWELL, DeliveryStatus, Health, Next
 
 _LOCK = text(
     """
@@ -22,13 +22,7 @@ _LOCK = text(
 )
 _SETTLE = text(
     """
-    UPDATE webhook_deliveries SET status = :status, attempts = attempts + :attempts, settled_at = :now
-    WHERE position = :position AND status = 'pending'
-    """
-)
-_COUNT = text(
-    """
-    UPDATE webhook_deliveries SET attempts = attempts + 1
+    UPDATE webhook_deliveries SET status = :outcome, settled_at = :now
     WHERE position = :position AND status = 'pending'
     """
 )
@@ -37,6 +31,19 @@ _ATTEMPT = text(
     INSERT INTO webhook_attempts (endpoint_id, position, event_id, at, status, latency_ms, answer, reason)
     VALUES (:endpoint_id, :position, :event_id, :at, :status, :latency_ms, :answer, :reason)
     """
+)
+_COUNT = text(
+    f"""
+    WITH queue AS MATERIALIZED (
+        SELECT FROM webhook_queues
+        WHERE endpoint_id = :endpoint_id AND organization_id = :organization_id FOR UPDATE
+    ), delivery AS (
+        UPDATE webhook_deliveries SET attempts = attempts + 1, status = :outcome,
+            settled_at = CASE WHEN :outcome <> 'pending' THEN cast(:now AS timestamptz) END
+        WHERE position = :position AND status = 'pending' AND EXISTS (SELECT FROM queue)
+    )
+    {_ATTEMPT.text}
+    """  # noqa: S608 - its parts are constants
 )
 _RELEASE = text(
     """
@@ -98,18 +105,17 @@ async def note_delivered(
     conn: AsyncConnection, queue: Leased, attempt: Attempt, *, release: bool, now: datetime
 ) -> Delivered:
     """Settle the delivery; `release` ends the lease. The caller commits."""
-    await _lock(conn, queue)
-    params = {"position": attempt.position, "status": "delivered", "attempts": 1, "now": now}
-    await conn.execute(_SETTLE, params)
-    await conn.execute(_ATTEMPT, _values(attempt))
+    await _count(conn, queue, attempt, DeliveryStatus.DELIVERED, now=now)
     more = release and await _release(conn, queue, due_at=now)
+    if not queue.failures:
+        return Delivered(was_unwell=False, more=more)
     before = await conn.execute(_WELL, {"endpoint_id": queue.endpoint_id})
     return Delivered(was_unwell=(before.scalar_one_or_none() or 0) >= UNWELL, more=more)
 
 
 async def note_skipped(conn: AsyncConnection, position: int, *, now: datetime) -> None:
     """Settle a delivery whose event was deleted. The caller commits."""
-    params = {"position": position, "status": "skipped", "attempts": 0, "now": now}
+    params = {"position": position, "outcome": DeliveryStatus.SKIPPED.value, "now": now}
     await conn.execute(_SETTLE, params)
 
 
@@ -130,12 +136,8 @@ async def note_failed(
     """Count the attempt, and end the lease: the queue is due again when the event is, or at once if
     it is given up. After `health`, in one transaction; the caller commits.
     """
-    if following.due_at is None:
-        params = {"position": attempt.position, "status": "failed", "attempts": 1, "now": now}
-        await conn.execute(_SETTLE, params)
-    else:
-        await conn.execute(_COUNT, {"position": attempt.position})
-    await conn.execute(_ATTEMPT, _values(attempt))
+    outcome = DeliveryStatus.FAILED if following.due_at is None else DeliveryStatus.PENDING
+    await _count(conn, queue, attempt, outcome, now=now)
     await _release(conn, queue, due_at=following.due_at or now)
     values = {
         "endpoint_id": queue.endpoint_id,
@@ -162,6 +164,19 @@ async def make_due(conn: AsyncConnection, endpoint_id: str, *, now: datetime) ->
     commits.
     """
     await conn.execute(_DUE_NOW, {"endpoint_id": endpoint_id, "now": now})
+
+
+async def _count(
+    conn: AsyncConnection,
+    queue: Leased,
+    attempt: Attempt,
+    outcome: DeliveryStatus,
+    *,
+    now: datetime,
+) -> None:
+    """Lock the queue, count the attempt and keep it."""
+    about = {"organization_id": queue.organization_id, "outcome": outcome.value, "now": now}
+    await conn.execute(_COUNT, _values(attempt) | about)
 
 
 async def _lock(conn: AsyncConnection, queue: Leased) -> None:

@@ -25,7 +25,7 @@ _CLAIM = text(
         SELECT endpoint_id, count(*) AS queues FROM webhook_queues
         WHERE lease IS NOT NULL AND leased_until > :now GROUP BY endpoint_id
     ), chosen AS MATERIALIZED (
-        SELECT due.endpoint_id, due.organization_id, e.url
+        SELECT due.endpoint_id, due.organization_id, e.url, e.failures
         FROM webhook_endpoints e LEFT JOIN busy ON busy.endpoint_id = e.id
         CROSS JOIN LATERAL (
             SELECT endpoint_id, organization_id, due_at FROM webhook_queues
@@ -40,7 +40,7 @@ _CLAIM = text(
     )
     UPDATE webhook_queues q SET lease = :lease, leased_until = :until FROM chosen
     WHERE q.endpoint_id = chosen.endpoint_id AND q.organization_id = chosen.organization_id
-    RETURNING q.endpoint_id, q.organization_id, chosen.url
+    RETURNING q.endpoint_id, q.organization_id, chosen.url, chosen.failures
     """
 )
 _HEADS = text(
@@ -75,11 +75,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """A queue that is ours until `until`; `organization_id` is empty for the installation."""
+    """A queue that is ours until `until`; `organization_id` is empty for the installation, `failures`
+    are those of the endpoint.
+    """
 
     endpoint_id: str
     organization_id: str
     url: str
+    failures: int
     lease: UUID
     until: datetime
     heads: tuple[Head, ...]
@@ -133,6 +136,7 @@ async def claim(
             endpoint_id=row.endpoint_id,
             organization_id=row.organization_id,
             url=row.url,
+            failures=row.failures,
             lease=lease,
             until=now + period,
             heads=tuple(heads.get((row.endpoint_id, row.organization_id), ())),
