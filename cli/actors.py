@@ -135,6 +135,31 @@ class Twilio(Actor):
         await wait_for("Twilio's status callbacks", look, PATIENCE)
 
 
+@dataclass(frozen=True, slots=True)
+class HostApplication(Actor):
+    """The company's own software, which is told what happened."""
+
+    @property
+    def url(self) -> str:
+        return f"{str(self.http.base_url).rstrip('/')}/tollgate"
+
+    async def trust(self, secret: str) -> None:
+        await self.ask("POST", "/_sim/secrets", {"secret": secret})
+
+    async def event(self, type_: str, organization_id: str) -> Any | None:
+        """The first event of that type about the organization that it received and verified."""
+        received = (await self.ask("GET", "/_sim/received"))["received"]
+        return next(
+            (
+                event
+                for event in received
+                if (event["type"], event["organization_id"]) == (type_, organization_id)
+                and event["verified"]
+            ),
+            None,
+        )
+
+
 def kept(messages: list[Any]) -> list[Any]:
     """The messages that Twilio did not return unsent (30002: the account was suspended first)."""
     return [message for message in messages if message["error_code"] != 30002]

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 
 from cli import certification, keys
-from cli.actors import Company, Provider, Twilio
+from cli.actors import Company, HostApplication, Provider, Twilio
 from cli.children import StackFailed
 from cli.console import errors, output
 from cli.dev import show_addresses, started, stay, until_stopped
@@ -98,7 +98,7 @@ async def _stories(
 ) -> AsyncIterator[tuple[Story, SecondStory, Client]]:
     key = await keys.make(stack.database_url, "demo", Scope.OPERATOR)
     async with AsyncExitStack() as clients:
-        to_company, to_paypal, to_stripe, to_twilio = [
+        to_company, to_paypal, to_stripe, to_twilio, to_host = [
             await clients.enter_async_context(
                 httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
             )
@@ -107,6 +107,7 @@ async def _stories(
                 (stack.paypal_url, {}),
                 (stack.stripe_url, {}),
                 (stack.twilio_url, {}),
+                (stack.receiver_url, {}),
             )
         ]
         temporal = await connect(
@@ -117,7 +118,13 @@ async def _stories(
         )
         company, twilio = Company(to_company), Twilio(to_twilio)
         yield (
-            Story(tell=teller, company=company, paypal=Provider(to_paypal), twilio=twilio),
+            Story(
+                tell=teller,
+                company=company,
+                paypal=Provider(to_paypal),
+                twilio=twilio,
+                host=HostApplication(to_host),
+            ),
             SecondStory(tell=teller, company=company, stripe=Provider(to_stripe), twilio=twilio),
             temporal,
         )

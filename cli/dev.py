@@ -72,6 +72,7 @@ async def show_addresses(stack: Stack) -> None:
         "PayPal simulator": stack.paypal_url,
         "Stripe simulator": stack.stripe_url,
         "Twilio simulator": stack.twilio_url,
+        "host application simulator": stack.receiver_url,
         "logs": str(stack.data_dir),
     }
     table = Table.grid(padding=(0, 2))

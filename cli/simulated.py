@@ -1,8 +1,9 @@
-"""The simulated PayPal, Stripe and Twilio: how their processes start, and what Tollgate needs to
-know about them.
+"""The simulated PayPal, Stripe, Twilio and host application: how their processes start, and what
+Tollgate needs to know about them.
 """
 
 import secrets
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +19,20 @@ def _secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """Three simulators with random credentials; PayPal's writes its trust root to `ca_file`."""
+    """The simulators with random credentials; PayPal's writes its trust root to `ca_file`."""
 
     paypal_port: int
     stripe_port: int
     twilio_port: int
+    receiver_port: int
     ca_file: Path
     client_secret: str = field(default_factory=_secret, repr=False)
     api_key: str = field(default_factory=lambda: f"sk_test_{_secret()}", repr=False)
     signing_secret: str = field(default_factory=lambda: f"whsec_{_secret()}", repr=False)
     auth_token: str = field(default_factory=_secret, repr=False)
+    secret_key: str = field(
+        default_factory=lambda: f"demo:{b64encode(secrets.token_bytes(32)).decode()}", repr=False
+    )
     webhook_id: str = field(default_factory=_secret)
 
     @property
@@ -41,6 +46,11 @@ class Simulated:
     @property
     def twilio_url(self) -> str:
         return f"http://{HOST}:{self.twilio_port}"
+
+    @property
+    def receiver_url(self) -> str:
+        """The host application's, which receives events."""
+        return f"http://{HOST}:{self.receiver_port}"
 
     def arguments(self, api_url: str) -> Mapping[str, list[str]]:
         """The arguments of `simulators.server`, by name; webhooks go to the API at `api_url`."""
@@ -62,6 +72,7 @@ class Simulated:
                 *("--webhook-url", f"{api_url}/webhooks/stripe"),
             ],
             "twilio": ["twilio", "--port", str(self.twilio_port), *account],
+            "receiver": ["receiver", "--port", str(self.receiver_port)],
         }
 
     def environment(self) -> dict[str, str]:
@@ -78,4 +89,7 @@ class Simulated:
             "TOLLGATE_TWILIO_BASE_URL": self.twilio_url,
             "TOLLGATE_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TOLLGATE_TWILIO_AUTH_TOKEN": self.auth_token,
+            "TOLLGATE_SECRET_KEYS": self.secret_key,
+            "TOLLGATE_OUTBOUND_NETWORKS": HOST,
+            "TOLLGATE_OUTBOUND_HTTP": "true",
         }

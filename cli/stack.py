@@ -52,6 +52,7 @@ class Stack:
     paypal_url: str
     stripe_url: str
     twilio_url: str
+    receiver_url: str
     environment: Mapping[str, str]
     children: "Children"
 
@@ -94,12 +95,13 @@ async def _start(
     parts: AsyncExitStack, settings: Settings, data_dir: Path, on_started: OnStarted, say: Say
 ) -> Stack:
     began = time.monotonic()
-    api_port, paypal_port, stripe_port, twilio_port = free_ports(4)
+    api_port, paypal_port, stripe_port, twilio_port, receiver_port = free_ports(5)
     api_url = f"http://{HOST}:{api_port}"
     simulated = Simulated(
         paypal_port=paypal_port,
         stripe_port=stripe_port,
         twilio_port=twilio_port,
+        receiver_port=receiver_port,
         ca_file=data_dir / "paypal-ca.pem",
     )
     children = Children(data_dir)
@@ -125,7 +127,12 @@ async def _start(
     queues = _queues(settings, ours=ui_url is not None)
     environment = _environment(postgres.url(), api_url, queues, connection)
     environment |= simulated.environment()
-    at = (simulated.paypal_url, simulated.stripe_url, simulated.twilio_url)
+    at = (
+        simulated.paypal_url,
+        simulated.stripe_url,
+        simulated.twilio_url,
+        simulated.receiver_url,
+    )
     # the PayPal simulator writes the file that the API reads
     await all_serve(children, [f"{url}/_sim/counts" for url in at])
     on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
@@ -145,6 +152,7 @@ async def _start(
         paypal_url=simulated.paypal_url,
         stripe_url=simulated.stripe_url,
         twilio_url=simulated.twilio_url,
+        receiver_url=simulated.receiver_url,
         environment=environment,
         children=children,
     )

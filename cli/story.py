@@ -2,6 +2,7 @@
 claim is checked.
 """
 
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -42,6 +43,12 @@ class Story(Checks):
             line.says(
                 f"{self.id} onboarded: an empty wallet in {CURRENCY}, {PRICE} {CURRENCY} a segment"
             )
+            if self.host is not None:
+                where = {"url": self.host.url}
+                endpoint = await self.company.ask(
+                    "POST", "/v1/webhook-endpoints", where, status=201
+                )
+                await self.host.trust(endpoint["secret"])
         async with self.tell.step("the customer subscribes at PayPal") as line:
             await self._subscribe()
             line.says(
@@ -88,6 +95,7 @@ class Story(Checks):
             [event] = await self.paypal.act(self.subscription, "suspend")
             self.suspended = event["id"]
             [seconds] = await self.paypal.answered(event["id"])
+            self.suspended_at = time.time()
             may = await self.company.ask("GET", f"{self._of}/can-send")
             expect("may it send after the webhook was answered", may["can_send"], wanted=False)
             line.says(
@@ -110,6 +118,8 @@ class Story(Checks):
                 "the subaccount is suspended at Twilio, read back; standing "
                 f"{_standing(organization)}"
             )
+        if self.host is not None:
+            await self._hear()
         async with self.tell.step("the wallet is frozen") as line:
             wallet = organization["wallet"]
             expect(
@@ -141,6 +151,15 @@ class Story(Checks):
         receipt = (await self.company.organization(self.id))["receipts"][0]
         self._show_receipt(receipt, "suspended", SUSPENSION)
         expect("what leaked", (receipt["leaked_debits"], receipt["leaked_messages"]), (0, 0))
+
+    async def _hear(self) -> None:
+        async with self.tell.step("the host application is told") as line:
+            event = await wait_for("the suspension's event", self._suspension_told)
+            seconds = max(0.0, event["at"] - self.suspended_at)
+            line.says(
+                f"the host application received {event['type']}, signed, {seconds * 1000:.0f} ms "
+                "after the webhook was answered"
+            )
 
     async def repeat(self) -> None:
         self.tell.chapter("Repeated and late webhooks change nothing")

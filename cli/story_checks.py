@@ -11,7 +11,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from cli.actors import Company, Provider, Twilio, kept
+from cli.actors import Company, HostApplication, Provider, Twilio, kept
 from cli.narration import Teller, expect
 
 MESSAGES = 300
@@ -28,12 +28,14 @@ class Checks:
     company: Company
     paypal: Provider
     twilio: Twilio
+    host: HostApplication | None = None
     id: str = field(default_factory=lambda: f"acme-{secrets.token_hex(2)}")
     account: str = ""
     subscription: str = ""
     campaign: str = ""
     activated: str = ""
     suspended: str = ""
+    suspended_at: float = 0.0
     sent_before: tuple[Any, ...] = ()
 
     @property
@@ -47,6 +49,10 @@ class Checks:
         counts = (await self.company.campaign(self.id, self.campaign))["counts"]
         accepted: int = counts["accepted"]
         return accepted if accepted >= SUSPEND_AFTER else None
+
+    async def _suspension_told(self) -> Any | None:
+        assert self.host is not None
+        return await self.host.event("organization.suspended", self.id)
 
     async def _parked(self) -> Any | None:
         campaign = await self.company.campaign(self.id, self.campaign)

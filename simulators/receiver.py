@@ -69,6 +69,7 @@ class Receiver:
         self._behaviours: dict[str, list[Behaviour]] = {}
         self._app = Starlette(
             routes=[
+                Route("/_sim/counts", self._count, methods=["GET"]),
                 Route("/_sim/received", self._list, methods=["GET"]),
                 Route("/_sim/secrets", self._add_secret, methods=["POST"]),
                 Route("/_sim/behaviours", self._script, methods=["POST", "DELETE"]),
@@ -155,6 +156,9 @@ class Receiver:
             for signature in signatures
             for secret in self.secrets
         )
+
+    async def _count(self, _: Request) -> Response:
+        return JSONResponse({"received": len(self.received), "accepted": len(self.accepted())})
 
     async def _list(self, _: Request) -> Response:
         rows = [asdict(each) for each in self.received]
