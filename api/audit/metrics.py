@@ -15,6 +15,7 @@ from api.http.auth import READ
 from api.http.errors import ProblemOut
 from db.audit import figures
 from db.audit.figures import Figures
+from db.outbound.backlog import Undelivered
 from domain.carrier.runway import Funds
 from domain.money import MICROS
 
@@ -80,6 +81,7 @@ class _Installation:
         yield from _parents(reading.parents)
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
         yield _segments(reading.segments_differing)
+        yield from _endpoints(reading.undelivered)
         for name, text in _COUNTED.items():
             counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
             for provider, comparison in reading.compared.items():
@@ -112,6 +114,13 @@ def _parents(parents: Sequence[Funds]) -> Iterator[Metric]:
     yield balances
     text = "How long that lasts at the speed of the last week; none if nothing is spent."
     yield _by("twilio_balance_days", text, "account", lasts)
+
+
+def _endpoints(undelivered: Undelivered) -> Iterator[Metric]:
+    text = "Webhook endpoints that are enabled, failing, or disabled."
+    yield _by("webhook_endpoints", text, "state", undelivered.endpoints)
+    text = "The age of the oldest event that waits for an endpoint that is not disabled."
+    yield _gauge("events_undelivered_seconds", text, undelivered.oldest.total_seconds())
 
 
 def _segments(differing: Mapping[str, int]) -> Metric:

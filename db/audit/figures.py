@@ -14,6 +14,8 @@ from db.inbox import listed_events, pending_deliveries
 from db.inbox.listed_events import Compared
 from db.inbox.pending_deliveries import Backlog
 from db.lifecycle import standing_counts
+from db.outbound import backlog
+from db.outbound.backlog import Undelivered
 from db.tables.audit import alerts
 from db.tables.lifecycle import standings
 from domain.audit.reconciliation import Subject
@@ -35,7 +37,8 @@ class Figures:
     `alerts` are the open alerts by kind, `waiting` the waiting campaigns by reason. `unsettled`
     messages were handed over, and Twilio did not answer. `reconciled` is how long ago the last
     complete pass over each subject began. `parents` is what the parent accounts have at Twilio.
-    `segments_differing` messages have `more` or `fewer` segments at Twilio than here.
+    `undelivered` is what waits for webhook endpoints. `segments_differing` messages have `more` or
+    `fewer` segments at Twilio than here.
     """
 
     organizations: Mapping[Status, int]
@@ -50,6 +53,7 @@ class Figures:
     reconciled: Mapping[Subject, timedelta]
     parents: Sequence[Funds]
     segments_differing: Mapping[str, int]
+    undelivered: Undelivered
 
 
 async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
@@ -74,4 +78,5 @@ async def read(conn: AsyncConnection, *, now: datetime) -> Figures:
         reconciled=await reconciliations.ages(conn, now=now),
         parents=await parent_funds.read(conn),
         segments_differing=await segment_differences.counts(conn),
+        undelivered=await backlog.read(conn, now=now),
     )
