@@ -31,8 +31,14 @@ async def inspect(twilio: Twilio, account_sid: str, sender: str) -> str | None:
     """
     if not senders.is_service(sender):
         return None
+    channels = await _channels(twilio, account_sid, sender)
+    return None if channels is None else danger(channels)
+
+
+async def _channels(twilio: Twilio, account_sid: str, service: str) -> list[str] | None:
+    """None if Twilio does not say."""
     try:
-        return danger(await channel_senders(twilio, account_sid, sender))
+        return await channel_senders(twilio, account_sid, service)
     except ProviderRefused as refusal:
         log.info("service_not_inspected", account_sid=account_sid, reason=first_line(refusal))
         return None
@@ -81,7 +87,14 @@ class SenderInspection:
         return following, len(found), dangers
 
     async def _inspect(self, organization: Organization) -> bool:
-        found = await inspect(self._twilio, organization.twilio_account_sid, organization.sender)
+        channels = await _channels(
+            self._twilio, organization.twilio_account_sid, organization.sender
+        )
+        if channels is None:
+            return bool(
+                organization.sender_problem
+            )  # what is known stays, as while it is suspended
+        found = danger(channels)
         async with self._engine.begin() as conn:
             campaigns = await sender_problems.note(
                 conn, organization.id, organization.sender, found

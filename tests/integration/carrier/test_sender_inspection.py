@@ -143,6 +143,18 @@ async def test_what_a_service_may_send_unpaid_parks_campaigns_and_refuses_messag
     assert (await tollgate.get(f"{ACME}/wallet")).json()["balance"] == "10.00"
 
 
+async def test_what_is_known_of_a_sender_outlasts_a_suspension_in_which_twilio_does_not_answer(
+    tollgate: Tollgate,
+) -> None:
+    id_ = await dangerous(tollgate)
+    account_of(tollgate).status = "suspended"
+
+    found = await inspect_all(tollgate)
+
+    assert list(found[1]) == ["sender_sends_rcs"]
+    assert await campaign(tollgate, id_) == ("parked", "sender_costs_more")
+
+
 @pytest.mark.parametrize(
     ("change", "scope"),
     [
