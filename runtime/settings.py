@@ -110,9 +110,7 @@ class Settings(Group):
     bulk_credit_limit: Decimal = Field(
         default=Decimal(1000), ge=0, le=10**12, decimal_places=6, allow_inf_nan=False
     )
-    """The most that one act over many organizations may credit all of them together, in units of
-    its currency; 0: no such act may credit anything.
-    """
+    """The most that one act over many organizations may credit in all, in units of its currency."""
     other_products: Beginnings = ()
     """Prefixes of the plans, prices, products and custom ids of other products on the same provider
     accounts, separated by commas. A parked webhook is dismissed if its provider reports such an id
