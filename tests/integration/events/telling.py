@@ -8,7 +8,7 @@ from domain.events.catalogue import shown
 from tests.builders import ORGANIZATION, rows
 
 
-async def told(engine: AsyncEngine, *types: str) -> list[tuple[str, dict[str, Any]]]:
+async def events_told(engine: AsyncEngine, *types: str) -> list[tuple[str, dict[str, Any]]]:
     """The events of the organization, with their data as it is shown; only of these types if
     given.
     """
@@ -23,4 +23,4 @@ async def told(engine: AsyncEngine, *types: str) -> list[tuple[str, dict[str, An
 
 
 async def data_of(engine: AsyncEngine, type_: str) -> list[dict[str, Any]]:
-    return [data for _, data in await told(engine, type_)]
+    return [data for _, data in await events_told(engine, type_)]

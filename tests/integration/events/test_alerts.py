@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import alerts
 from domain.alerts import AlertKind
 from tests.builders import ORGANIZATION, onboard, rows
-from tests.integration.events.telling import data_of, told
+from tests.integration.events.telling import data_of, events_told
 
 
 async def test_an_alert_is_told_when_it_is_raised_and_when_it_clears(engine: AsyncEngine) -> None:
@@ -19,7 +19,7 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_it_clears(engine: Asy
     async with engine.begin() as conn:
         await alerts.raise_(conn, ORGANIZATION, AlertKind.STUCK, "freeze_wallet: refused")
 
-    found = await told(engine, "alert.raised", "alert.cleared")
+    found = await events_told(engine, "alert.raised", "alert.cleared")
     ids = [data["alert_id"] for _, data in found]
     assert [type_ for type_, _ in found] == ["alert.raised", "alert.cleared", "alert.raised"]
     assert ids[0] == ids[1] != ids[2]

@@ -17,7 +17,7 @@ from tests.builders import (
     run,
     send,
 )
-from tests.integration.events.telling import data_of, told
+from tests.integration.events.telling import data_of, events_told
 
 TYPES = ("message.delivered", "message.failed", "message.refunded")
 UNREACHABLE = 30003
@@ -37,7 +37,7 @@ async def test_nothing_is_written_while_nobody_asks(engine: AsyncEngine) -> None
     [message] = await send(engine, await campaign(engine, messages=1))
     await apply(engine, callback(message))
 
-    assert await told(engine, *TYPES) == []
+    assert await events_told(engine, *TYPES) == []
 
 
 async def test_a_delivery_is_told_once_however_often_it_is_reported(engine: AsyncEngine) -> None:
@@ -47,7 +47,9 @@ async def test_a_delivery_is_told_once_however_often_it_is_reported(engine: Asyn
     for status in (DeliveryStatus.SENT, DeliveryStatus.DELIVERED) * 2 + (DeliveryStatus.READ,):
         await apply(engine, callback(message, status))
 
-    assert await told(engine, *TYPES) == [("message.delivered", {"message_ids": [str(message.id)]})]
+    assert await events_told(engine, *TYPES) == [
+        ("message.delivered", {"message_ids": [str(message.id)]})
+    ]
 
 
 @pytest.mark.parametrize("by", ["callback", "list"])
@@ -66,7 +68,9 @@ async def test_a_message_that_does_not_arrive_is_told_as_failed(
             sent = listed(message, status, error_code=UNREACHABLE)
             await listed_statuses.compare(conn, ORGANIZATION, [sent])
 
-    assert await told(engine, *TYPES) == [("message.failed", {"message_ids": [str(message.id)]})]
+    assert await events_told(engine, *TYPES) == [
+        ("message.failed", {"message_ids": [str(message.id)]})
+    ]
 
 
 async def test_a_contradicted_failure_is_told_as_twilio_has_it(engine: AsyncEngine) -> None:
@@ -76,7 +80,9 @@ async def test_a_contradicted_failure_is_told_as_twilio_has_it(engine: AsyncEngi
     await apply(engine, callback(message, DeliveryStatus.FAILED, error_code=30007))
     await read_at_twilio(engine, listed(message))
 
-    assert await told(engine, *TYPES) == [("message.delivered", {"message_ids": [str(message.id)]})]
+    assert await events_told(engine, *TYPES) == [
+        ("message.delivered", {"message_ids": [str(message.id)]})
+    ]
 
 
 async def test_a_refunded_message_is_told_once(engine: AsyncEngine) -> None:
@@ -86,7 +92,9 @@ async def test_a_refunded_message_is_told_once(engine: AsyncEngine) -> None:
     for _ in range(2):
         await give_back(engine, message, error_code=21610)
 
-    assert await told(engine, *TYPES) == [("message.refunded", {"message_ids": [str(message.id)]})]
+    assert await events_told(engine, *TYPES) == [
+        ("message.refunded", {"message_ids": [str(message.id)]})
+    ]
 
 
 async def test_messages_of_one_list_are_told_together(engine: AsyncEngine) -> None:

@@ -23,7 +23,7 @@ from tests.builders import (
 )
 from tests.integration.billing.test_carrier import charge, top_up
 from tests.integration.billing.test_reversals import capture, credited, take_back
-from tests.integration.events.telling import data_of, told
+from tests.integration.events.telling import data_of, events_told
 
 
 async def test_a_credit_is_told_and_a_debit_is_not(engine: AsyncEngine) -> None:
@@ -32,7 +32,7 @@ async def test_a_credit_is_told_and_a_debit_is_not(engine: AsyncEngine) -> None:
         await post(engine, credit("invoice-1", usd("5")), debit("d-1", usd("2")))
         await post_one(engine, refund("r-1", "d-1", usd("2")))
 
-    assert await told(engine) == [
+    assert await events_told(engine) == [
         (
             "wallet.credited",
             {
@@ -53,7 +53,7 @@ async def test_a_credit_booked_alone_is_told_too(engine: AsyncEngine) -> None:
             await wallets.post_alone(conn, ORGANIZATION, posting)
 
     assert [data["reference_id"] for data in await data_of(engine, "wallet.credited")] == ["c"]
-    assert len(await told(engine)) == 1
+    assert len(await events_told(engine)) == 1
 
 
 async def test_a_top_up_is_told_once_however_often_it_is_booked(engine: AsyncEngine) -> None:
@@ -70,7 +70,7 @@ async def test_a_top_up_is_told_once_however_often_it_is_booked(engine: AsyncEng
             "currency": "USD",
         }
     ]
-    assert len(await told(engine, "wallet.credited")) == 1
+    assert len(await events_told(engine, "wallet.credited")) == 1
 
 
 async def test_an_abandoned_checkout_is_told_once_and_a_paid_one_by_its_payment(
@@ -94,7 +94,7 @@ async def test_an_abandoned_checkout_is_told_once_and_a_paid_one_by_its_payment(
             await topups.close(conn, abandoned, paid=False)
             await topups.close(conn, paid, paid=True, payment_id="CAP")
 
-    assert await told(engine, "topup.failed", "topup.paid") == [
+    assert await events_told(engine, "topup.failed", "topup.paid") == [
         (
             "topup.failed",
             {"provider": "paypal", "checkout_id": "O-1", "amount": "10.00", "currency": "USD"},
@@ -112,7 +112,7 @@ async def test_a_refund_of_spent_money_is_told_with_its_debt_and_with_the_end_of
         await take_back(engine, usd("10"))
     await top_up(engine, "20", "CAP-2")
 
-    assert await told(engine, "payment.refunded", "debt.opened", "debt.cleared") == [
+    assert await events_told(engine, "payment.refunded", "debt.opened", "debt.cleared") == [
         (
             "payment.refunded",
             {
@@ -135,7 +135,7 @@ async def test_what_the_wallet_cannot_pay_to_the_carrier_is_told(engine: AsyncEn
     for _ in range(2):
         await charge(engine, "5", "day")
 
-    assert await told(engine, "carrier.unpaid", "debt.opened") == [
+    assert await events_told(engine, "carrier.unpaid", "debt.opened") == [
         ("carrier.unpaid", {"reference_id": "carrier:day", "owed": "2.00", "currency": "USD"}),
         ("debt.opened", {"source": "carrier", "owed": "2.00", "currency": "USD"}),
     ]
@@ -160,7 +160,7 @@ async def test_a_dispute_is_told_when_it_blocks_and_when_it_no_longer_does(
         async with engine.begin() as conn:
             await standings.lift_block(conn, ORGANIZATION, Block.DISPUTE, "PP-D-1")
 
-    assert await told(engine, "payment.disputed", "payment.dispute_closed") == [
+    assert await events_told(engine, "payment.disputed", "payment.dispute_closed") == [
         ("payment.disputed", {"provider": "paypal", "dispute_id": "PP-D-1"}),
         ("payment.dispute_closed", {"provider": "paypal", "dispute_id": "PP-D-1"}),
     ]
@@ -176,4 +176,4 @@ async def test_a_block_of_another_kind_is_no_dispute(engine: AsyncEngine) -> Non
         await standings.lift_block(conn, ORGANIZATION, Block.DISPUTE, "receivable")
     await unblock(engine)
 
-    assert await told(engine, "payment.disputed", "payment.dispute_closed") == []
+    assert await events_told(engine, "payment.disputed", "payment.dispute_closed") == []

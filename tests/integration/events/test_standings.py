@@ -18,7 +18,7 @@ from tests.builders import (
     take_steps,
     unblock,
 )
-from tests.integration.events.telling import data_of, told
+from tests.integration.events.telling import data_of, events_told
 
 DAY = timedelta(days=1)
 
@@ -28,7 +28,7 @@ async def test_a_suspension_is_told_when_the_gate_is_shut_and_applied_when_its_s
 ) -> None:
     await onboard(engine)
     await block(engine)
-    at_once = await told(engine, "organization.suspended", "standing.applied")
+    at_once = await events_told(engine, "organization.suspended", "standing.applied")
     await take_steps(engine)
 
     assert at_once == [("organization.suspended", {"epoch": 1, "blocks": ["admin"]})]
@@ -49,7 +49,7 @@ async def test_a_reactivation_is_told_when_its_steps_are_done(engine: AsyncEngin
     await block(engine)
     await take_steps(engine)
     await unblock(engine)
-    decided = await told(engine, "organization.reactivated")
+    decided = await events_told(engine, "organization.reactivated")
     await take_steps(engine)
 
     assert decided == []
@@ -64,7 +64,7 @@ async def test_repeated_steps_tell_nothing_again(engine: AsyncEngine) -> None:
         await take_steps(engine)
 
     assert (await standing(engine)).epoch == 1
-    assert [type_ for type_, _ in await told(engine)] == [
+    assert [type_ for type_, _ in await events_told(engine)] == [
         "wallet.credited",
         "organization.suspended",
         "wallet.frozen",
@@ -79,7 +79,7 @@ async def test_a_freeze_is_told_with_what_still_freezes_the_wallet(engine: Async
     await unblock(engine)
     await take_steps(engine)
 
-    assert await told(engine, "wallet.frozen", "wallet.unfrozen") == [
+    assert await events_told(engine, "wallet.frozen", "wallet.unfrozen") == [
         (type_, {"by": "suspension", "frozen": frozen, "balance": "10.00", "currency": "USD"})
         for type_, frozen in (("wallet.frozen", True), ("wallet.unfrozen", False))
     ]
@@ -92,7 +92,7 @@ async def test_a_grace_period_is_told_when_it_begins_and_when_it_ends_within_a_d
     await subscribe(engine)
     for _ in range(2):
         await confirm(engine, snapshot(State.PAST_DUE, NOON + minutes(1)))
-    began = await told(engine, "organization.grace_started", "organization.grace_ending")
+    began = await events_told(engine, "organization.grace_started", "organization.grace_ending")
     for now in (NOON + DAY, NOON + 2.5 * DAY, NOON + 2.6 * DAY):
         async with engine.begin() as conn:
             await deadlines.warn(conn, now=now)

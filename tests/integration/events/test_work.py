@@ -33,7 +33,7 @@ from tests.builders import (
 )
 from tests.integration.carrier.test_foreign_messages import at_twilio
 from tests.integration.carrier.test_usage import a_carrier
-from tests.integration.events.telling import data_of, told
+from tests.integration.events.telling import data_of, events_told
 
 OPTED_OUT = 21610
 SWITCHED = ("switch.started", "switch.offered", "switch.completed", "switch.ended")
@@ -52,7 +52,7 @@ async def test_each_change_of_a_campaign_is_told(engine: AsyncEngine) -> None:
     for act in (Act.RESUME, Act.RESUME, Act.COMPLETE):
         await change_campaign(engine, of, act)
 
-    found = [each for each in await told(engine) if each[0].startswith("campaign.")]
+    found = [each for each in await events_told(engine) if each[0].startswith("campaign.")]
     assert [(type_, data["by"], data["reason"]) for type_, data in found] == [
         ("campaign.started", "person", ""),
         ("campaign.parked", "tollgate", "suspended"),
@@ -87,7 +87,7 @@ async def test_a_subscription_is_told_when_it_becomes_current_and_when_it_is_ove
         await confirm(engine, snapshot(State.CANCELED, NOON + minutes(minute)))
 
     linked = {"provider": "paypal", "subscription_id": SUBSCRIPTION}
-    assert await told(engine, "subscription.linked", "subscription.ended") == [
+    assert await events_told(engine, "subscription.linked", "subscription.ended") == [
         ("subscription.linked", linked),
         ("subscription.ended", {**linked, "state": "canceled"}),
     ]
@@ -133,7 +133,7 @@ async def test_the_steps_of_a_switch_are_told_and_its_end_once(engine: AsyncEngi
         async with engine.begin() as conn:
             switch = await switches.move(conn, switch, SwitchStatus.ABANDONED)
 
-    found = await told(engine, *SWITCHED)
+    found = await events_told(engine, *SWITCHED)
     assert [type_ for type_, _ in found] == ["switch.started", "switch.offered", "switch.ended"]
     assert found[-1][1] == {
         "switch_id": str(switch.id),
