@@ -143,9 +143,9 @@ async def run(
     suspended = await triggers.suspended_sids(target)
     active = [each for each in days.accounts if each.sid not in suspended]
     say("campaigns, with the reading going on and without it")
-    sending = await own.send(
-        target, client, queue, active[-1 - 2 * own.PAIRS :], replacing.tollgates
-    )
+    rich = [each for each in active if not each.organization_id.startswith("poor-")]
+    senders = rich[-1 - 2 * own.PAIRS :]
+    sending = await own.send(target, client, queue, senders, replacing.tollgates)
     await days.read_all()
     compared = await _compare(target, began)
     sent, found = await _foreign(target)
