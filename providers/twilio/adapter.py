@@ -3,7 +3,6 @@
 Sources: Twilio's OpenAPI `twilio_api_v2010.json` and its error pages for the codes named below.
 """
 
-from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
@@ -12,7 +11,6 @@ from typing import Any
 
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from domain.campaigns import senders
 from domain.campaigns.telephony import (
     CLOCKS_DIFFER,
     Accepted,
@@ -30,6 +28,7 @@ from domain.campaigns.telephony import (
 from providers.errors import NotFound, ProviderRefused, ProviderUnavailable
 from providers.http import FastClient
 from providers.twilio import reading
+from providers.twilio.message_form import basic_credentials, message_form
 from providers.twilio.parents import ParentOf, Parents
 from providers.twilio.refusals import WRONG_CREDENTIALS, refused, why_not
 from providers.twilio.triggers import UsageTriggers
@@ -62,7 +61,7 @@ class Twilio:
         self._clients = {
             sid: Client(sid, token, http_client=self.wire) for sid, token in tokens.items()
         }
-        self._credentials = {sid: _basic(sid, token) for sid, token in tokens.items()}
+        self._credentials = {sid: basic_credentials(sid, token) for sid, token in tokens.items()}
         self._accounts = {sid: each.api.v2010.accounts for sid, each in self._clients.items()}
         self._parents = Parents(tokens, recorded)
 
@@ -169,7 +168,9 @@ class Twilio:
             return refused(refusal)
         try:
             answer = await self.wire.post(
-                f"/2010-04-01/Accounts/{account_sid}/Messages.json", _form(message), credentials
+                f"/2010-04-01/Accounts/{account_sid}/Messages.json",
+                message_form(message),
+                credentials,
             )
         except NotTaken as problem:
             return NotProcessed(
@@ -281,22 +282,6 @@ class Twilio:
     async def as_subaccount(self, sid: str) -> Any:
         """The SDK's view of a subaccount, with its parent's credentials."""
         return self._accounts[await self.parent_of(sid)](_checked(sid))
-
-
-def _basic(account_sid: str, token: str) -> Mapping[str, str]:
-    credentials = b64encode(f"{account_sid}:{token}".encode()).decode()
-    return {"authorization": f"Basic {credentials}"}
-
-
-def _form(message: OutboundMessage) -> Mapping[str, str]:
-    by_service = senders.is_service(message.sender)
-    return {
-        "To": message.to,
-        "MessagingServiceSid" if by_service else "From": message.sender,
-        "Body": message.body,
-        "StatusCallback": message.status_callback,
-        "ValidityPeriod": str(message.validity_seconds),
-    }
 
 
 def _checked(sid: str) -> str:
