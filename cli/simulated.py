@@ -52,6 +52,11 @@ class Simulated:
         """The host application's, which receives events."""
         return f"http://{HOST}:{self.receiver_port}"
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.paypal_url, self.stripe_url, self.twilio_url, self.receiver_url
+
     def arguments(self, api_url: str) -> Mapping[str, list[str]]:
         """The arguments of `simulators.server`, by name; webhooks go to the API at `api_url`."""
         webhook = ["--webhook-url", f"{api_url}/webhooks/paypal", "--webhook-id", self.webhook_id]

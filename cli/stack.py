@@ -127,14 +127,8 @@ async def _start(
     queues = _queues(settings, ours=ui_url is not None)
     environment = _environment(postgres.url(), api_url, queues, connection)
     environment |= simulated.environment()
-    at = (
-        simulated.paypal_url,
-        simulated.stripe_url,
-        simulated.twilio_url,
-        simulated.receiver_url,
-    )
     # the PayPal simulator writes the file that the API reads
-    await all_serve(children, [f"{url}/_sim/counts" for url in at])
+    await all_serve(children, [f"{url}/_sim/counts" for url in simulated.urls])
     on_started("PayPal, Stripe and Twilio simulators", time.monotonic() - began)
     await parts.enter_async_context(children.run("worker", "cli.main", ["worker"], environment))
     await parts.enter_async_context(

@@ -3,7 +3,6 @@ a receiver as processes.
 """
 
 import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -41,10 +40,8 @@ async def _measured(database_url: str, logs: Path) -> telling.Report:
     engine = create_engine(database_url, pool_size=12)
     try:
         async with (
-            children.run(
-                "receiver", "simulators.server", ["receiver", "--port", str(port)], os.environ
-            ),
-            children.run("worker", "bench.telling_worker", [database_url], os.environ),
+            children.run("receiver", "simulators.server", ["receiver", "--port", str(port)], {}),
+            children.run("worker", "bench.telling_worker", [database_url], {}),
             httpx.AsyncClient(base_url=url, timeout=10) as receiver,
         ):
             await all_serve(children, [f"{url}_sim/received"])

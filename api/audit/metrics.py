@@ -15,7 +15,9 @@ from api.http.auth import READ
 from api.http.errors import ProblemOut
 from db.audit import figures
 from db.audit.figures import Figures
+from db.inbox.listed_events import Compared
 from db.outbound.backlog import Undelivered
+from domain.billing.subscription import Provider
 from domain.carrier.runway import Funds
 from domain.money import MICROS
 
@@ -82,21 +84,24 @@ class _Installation:
         yield _by("alerts", "Open alerts, by kind.", "kind", reading.alerts)
         yield _segments(reading.segments_differing)
         yield from _endpoints(reading.undelivered)
-        for name, text in _COUNTED.items():
-            counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
-            for provider, comparison in reading.compared.items():
-                counter.add_metric((provider.value,), getattr(comparison.counts, name))
-            yield counter
-        until = {
-            provider.value: comparison.until.timestamp()
-            for provider, comparison in reading.compared.items()
-        }
-        yield _by(
-            "events_compared_until_seconds",
-            "When the last comparison ended, as Unix time.",
-            "provider",
-            until,
-        )
+        yield from _compared(reading.compared)
+
+
+def _compared(compared: Mapping[Provider, Compared]) -> Iterator[Metric]:
+    for name, text in _COUNTED.items():
+        counter = CounterMetricFamily(f"tollgate_events_{name}", text, labels=("provider",))
+        for provider, comparison in compared.items():
+            counter.add_metric((provider.value,), getattr(comparison.counts, name))
+        yield counter
+    until = {
+        provider.value: comparison.until.timestamp() for provider, comparison in compared.items()
+    }
+    yield _by(
+        "events_compared_until_seconds",
+        "When the last comparison ended, as Unix time.",
+        "provider",
+        until,
+    )
 
 
 def _parents(parents: Sequence[Funds]) -> Iterator[Metric]:

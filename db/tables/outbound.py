@@ -9,7 +9,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -113,7 +112,7 @@ webhook_attempts = Table(
     Column("position", BigInteger),  # of the delivery; null: a test
     Column("event_id", Text, nullable=False),
     time("at", required=True),
-    Column("status", SmallInteger),  # HTTP's; null: no answer
+    Column("status", Integer),  # HTTP's; null: no answer
     Column("latency_ms", Integer, nullable=False),
     Column("answer", Text, nullable=False),  # its beginning
     Column("reason", Text, nullable=False),  # why it failed, or was not read to its end

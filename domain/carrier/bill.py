@@ -70,6 +70,8 @@ class Total:
 
 
 class ApartSource(StrEnum):
+    """What a charge that is none of a usage category's is for."""
+
     FOREIGN_MESSAGES = "foreign_messages"
     """Whose usage Twilio does not show yet."""
     SEGMENTS = "segments"

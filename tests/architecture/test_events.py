@@ -65,7 +65,10 @@ def test_what_is_written_is_a_member_of_the_catalogue() -> None:
 
 
 def test_nothing_but_the_log_inserts_events() -> None:
-    for path, tree in modules().items():
+    tollgates = {
+        path: tree for path, tree in modules().items() if ROOT / "bench" not in path.parents
+    }
+    for path, tree in tollgates.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not INSERTS.search(node.value), f"{path.relative_to(ROOT)}:{node.lineno}"
