@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.audit import certify
 from db.audit.checkpoints import Checkpoint
@@ -145,7 +145,9 @@ async def forgiven(engine: AsyncEngine, organization_id: str = "forgiven") -> No
 
 
 async def charged_by_twilio(engine: AsyncEngine, organization_id: str = "charged") -> None:
-    """A reserve, a charge that the wallet pays in part, and a correction that covers some of the rest."""
+    """A reserve, a charge that the wallet pays in part, a correction that covers some of the rest, and
+    a day's usage that is owed.
+    """
     await onboard(engine, organization_id, balance="3")
     async with engine.begin() as conn:
         await reserves.want(conn, organization_id, usd("1").micros, now=NOON)
@@ -153,6 +155,9 @@ async def charged_by_twilio(engine: AsyncEngine, organization_id: str = "charged
         await carrier.take_charge(conn, organization_id, usd("4").micros, "sms", NOON)
     async with engine.begin() as conn:
         await carrier.give_back(conn, organization_id, usd("1").micros, "sms", NOON)
+    async with engine.begin() as conn:
+        await standings.lock(conn, organization_id)
+        await _calls(conn, organization_id)
     await take_steps(engine, organization_id)
 
 
@@ -328,6 +333,16 @@ async def counted_otherwise(engine: AsyncEngine) -> None:
     await run(engine, "UPDATE messages SET segments = 2 WHERE id = :id", id=sent[2].id)
     async with engine.begin() as conn:
         await segment_differences.settle(conn, "counted", theirs, now=NOON)
+
+
+async def _calls(conn: AsyncConnection, organization_id: str) -> None:
+    day = NOON.date()
+    records = [
+        UsageRecord(day=day, category=category, price_micros=1_000_000, currency="USD")
+        for category in ("totalprice", "calls")
+    ]
+    await usage.record(conn, organization_id, day, records)
+    await charges.settle(conn, organization_id, day, now=NOON)
 
 
 async def billed(engine: AsyncEngine) -> None:

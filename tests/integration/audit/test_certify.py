@@ -300,7 +300,7 @@ TAMPERINGS += [
 TAMPERINGS += [
     (
         "debts from carrier charges whose ledger entries do not match the amount recovered",
-        "UPDATE carrier_debts SET recovered_micros = recovered_micros - 1",
+        "UPDATE carrier_debts SET recovered_micros = recovered_micros - 1 WHERE recovered_micros > 0",
     ),
     (
         (

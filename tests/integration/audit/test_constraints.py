@@ -59,6 +59,11 @@ async def lived_in(module_engine: AsyncEngine) -> AsyncEngine:
     )
     await run(
         module_engine,
+        "INSERT INTO company_usage (account_sid, day, revision, price_micros, currency)"
+        " VALUES ('AC', '2026-03-01', 1, 1, 'USD')",
+    )
+    await run(
+        module_engine,
         "INSERT INTO operator_acts (by, act, organization_id, subject, reason)"
         " VALUES ('ops', 'step_retried', 'acme', '', 'x')",
     )
@@ -90,7 +95,7 @@ async def test_history_can_only_be_added_to(
     lived_in: AsyncEngine, table: str, statement: str
 ) -> None:
     assert await number(lived_in, f"SELECT count(*) FROM {table}") > 0
-    column = "link" if table == "checkpoints" else "organization_id"
+    column = {"checkpoints": "link", "company_usage": "account_sid"}.get(table, "organization_id")
 
     with pytest.raises(IntegrityError, match=r"append-only|refused"):
         await try_to(lived_in, statement.format(table=table, column=column))
