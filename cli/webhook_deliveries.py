@@ -15,7 +15,7 @@ from cli.transactions import run
 from cli.webhooks import checked, endpoint_of, write_list, written
 from db.outbound import deliveries
 from db.outbound.deliveries import Delivery
-from domain.outbound.deliveries import DeliveryStatus
+from domain.outbound.deliveries import EventDeliveryStatus
 
 
 def show_deliveries(
@@ -26,8 +26,8 @@ def show_deliveries(
     limit: int,
     as_json: bool,
 ) -> None:
-    if status is not None and status not in set(DeliveryStatus):
-        raise Misused(f"--status: one of {', '.join(DeliveryStatus)}")
+    if status is not None and status not in set(EventDeliveryStatus):
+        raise Misused(f"--status: one of {', '.join(EventDeliveryStatus)}")
 
     async def read(conn: AsyncConnection) -> list[Delivery]:
         await endpoint_of(conn, endpoint_id)

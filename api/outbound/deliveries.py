@@ -22,7 +22,7 @@ from api.outbound.fields import (
 )
 from db.outbound import deliveries, endpoints
 from domain.lifecycle.organization import is_organization_id
-from domain.outbound.deliveries import DeliveryStatus
+from domain.outbound.deliveries import EventDeliveryStatus
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/webhook-endpoints/{endpoint_id}", tags=["webhook-endpoints"])
@@ -43,7 +43,7 @@ class WebhookDeliveryPage(Page[WebhookDeliveryOut]):
 async def page(
     endpoint_id: EndpointId,
     here: Here,
-    status: Annotated[DeliveryStatus | None, Query(description="Only in this status.")] = None,
+    status: Annotated[EventDeliveryStatus | None, Query(description="Only in this status.")] = None,
     organization_id: Annotated[
         str | None, Query(description="Only events of this organization.", max_length=255)
     ] = None,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.outbound import endpoints
 from db.outbound.queues import Attempt, Leased
-from domain.outbound.deliveries import UNWELL, DeliveryStatus, Health, Next
+from domain.outbound.deliveries import UNWELL, EventDeliveryStatus, Health, Next
 
 _LOCK = text(
     """
@@ -105,7 +105,7 @@ async def note_delivered(
     conn: AsyncConnection, queue: Leased, attempt: Attempt, *, release: bool, now: datetime
 ) -> Delivered:
     """Settle the delivery; `release` ends the lease. The caller commits."""
-    await _count(conn, queue, attempt, DeliveryStatus.DELIVERED, now=now)
+    await _count(conn, queue, attempt, EventDeliveryStatus.DELIVERED, now=now)
     more = release and await _release(conn, queue, due_at=now)
     if not queue.failures:
         return Delivered(was_unwell=False, more=more)
@@ -115,7 +115,7 @@ async def note_delivered(
 
 async def note_skipped(conn: AsyncConnection, position: int, *, now: datetime) -> None:
     """Settle a delivery whose event was deleted. The caller commits."""
-    params = {"position": position, "outcome": DeliveryStatus.SKIPPED.value, "now": now}
+    params = {"position": position, "outcome": EventDeliveryStatus.SKIPPED.value, "now": now}
     await conn.execute(_SETTLE, params)
 
 
@@ -136,7 +136,9 @@ async def note_failed(
     """Count the attempt, and end the lease: the queue is due again when the event is, or at once if
     it is given up. After `health`, in one transaction; the caller commits.
     """
-    outcome = DeliveryStatus.FAILED if following.due_at is None else DeliveryStatus.PENDING
+    outcome = (
+        EventDeliveryStatus.FAILED if following.due_at is None else EventDeliveryStatus.PENDING
+    )
     await _count(conn, queue, attempt, outcome, now=now)
     await _release(conn, queue, due_at=following.due_at or now)
     values = {
@@ -170,7 +172,7 @@ async def _count(
     conn: AsyncConnection,
     queue: Leased,
     attempt: Attempt,
-    outcome: DeliveryStatus,
+    outcome: EventDeliveryStatus,
     *,
     now: datetime,
 ) -> None:

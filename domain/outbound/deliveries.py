@@ -37,7 +37,7 @@ class SigningScheme(StrEnum):
     ED25519 = "v1a"
 
 
-class DeliveryStatus(StrEnum):
+class EventDeliveryStatus(StrEnum):
     """Of a delivery; FAILED is given up."""
 
     PENDING = "pending"
