@@ -4,7 +4,8 @@ import re
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.campaigns.found_messages import SID
@@ -12,7 +13,7 @@ from api.campaigns.messages import MessageOut, message_out
 from api.context import Here, MessageId, OrganizationId, parsed_uuid
 from api.http.auth import OPERATOR, Caller
 from api.http.errors import not_found
-from api.http.fields import ReasonRequest
+from api.http.fields import Body, Note
 from api.http.idempotency import Once
 from api.http.operator_notes import actor
 from api.wallet.wallets import resume
@@ -23,6 +24,20 @@ from domain.campaigns.campaign import MessageStatus
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/v1/organizations/{organization_id}/messages", tags=["messages"])
+
+
+class MessageRefundRequest(Body):
+    """Why a sent message is given back."""
+
+    reason: Annotated[
+        Note | None,
+        Field(
+            min_length=1,
+            max_length=120,
+            description="In one line, for whoever looks at it later; needed of a sent message.",
+            examples=["complaint 4711"],
+        ),
+    ] = None
 
 
 @router.post(
@@ -37,7 +52,7 @@ async def refund(
     here: Here,
     caller: Caller,
     once: Once,
-    body: Annotated[ReasonRequest | None, Body()] = None,
+    body: MessageRefundRequest | None = None,
 ) -> MessageOut:
     """A message that is `accepted` without a `provider_sid`, after a person has found that Twilio
     does not have it, becomes `lost` and is refunded; it can be sent again.
@@ -55,10 +70,11 @@ async def refund(
         if message.status is MessageStatus.LOST:
             once.replayed()
         never_confirmed = message.status is MessageStatus.ACCEPTED and message.provider_sid is None
-        if body is None or never_confirmed or message.status is MessageStatus.LOST:
+        reason = None if body is None else body.reason
+        if reason is None or never_confirmed or message.status is MessageStatus.LOST:
             await resends.give_up(conn, message)
         else:
-            await goodwill.give_back(conn, message, by=actor(caller), reason=body.reason)
+            await goodwill.give_back(conn, message, by=actor(caller), reason=reason)
     log.warning("message_refunded", organization_id=organization_id, message_id=message_id)
     await resume(here, organization_id)
     async with here.snapshot() as conn:

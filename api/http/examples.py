@@ -87,6 +87,7 @@ REQUESTS: dict[str, Any] = {
         "number_sid": "PN0123456789abcdef0123456789abcdef",
         "reason": "the customer is gone",
     },
+    "MessageRefundRequest": {"reason": "complaint 4711"},
     "ReasonRequest": {"reason": "abuse report 4711"},
     "StartRequest": {"at": "2026-12-24T08:00:00Z"},
     "SwitchRequest": {"provider": "stripe", "plan_id": "price_standard", **_ADDRESSES},
