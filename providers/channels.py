@@ -83,7 +83,8 @@ class Channels:
             self._threads, self._send, url, title, body, resolved
         )
         try:
-            await asyncio.wait_for(sending, TIMEOUT_SECONDS)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await sending
         except TimeoutError:
             raise NotSent("it did not answer in time") from None
 

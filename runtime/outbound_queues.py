@@ -91,7 +91,8 @@ class OutboundQueues:
     async def _claim(self) -> float:
         wait = max(0.0, self._claim_all_at - time.monotonic())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), wait)
+            async with asyncio.timeout(wait):  # `wait_for` loses a cancellation until Python 3.12
+                await self._rung.wait()
         self._rung.clear()
         every = time.monotonic() >= self._claim_all_at
         endpoint_ids, self._endpoints = self._endpoints, set()

@@ -34,7 +34,8 @@ class Server(uvicorn.Server):
         """
         self._state.draining = True
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), period.total_seconds())
+            async with asyncio.timeout(period.total_seconds()):
+                await self._stopped.wait()
 
     def stop(self) -> None:
         self.should_exit = True
@@ -43,7 +44,8 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # the tick sets the time in the headers, once a second
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), 1)
+                async with asyncio.timeout(1):
+                    await self._stopped.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

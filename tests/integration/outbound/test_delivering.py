@@ -1,6 +1,7 @@
 """Events on their way to endpoints: in order for each organization, again until they arrive."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from runtime.outbound_sender import legible
 from simulators.receiver import Behaviour
 from tests.builders import rows, run
 from tests.integration.outbound.conftest import Telling
+from tests.world import LIMIT
 
 BROKEN = Behaviour(status=500)
 
@@ -335,3 +337,19 @@ async def test_an_event_that_is_no_longer_kept_is_skipped(telling: Telling) -> N
         telling.engine, "SELECT status FROM webhook_deliveries WHERE position = 1"
     )
     assert skipped.status == "skipped"
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_worker_that_stops_while_it_is_rung_ends(telling: Telling, turns: int) -> None:
+    queues = telling.queues()
+    queues._claim_all_at = time.monotonic() + LIMIT
+    claiming = asyncio.create_task(queues._claim())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    queues._ring("we_1")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    claiming.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
