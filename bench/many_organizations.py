@@ -8,6 +8,7 @@ keys are skipped, so whatever they would add is added here.
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bench import told_rows
 from bench.organizations_rows import MESSAGE_COLUMNS, PAST, ROWS
 from db.wallet import wallets
 from domain.money import Money
@@ -71,7 +72,7 @@ async def fill(
             "work_mem = '256MB'",
         ):
             await conn.execute(text(f"SET LOCAL {setting}"))
-        for into, values, source in ROWS:
+        for into, values, source in (*ROWS, *told_rows.ROWS):
             insert = (
                 f"INSERT INTO {into} SELECT {values} FROM generate_series(1, :number) n {source}"
             )

@@ -63,11 +63,11 @@ SMALL = {
     "listings", "migration_cohorts", "rates", "api_keys", "standing_counts", "checkpoints", "fences",
     "database_marks", "operator_acts", "bulk_acts", "unmatched_messages", "reconciliations", "repeated_deliveries",
     "parent_funds", "segment_counts", "network_prices", "company_accounts", "webhook_endpoints",
-    "event_log_start",
+    "event_log_start", "notification_routes", "webhook_secrets",
 }  # fmt: skip
-"""Tables with a row for each provider, country, network, key, endpoint, subject, account that no organization has or,
-added up, status or direction; or to which only people add; or of which only the newest rows are read, or which each
-comparison empties.
+"""Tables with a row for each provider, country, network, key, endpoint, route, subject, account that no organization
+has or, added up, status or direction; or to which only people add; or of which only the newest rows are read, or which
+each comparison empties.
 """
 ONE_EACH = {
     "organizations", "standings", "wallets", "blocks", "subscriptions", "carrier_readings", "message_readings",

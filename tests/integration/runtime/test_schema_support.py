@@ -78,7 +78,7 @@ def next_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ("says", "oldest_usable", "oldest_build"),
     [
         ("", "9999", "0028"),
-        ("needed = False", LAST, "0028"),
+        ("needed = False", migrations.oldest_usable(), "0028"),
         (f"oldest_build = '{LAST}'", "9999", LAST),
     ],
 )
