@@ -148,6 +148,8 @@ class _Listening(logging.Handler):
         return "it did not accept the message"
 
     def __enter__(self) -> Self:
+        _LOG.disabled = False  # a library that configures logging disables what it does not know
+        _LOG.setLevel(logging.WARNING)
         _LOG.addHandler(self)
         return self
 

@@ -1,6 +1,7 @@
 """People are told of alerts once, in time, by the routes that they chose."""
 
 import base64
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -299,6 +300,7 @@ async def test_secrets_of_a_url_are_in_no_row_and_no_log(
     chat.status = status
     route_id = await people.add(chat.url)
     await people.raise_(AlertKind.STUCK)
+    logging.getLogger("apprise").disabled = True
     with structlog.testing.capture_logs() as logged:
         await people.tell()
     stored = await builders.rows(people.engine, "SELECT route::text FROM notification_routes route")
