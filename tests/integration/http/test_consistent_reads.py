@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -20,6 +21,15 @@ from tests.integration.billing.test_topups import topup_body
 from tests.integration.conftest import Tollgate
 
 ACME = "/v1/organizations/acme"
+OF_NOTHING = {
+    "delivery_id": "1",
+    "alert_id": f"alt_{UUID(int=1).hex}",
+    "route_id": f"ntr_{UUID(int=1).hex}",
+    "event_id": f"evt_{UUID(int=1).hex}",
+    "endpoint_id": f"we_{UUID(int=1).hex[:24]}",
+    "bulk_act_id": str(UUID(int=1)),
+}
+"""Ids of what does not exist: its absence is of one moment, too."""
 
 
 @contextmanager
@@ -106,12 +116,13 @@ async def test_everything_that_a_get_reads_is_of_one_moment(tollgate: Tollgate) 
             )
 
         parameters = {"currency": "USD"} if path.startswith("/v1/rates/") else {}
+        if path == "/v1/messages":
+            parameters = {"to": "+14155550100"}
+        absent = path.endswith("/switch") or any(f"{{{name}}}" in path for name in OF_NOTHING)
         with behind_each_statement(tollgate, note):
-            answer = await tollgate.get(path.format(**ids), params=parameters, scope=Scope.OPERATOR)
-        assert answer.status_code == (404 if path.endswith("/switch") else 200), (
-            path,
-            answer.text,
-        )
+            url = path.format(**ids, **OF_NOTHING)
+            answer = await tollgate.get(url, params=parameters, scope=Scope.OPERATOR)
+        assert answer.status_code == (404 if absent else 200), (path, answer.text)
         # background work of an earlier request runs concurrently
         own = answer.headers["x-request-id"]
         own_statements = [
