@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.migrations import schema_support
@@ -20,7 +19,7 @@ async def until_unsupported(engine: AsyncEngine) -> str:
         try:
             async with engine.connect() as conn:
                 schema = await schema_support.read(conn)
-        except (SQLAlchemyError, OSError) as problem:  # `DatabaseWatch` raises the alert
+        except Exception as problem:  # noqa: BLE001 - it ends no worker; `DatabaseWatch` raises the alert
             log.info("schema_not_read", reason=type(problem).__name__)
         else:
             if schema.revision is not None and (why := schema_problem(schema)):

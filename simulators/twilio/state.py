@@ -270,6 +270,8 @@ class State:
         """
         settled = 0
         for message in self.messages.values() if messages is None else messages:
+            if message.account_sid not in self.accounts:  # it was taken away
+                continue
             if message.price is None and message.status in (
                 "sent",
                 "delivered",
