@@ -12,9 +12,6 @@ from tests.integration.cli.test_commands import tollgate as command
 from tests.integration.conftest import SECRET_KEYS, Tollgate
 from tests.integration.notifications.receivers import PASSWORD, http_receiver
 
-UNSAID = "it did not accept the message"
-"""Where Apprise's log, in which it says why, is not heard."""
-
 ROUTES = "/v1/notification-routes"
 PUBLIC = f"jsons://ops:{PASSWORD}@ops.example.com/alerts"
 
@@ -74,8 +71,7 @@ async def test_a_test_says_whether_the_channel_accepts_it(tollgate: Tollgate) ->
 
     assert [answer.json() for answer in accepted] == [{"accepted": True, "message": None}] * 2
     assert chat.titles == ["Tollgate: a test"]
-    assert refused.json()["accepted"] is False
-    assert refused.json()["message"] in ("it answered with status 500", UNSAID)
+    assert refused.json() == {"accepted": False, "message": "it answered with status 500"}
     assert unknown.status_code == 404
 
 
@@ -111,7 +107,7 @@ async def test_a_route_is_added_tried_listed_and_removed_in_a_shell(
 
     assert (added.returncode, tried.returncode, dead.returncode) == (0, 0, 1), added.stderr
     assert chat.titles == ["Tollgate: a test"]
-    assert "status 500" in dead.stderr or UNSAID in dead.stderr
+    assert "status 500" in dead.stderr
     [route] = json.loads(listed.stdout)["data"]
     assert (route["id"], route["scheme"], route["severities"]) == (route_id, "json", ["page"])
     assert (refused.returncode, [done.returncode for done in removed]) == (1, [0, 1])
